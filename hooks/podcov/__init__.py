@@ -1,0 +1,1 @@
+"""podcov: which lines of your services did the integration tests really run?"""
