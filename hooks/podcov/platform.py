@@ -1,0 +1,98 @@
+"""The platform: where services run, behind one small Protocol. Its implementations are `podcov.edges.cluster` and `podcov.edges.local`.
+
+A platform finds couriers, calls them, and reports what it saw start and end. It decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class CourierAddress:
+    """Where a courier can be called: one pod (its sidecar, or a container), or one local data folder."""
+
+    service: str
+    namespace: str
+    """empty locally"""
+    pod: str
+    """pod name; the service's name locally"""
+    pod_uid: str
+    """the data folder locally"""
+    container: str
+    """the container that exec goes to"""
+    sidecar: bool
+    containers: tuple[str, ...]
+    """the instrumented containers whose data the courier holds"""
+
+    @property
+    def name(self) -> str:
+        return "/".join(part for part in (self.namespace, self.pod) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStart:
+    """One start of one instrumented container that the platform saw: it should have a target folder.
+
+    Times are Unix seconds as the platform knows them (whole seconds in Kubernetes); None while unknown.
+    """
+
+    address: CourierAddress
+    service: str
+    container: str
+    container_id: str
+    restart: int
+    started: float | None
+    finished: float | None = None
+    ended: str = ""
+    """reason of the end: `OOMKilled`, `Error`, `Completed`, `deleted`; empty while it runs"""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformEvent:
+    """Something happened to the services while the tests ran."""
+
+    kind: Literal["started", "ready", "ending", "ended", "gone"]
+    """`ending`: pull as soon as the courier says that the containers have ended, then release it. `gone`: too late."""
+    address: CourierAddress
+
+
+@dataclass(frozen=True, slots=True)
+class CourierAnswer:
+    exit_code: int
+    stdout: bytes
+    stderr: str
+
+
+class Platform(Protocol):
+    """Where services run: a cluster, or this machine."""
+
+    name: str
+
+    async def addresses(self) -> Sequence[CourierAddress]:
+        """The couriers to talk to now. Raises NoDataError when nothing matches, ClusterError when it cannot be known."""
+
+    async def call(self, address: CourierAddress, arguments: Sequence[str], stdin: bytes = b"", *, seconds: float = 60) -> CourierAnswer:
+        """Run one courier command. Raises CourierUnreachable when it certainly or possibly did not run to its end."""
+
+    def watch(self) -> AsyncIterator[PlatformEvent]:
+        """Events from now on, until closed."""
+
+    async def starts(self) -> Sequence[ContainerStart]:
+        """Every container start seen since the watch began, those that are gone included."""
+
+    def forwards(self) -> AbstractAsyncContextManager[Mapping[str, str]]:
+        """Opens the declared port-forwards; yields the environment variables that tell the tests about them."""
+
+
+class CourierUnreachable(Exception):
+    """An exec did not come through. `gone`: the pod or container does not exist any more."""
+
+    def __init__(self, address: CourierAddress, reason: str, *, gone: bool = False) -> None:
+        super().__init__(f"{address.name}/{address.container}: {reason}")
+        self.address = address
+        self.reason = reason
+        self.gone = gone
