@@ -1,0 +1,261 @@
+"""Holds what should have answered against what did: container starts that the platform saw, targets that were pulled.
+
+Pure. The result is the ledger, and the ids of the targets that the run's numbers are made of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from podcov.ledger import Ledger, ProcessEntry, State, TargetEntry
+from podcov.platform import ContainerStart
+
+CLOCK_SLACK = 1.5
+"""seconds: Kubernetes reports whole seconds, and rounds down"""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFacts:
+    """One start record, and what is known of its process."""
+
+    id: str
+    argv: tuple[str, ...]
+    state: str
+    """the start record's: `recording`, `unsupported`, `failed`; `torn` where the record itself is incomplete"""
+    reason: str = ""
+    recording: str = ""
+    save_interval: float | None = None
+    saved_at_end: bool = False
+    alive: bool = False
+    full: bool = False
+    broken: bool = False
+    """recording stopped by an internal error"""
+    overflow: bool = False
+    damage: tuple[str, ...] = ()
+    hits: bool = False
+    """something was recorded in the epochs that count"""
+
+
+@dataclass(frozen=True, slots=True)
+class Unregistered:
+    """An interpreter that runs in the target and left no start record."""
+
+    pid: int
+    start_time: int
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """One pulled target folder."""
+
+    service: str
+    name: str
+    id: str
+    pod_uid: str
+    container: str
+    first_time: float | None
+    """Unix seconds of its first start record"""
+    runs: tuple[str, ...] = ()
+    """the runs that began an epoch in it"""
+    processes: tuple[ProcessFacts, ...] = ()
+    unregistered: tuple[Unregistered, ...] = ()
+    unmarked: Mapping[str, str] = field(default_factory=dict)
+    """process id -> why the mark of this run was not acknowledged"""
+    undumped: Mapping[str, str] = field(default_factory=dict)
+    damage: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    ledger: Ledger
+    counted: frozenset[str]
+    """ids of the targets whose data belong to this run"""
+
+
+def settle(
+    starts: Sequence[ContainerStart],
+    targets: Sequence[TargetFacts],
+    *,
+    services: Iterable[str],
+    run: str,
+    marked_at: float | None,
+    lost: Mapping[str, str] | None = None,
+    ignore: Mapping[str, Sequence[str]] | None = None,
+) -> Account:
+    """The ledger of a run.
+
+    `starts` is all that the platform saw, `targets` all that was pulled, `marked_at` when the run began (Unix seconds).
+    `lost` says for a pod uid why nothing could be pulled. `ignore` are regular expressions on command lines, per service, of
+    interpreters that need not register.
+    """
+    by_container: dict[tuple[str, str], list[TargetFacts]] = defaultdict(list)
+    for target in targets:
+        by_container[target.pod_uid, target.container].append(target)
+    starts_by_container: dict[tuple[str, str], list[ContainerStart]] = defaultdict(list)
+    for start in starts:
+        starts_by_container[start.address.pod_uid, start.container].append(start)
+
+    entries: list[TargetEntry] = []
+    counted: set[str] = set()
+    for key in sorted(starts_by_container.keys() | by_container.keys()):
+        for start_seen, target in pair(starts_by_container[key], by_container[key]):
+            if _of_an_earlier_run(start_seen, target, run, marked_at):
+                continue
+            if target is None:
+                assert start_seen is not None
+                entries.append(_missing(start_seen, (lost or {}).get(start_seen.address.pod_uid, "")))
+                continue
+            counted.add(target.id)
+            entries.append(_pulled(target, start_seen, (ignore or {}).get(target.service, ())))
+    seen = {entry.service for entry in entries}
+    return Account(Ledger(tuple(entries), tuple(s for s in services if s not in seen)), frozenset(counted))
+
+
+def pair(
+    starts: Sequence[ContainerStart], targets: Sequence[TargetFacts]
+) -> list[tuple[ContainerStart | None, TargetFacts | None]]:
+    """Which folder is of which container start, for one container of one pod.
+
+    Both are in order of time, and a folder's first record falls between its start and its end. A folder that fits no start is
+    paired with None, and so is a start without a folder.
+    """
+    ordered = sorted(starts, key=lambda s: (s.restart, s.started or 0.0))
+    waiting = sorted(targets, key=lambda t: t.first_time or 0.0)
+    pairs: list[tuple[ContainerStart | None, TargetFacts | None]] = []
+    for index, start in enumerate(ordered):
+        until = start.finished if start.finished is not None else _next_start(ordered[index + 1 :])
+        fitting = next((t for t in waiting if _falls_between(t.first_time, start.started, until)), None)
+        if fitting is not None:
+            waiting.remove(fitting)
+        pairs.append((start, fitting))
+    return pairs + [(None, target) for target in waiting]
+
+
+def _next_start(later: Sequence[ContainerStart]) -> float | None:
+    return next((s.started for s in later if s.started is not None), None)
+
+
+def _falls_between(moment: float | None, begin: float | None, end: float | None) -> bool:
+    if moment is None:
+        return True
+    return (begin is None or moment >= begin - CLOCK_SLACK) and (end is None or moment <= end + CLOCK_SLACK)
+
+
+def _of_an_earlier_run(start: ContainerStart | None, target: TargetFacts | None, run: str, marked_at: float | None) -> bool:
+    """A container start that had ended before this run began, and that an earlier run already counted."""
+    if start is None or target is None or start.finished is None or marked_at is None:
+        return False
+    return start.finished < marked_at and bool(set(target.runs) - {run})
+
+
+def _missing(start: ContainerStart, why: str) -> TargetEntry:
+    if start.started is None:
+        slug, reason = "never-started", "the container never started" + (f": {start.ended}" if start.ended else "")
+    elif why:
+        slug, reason = "lost", why
+    else:
+        slug = "no-records"
+        reason = (
+            "no process registered: is the wrapper's ConfigMap missing or damaged, the data volume full or not writable, "
+            "or is no Python running in it?"
+        )
+    return TargetEntry(
+        service=start.service,
+        name=f"{start.address.name}/{start.container}" if start.address.namespace else start.address.name,
+        id=f"{start.address.pod_uid}/{start.container}/{start.container_id or start.restart}",
+        state="failed",
+        reason=reason,
+        slug=slug,
+        start=start.restart,
+        ended=start.ended,
+    )
+
+
+def _pulled(target: TargetFacts, start: ContainerStart | None, ignore: Sequence[str]) -> TargetEntry:
+    processes = [_process(p, target) for p in target.processes]
+    processes += [_unregistered(u) for u in target.unregistered if not _ignored(u.argv, ignore)]
+    state: State
+    reason = slug = ""
+    if target.damage:
+        state, slug, reason = "failed", "damaged", "; ".join(target.damage)
+    elif not any(p.state == "recording" for p in target.processes):
+        state, slug = "failed", "no-records"
+        reason = "no process of it could record" if target.processes else "no process registered"
+    else:
+        state = "collected" if any(p.state == "collected" for p in processes) else "empty"
+    return TargetEntry(
+        service=target.service,
+        name=target.name,
+        id=target.id,
+        state=state,
+        reason=reason,
+        slug=slug,
+        start=start.restart if start else 0,
+        ended=start.ended if start else "",
+        processes=tuple(processes),
+    )
+
+
+def _process(process: ProcessFacts, target: TargetFacts) -> ProcessEntry:
+    slug, reason = _trouble(process, target)
+    state: State = "failed" if slug else "collected" if process.hits else "empty"
+    return ProcessEntry(
+        id=process.id,
+        argv=process.argv,
+        state=state,
+        reason=reason,
+        slug=slug,
+        recording=process.recording,
+        note="" if slug else _note(process),
+    )
+
+
+def _trouble(process: ProcessFacts, target: TargetFacts) -> tuple[str, str]:
+    if process.state == "torn":
+        return "damaged", "its start record is incomplete; " + "; ".join(process.damage)
+    if process.state == "unsupported":
+        return "unsupported", process.reason
+    if process.state != "recording":
+        return "recording-failed", process.reason
+    if process.damage:
+        return "damaged", "; ".join(process.damage)
+    if process.full:
+        return "volume-full", "the data volume is full: nothing more was recorded; give `podcov-data` a larger sizeLimit"
+    if process.broken:
+        return "recording-failed", "recording stopped by an internal error"
+    if process.overflow:
+        return "overflow", "a value did not fit into its record and was left out"
+    if process.id in target.unmarked:
+        return (
+            "mark-unanswered",
+            f"the mark was not acknowledged ({target.unmarked[process.id]}): lines it ran before may be missing",
+        )
+    if process.id in target.undumped:
+        return "dump-unanswered", f"it was asked to save and did not answer ({target.undumped[process.id]})"
+    return "", ""
+
+
+def _note(process: ProcessFacts) -> str:
+    if process.recording == "saved" and not process.saved_at_end and not process.alive:
+        return f"it ended without a last save: at most its last {process.save_interval or 0:g} s are missing"
+    return ""
+
+
+def _unregistered(process: Unregistered) -> ProcessEntry:
+    return ProcessEntry(
+        id=f"{process.pid}-{process.start_time}",
+        argv=process.argv,
+        state="failed",
+        slug="unregistered",
+        reason="an interpreter that never registered: started with -I, -E or -S, or with an environment of its own; "
+        "let it be with ignore_processes",
+    )
+
+
+def _ignored(argv: Sequence[str], patterns: Sequence[str]) -> bool:
+    line = " ".join(argv)
+    return any(re.search(pattern, line) for pattern in patterns)

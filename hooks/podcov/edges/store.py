@@ -1,0 +1,170 @@
+"""`.podcov/`: runs on disk. Raw data are written once, whole, by rename; everything else can be made again from them."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from podcov.errors import DamagedError, NoDataError, UsageError
+
+_IGNORE = "# made by podcov\n*\n"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetInfo:
+    """What `target.json` says of a pulled target: whose it is, and what its file entries' contents are."""
+
+    service: str
+    address: str
+    """`namespace/pod/container`, or the service's name locally"""
+    pod_uid: str
+    container: str
+    start_id: str
+    courier: Mapping[str, Any] = field(default_factory=dict)
+    """the courier's own description of the target, as it stood in the bundle's manifest"""
+
+    @property
+    def id(self) -> str:
+        return f"{self.pod_uid}/{self.container}/{self.start_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTarget:
+    info: TargetInfo
+    files: Mapping[str, bytes]
+    """name in the target folder -> content"""
+
+
+class RunFolder:
+    """One run: `.podcov/runs/<id>/`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.reports = path / "reports"
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Replaces a file of the run as a whole."""
+        target = self.path / name
+        _write(target, content)
+        return target
+
+    def write_json(self, name: str, value: object) -> Path:
+        return self.write(name, json.dumps(value, indent=2, sort_keys=False, ensure_ascii=False).encode() + b"\n")
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def read_json(self, name: str) -> Any:
+        """The value, or None where there is no such file. Raises DamagedError where it is not JSON."""
+        content = self.read(name)
+        if content is None:
+            return None
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise DamagedError(f"{self.path / name}: is not JSON: {error}", hint="run the tests again") from None
+
+    def save_target(self, info: TargetInfo, files: Mapping[str, bytes]) -> Path:
+        """Stores what was pulled of one target. A later pull of the same target replaces an earlier one as a whole."""
+        service = self.path / "raw" / _safe(info.service)
+        service.mkdir(parents=True, exist_ok=True)
+        name = _safe(f"{info.address.split('/')[-1]}.{info.pod_uid[:8]}.{info.container}.{info.start_id}")
+        fresh = service / f".{name}.{secrets.token_hex(4)}"
+        fresh.mkdir()
+        for file, content in files.items():
+            (fresh / _safe(file)).write_bytes(content)
+        (fresh / "target.json").write_text(json.dumps(asdict(info), indent=1, ensure_ascii=False, default=dict) + "\n")
+        final = service / name
+        if final.exists():
+            shutil.rmtree(final)
+        fresh.rename(final)
+        return final
+
+    def targets(self) -> Iterator[StoredTarget]:
+        """Every pulled target, in a stable order. Raises DamagedError for a folder whose `target.json` cannot be read."""
+        for description in sorted(self.path.glob("raw/*/*/target.json")):
+            if description.parent.name.startswith("."):
+                continue
+            try:
+                info = TargetInfo(**json.loads(description.read_bytes()))
+            except (ValueError, TypeError) as error:
+                raise DamagedError(f"{description}: {error}", hint="pull the run again, or delete that folder") from None
+            files = {p.name: p.read_bytes() for p in sorted(description.parent.iterdir()) if p.name != "target.json"}
+            yield StoredTarget(info, files)
+
+    def add_source(self, digest: str, content: bytes) -> None:
+        path = self._source(digest)
+        if not path.exists():
+            _write(path, content)
+
+    def source(self, digest: str) -> bytes | None:
+        """The text that ran, by `sha256:<hex>`; None where it was never had."""
+        try:
+            return self._source(digest).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _source(self, digest: str) -> Path:
+        return self.path / "sources" / digest.removeprefix("sha256:")
+
+
+class Store:
+    """`.podcov/` beside `podcov.yaml`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cache = root / "cache"
+
+    def new_run(self, now: Callable[[], datetime]) -> RunFolder:
+        """A fresh run, named by time so that names sort; not yet the latest: see `set_latest`."""
+        runs = self.root / "runs"
+        runs.mkdir(parents=True, exist_ok=True)
+        ignore = self.root / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text(_IGNORE)
+        path = runs / f"{now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        path.mkdir()
+        return RunFolder(path)
+
+    def run(self, name: str = "latest") -> RunFolder:
+        """An existing run. Raises NoDataError where there is none, UsageError where the name is unknown."""
+        path = self.root / "runs" / name
+        if path.is_dir() and _safe(name) == name:
+            return RunFolder(path.resolve())
+        known = sorted(p.name for p in (self.root / "runs").glob("*") if p.is_dir() and not p.is_symlink())
+        if name == "latest":
+            raise NoDataError(f"{self.root}: there is no run yet", hint="begin with: podcov run")
+        raise UsageError(f"{self.root}: there is no run {name!r}", hint="known: " + (", ".join(known[-5:]) or "none"))
+
+    def set_latest(self, run: RunFolder) -> None:
+        """Points `runs/latest` to the run, by rename, so that a reader never sees it missing."""
+        link = self.root / "runs" / f".latest.{secrets.token_hex(4)}"
+        link.symlink_to(run.id)
+        link.replace(self.root / "runs" / "latest")
+
+
+def _safe(name: str) -> str:
+    """A name as one path component."""
+    cleaned = name.replace("/", "_").replace("\0", "_")
+    return cleaned if cleaned.strip(".") else f"_{cleaned}"
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
