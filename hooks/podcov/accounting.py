@@ -102,15 +102,15 @@ def settle(
     entries: list[TargetEntry] = []
     counted: set[str] = set()
     for key in sorted(starts_by_container.keys() | by_container.keys()):
-        for start_seen, target in pair(starts_by_container[key], by_container[key]):
-            if _of_an_earlier_run(start_seen, target, run, marked_at):
+        for start_seen, folder in pair(starts_by_container[key], by_container[key]):
+            if _of_an_earlier_run(start_seen, folder, run, marked_at):
                 continue
-            if target is None:
+            if folder is None:
                 assert start_seen is not None
                 entries.append(_missing(start_seen, (lost or {}).get(start_seen.address.pod_uid, "")))
                 continue
-            counted.add(target.id)
-            entries.append(_pulled(target, start_seen, (ignore or {}).get(target.service, ())))
+            counted.add(folder.id)
+            entries.append(_pulled(folder, start_seen, (ignore or {}).get(folder.service, ())))
     seen = {entry.service for entry in entries}
     return Account(Ledger(tuple(entries), tuple(s for s in services if s not in seen)), frozenset(counted))
 
@@ -232,7 +232,7 @@ def _trouble(process: ProcessFacts, target: TargetFacts) -> tuple[str, str]:
     if process.id in target.unmarked:
         return (
             "mark-unanswered",
-            f"the mark was not acknowledged ({target.unmarked[process.id]}): lines it ran before may be missing",
+            f"the mark was not acknowledged: {target.unmarked[process.id]}",
         )
     if process.id in target.undumped:
         return "dump-unanswered", f"it was asked to save and did not answer ({target.undumped[process.id]})"

@@ -1,4 +1,4 @@
-"""The platform: where services run, behind one small Protocol. Its implementations are `podcov.edges.cluster` and `podcov.edges.local`.
+"""The platform: where services run, behind one small Protocol, which `podcov.edges.cluster` and `podcov.edges.local` fulfil.
 
 A platform finds couriers, calls them, and reports what it saw start and end. It decides nothing.
 """
@@ -75,7 +75,9 @@ class Platform(Protocol):
     async def addresses(self) -> Sequence[CourierAddress]:
         """The couriers to talk to now. Raises NoDataError when nothing matches, ClusterError when it cannot be known."""
 
-    async def call(self, address: CourierAddress, arguments: Sequence[str], stdin: bytes = b"", *, seconds: float = 60) -> CourierAnswer:
+    async def call(
+        self, address: CourierAddress, arguments: Sequence[str], stdin: bytes = b"", *, seconds: float = 60
+    ) -> CourierAnswer:
         """Run one courier command. Raises CourierUnreachable when it certainly or possibly did not run to its end."""
 
     def watch(self) -> AsyncIterator[PlatformEvent]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -17,11 +18,11 @@ _GRACE = 10.0
 
 
 async def run(
-    command: Sequence[str], *, folder: Path, env: Mapping[str, str], timeout: float | None, output_to_stderr: bool
+    command: Sequence[str], *, folder: Path, env: Mapping[str, str], seconds: float | None, output_to_stderr: bool
 ) -> int:
     """Runs `command` with `env` on top of our own environment.
 
-    Returns its exit code (128 + n for signal n, TIMED_OUT after `timeout` seconds). When we are cancelled, the
+    Returns its exit code (128 + n for signal n, TIMED_OUT after `seconds`). When we are cancelled, the
     whole group is ended first. Raises UsageError where the command cannot be started.
     """
     try:
@@ -39,7 +40,7 @@ async def run(
             hint=f"tests.command is run in {folder}; give another one after `--`, or mend it in podcov.yaml",
         ) from None
     try:
-        code = await asyncio.wait_for(process.wait(), timeout)
+        code = await asyncio.wait_for(process.wait(), seconds)
     except TimeoutError:
         await _end(process)
         return TIMED_OUT
@@ -51,10 +52,8 @@ async def run(
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     for how in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with contextlib.suppress(ProcessLookupError):  # all of the group are gone already
             os.killpg(process.pid, how)
-        except ProcessLookupError:
-            pass  # all of the group are gone already
         try:
             await asyncio.wait_for(process.wait(), _GRACE)
             return
