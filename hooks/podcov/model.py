@@ -59,11 +59,16 @@ class Arc:
 
 @dataclass(frozen=True, order=True, slots=True)
 class Function:
-    """A function, method or class body: its name, first and last line, and the numbers of what lies in it."""
+    """A function, method or class: its qualified name, the line that defines it (`def`, `class`) and its last line.
+
+    What counts for a function are the lines after `start` up to `end` (all of it where it is one line), less those of functions
+    inside it; for a class, the lines of its methods. These are coverage.py's code regions.
+    """
 
     name: str
     start: int
     end: int
+    kind: Literal["function", "class"] = "function"
 
 
 @dataclass(frozen=True, slots=True)
