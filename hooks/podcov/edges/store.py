@@ -6,39 +6,15 @@ import json
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from podcov.errors import DamagedError, NoDataError, UsageError
+from podcov.raw import StoredTarget, TargetInfo
 
 _IGNORE = "# made by podcov\n*\n"
-
-
-@dataclass(frozen=True, slots=True)
-class TargetInfo:
-    """What `target.json` says of a pulled target: whose it is, and what its file entries' contents are."""
-
-    service: str
-    address: str
-    """`namespace/pod/container`, or the service's name locally"""
-    pod_uid: str
-    container: str
-    start_id: str
-    courier: Mapping[str, Any] = field(default_factory=dict)
-    """the courier's own description of the target, as it stood in the bundle's manifest"""
-
-    @property
-    def id(self) -> str:
-        return f"{self.pod_uid}/{self.container}/{self.start_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTarget:
-    info: TargetInfo
-    files: Mapping[str, bytes]
-    """name in the target folder -> content"""
 
 
 class RunFolder:

@@ -1,0 +1,86 @@
+"""The command line. Only `main` turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+from rich.console import Console
+
+from podcov.errors import Exit, PodcovError
+
+COMMANDS = ("run", "mark", "dump", "pull", "collect", "report", "init", "hook")
+"""One module of `podcov.commands` each, which holds a click command of the same name."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when it is asked for: `--help` and hooks start fast, and only what runs is loaded."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"podcov.commands.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 ok, 1 a bug, 2 usage, 3 incomplete data, 4 below a threshold, 5 no data; failing tests: their own.",
+)
+@click.version_option(version("podcov"), prog_name="podcov")
+def cli() -> None:
+    """Which lines of your services did the integration tests really run?"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits the process."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code. Messages go to stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = cli.main(args=given, prog_name="podcov", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return Exit.USAGE
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except click.Abort:
+        click.echo("podcov: stopped", err=True)
+        return 130
+    except PodcovError as error:
+        show(error, as_json="--json" in given)
+        return error.exit_code
+    except KeyboardInterrupt:
+        click.echo("podcov: stopped", err=True)
+        return 130
+    except Exception:
+        click.echo(f"{traceback.format_exc()}podcov: this is a bug in podcov; please report it with the lines above", err=True)
+        return Exit.BUG
+    return code if isinstance(code, int) else Exit.OK
+
+
+def show(error: PodcovError, *, as_json: bool) -> None:
+    """Prints what happened and what to do; for machines as one JSON object on stdout."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print("[bold red]podcov:[/] ", end="")
+    console.print(error.message, markup=False)
+    if error.hint:
+        console.print("  [bold]what to do:[/] ", end="")
+        console.print(error.hint, markup=False)
+    if as_json:
+        problem = {"slug": error.slug, "message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
+        click.echo(json.dumps({"error": problem}))

@@ -1,0 +1,52 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """`-c`, `--json`, `-q`, `-v`: what every command takes."""
+
+    config: Path
+    json: bool
+    quiet: bool
+    verbose: bool
+
+
+def common(command: F) -> F:
+    """Adds `config`, `as_json`, `quiet`, `verbose`."""
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, help="Say more, on stderr."),
+        click.option("-q", "--quiet", is_flag=True, help="Only results and errors."),
+        click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout; everything else goes to stderr."),
+        click.option(
+            "-c",
+            "--config",
+            type=click.Path(dir_okay=False, path_type=Path),
+            default=Path("podcov.yaml"),
+            show_default=True,
+            help="The project's configuration.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def cluster(command: F) -> F:
+    """Adds `context` and `namespace`."""
+    command = click.option("-n", "--namespace", default="", help="Default: podcov.yaml's, else the context's.")(command)
+    return click.option("--context", default="", help="Of the kubeconfig. Default: podcov.yaml's, else the current one.")(command)
+
+
+def which_run(command: F) -> F:
+    """Adds `run_id`."""
+    return click.option("--run", "run_id", default="latest", show_default=True, metavar="ID", help="Which run.")(command)
