@@ -10,3 +10,31 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $@
+
+# The main job on the embedded default: the shop's services as processes on this machine, no cluster.
+demo: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --requirement examples/shop/requirements.txt
+	cd examples/shop && ../../$(BIN)/podcov run --platform local
+
+test: lint unit cluster
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Everything that needs no cluster: the core, real processes, real kustomize, the local platform.
+unit: $(VENV)/.installed .cache/machine
+	$(BIN)/pytest tests --ignore tests/cluster
+
+# The real thing: Kubernetes, Skaffold and Tilt, built once and kept in the user's cache.
+cluster: $(VENV)/.installed .cache/machine
+	$(BIN)/pytest tests/cluster
+
+.cache/machine: tests/cluster/cluster
+	tests/cluster/cluster build
+	mkdir -p .cache && touch $@
+
+clean:
+	rm -rf $(VENV) .cache dist build

@@ -1,0 +1,49 @@
+"""For all rooms of the tests: where things are, how to wait, and no silent skips in CI."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., object]:
+    """`wait_until(look, seconds=10, what="...")`: polls until `look()` is true, returns what it returned; fails after the bound."""
+
+    def wait(look: Callable[[], T], seconds: float = 10.0, what: str = "") -> T:
+        end = time.monotonic() + seconds
+        pause = 0.005
+        while not (seen := look()):
+            if time.monotonic() > end:
+                pytest.fail(f"not within {seconds:g} s: {what or look}")
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.25)
+        return seen
+
+    return wait
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> object:
+    """With PODCOV_NO_SKIP a skipped test fails the session: CI has everything that the tests need."""
+    result = yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if skipped and os.environ.get("PODCOV_NO_SKIP"):
+        reporter.write_line(f"{len(skipped)} skipped, and PODCOV_NO_SKIP is set: this counts as failed", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    return result

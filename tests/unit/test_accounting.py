@@ -1,0 +1,149 @@
+"""The ledger names everything that should have answered and did not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from podcov.accounting import ProcessFacts, TargetFacts, Unregistered, pair, settle
+from podcov.platform import ContainerStart, CourierAddress
+
+POD = CourierAddress("orders", "shop", "orders-1", "uid-1", "podcov-courier", True, ("app",))
+START = ContainerStart(POD, "orders", "app", "containerd://a", 0, started=100.0)
+PROCESS = ProcessFacts("7-1-aa", ("gunicorn",), "recording", recording="mapped", hits=True, alive=True)
+TARGET = TargetFacts("orders", "shop/orders-1/app", "uid-1/app/s1", "uid-1", "app", 100.4, processes=(PROCESS,))
+
+
+def account(starts=(START,), targets=(TARGET,), **more):
+    return settle(starts, targets, **{"services": ["orders"], "run": "r", "marked_at": 110.0, **more})
+
+
+def entry(**facts):
+    [target] = account(targets=[replace(TARGET, **facts)]).ledger.targets
+    return target
+
+
+def process(**facts):
+    [only] = entry(processes=(replace(PROCESS, **facts),)).processes
+    return only
+
+
+def test_a_target_whose_processes_all_answered_is_collected():
+    ledger = account().ledger
+    assert ledger.complete
+    assert (ledger.target_counts.expected, ledger.target_counts.collected) == (1, 1)
+    assert (ledger.process_counts.expected, ledger.process_counts.collected) == (1, 1)
+
+
+def test_a_target_that_ran_nothing_of_ours_is_empty_and_complete():
+    ledger = account(targets=[replace(TARGET, processes=(replace(PROCESS, hits=False),))]).ledger
+    assert ledger.targets[0].state == "empty"
+    assert ledger.complete
+
+
+def test_a_container_start_without_records_is_a_failure():
+    ledger = account(targets=[]).ledger
+    assert (ledger.targets[0].slug, ledger.targets[0].name) == ("no-records", "shop/orders-1/app")
+    assert not ledger.complete
+
+
+def test_what_is_known_of_a_lost_pod_is_its_reason():
+    ledger = account(targets=[], lost={"uid-1": "the pod was deleted before its data were taken"}).ledger
+    assert ledger.targets[0].slug == "lost"
+    assert "before its data were taken" in ledger.targets[0].reason
+
+
+def test_a_container_that_never_started_is_a_failure():
+    ledger = account([replace(START, started=None, ended="ErrImagePull")], []).ledger
+    assert ledger.targets[0].slug == "never-started"
+    assert "ErrImagePull" in ledger.targets[0].reason
+
+
+def test_a_service_without_any_target_makes_the_ledger_incomplete():
+    ledger = account(services=["orders", "catalog"]).ledger
+    assert ledger.services_without_targets == ("catalog",)
+    assert not ledger.complete
+
+
+@pytest.mark.parametrize(
+    ("facts", "slug"),
+    [
+        ({"state": "unsupported", "reason": "Python 3.9"}, "unsupported"),
+        ({"state": "failed", "reason": "cannot map"}, "recording-failed"),
+        ({"state": "torn"}, "damaged"),
+        ({"damage": ("word 7 names no file",)}, "damaged"),
+        ({"full": True}, "volume-full"),
+        ({"broken": True}, "recording-failed"),
+        ({"overflow": True}, "overflow"),
+    ],
+)
+def test_every_trouble_of_a_process_is_a_named_failure(facts, slug):
+    only = process(**facts)
+    assert (only.state, only.slug) == ("failed", slug)
+    assert only.reason
+
+
+def test_an_unacknowledged_mark_is_a_failure_of_its_process():
+    target = entry(unmarked={"7-1-aa": "did not answer in 20 s"})
+    assert target.processes[0].slug == "mark-unanswered"
+    assert "did not answer in 20 s" in target.processes[0].reason
+
+
+def test_a_process_ended_between_saves_is_collected_with_the_bound_stated():
+    only = process(recording="saved", save_interval=2.0, alive=False)
+    assert only.state == "collected"
+    assert "at most its last 2 s" in only.note
+
+
+def test_mapped_recording_loses_nothing_and_says_nothing():
+    assert process(alive=False).note == ""
+
+
+def test_interpreters_that_never_registered_are_failures_unless_ignored():
+    stray = Unregistered(9, 55, ("python3", "-I", "helper.py"))
+    assert [p.slug for p in entry(unregistered=(stray,)).processes] == ["", "unregistered"]
+    ledger = account(targets=[replace(TARGET, unregistered=(stray,))], ignore={"orders": [r"helper\.py"]}).ledger
+    assert ledger.complete
+
+
+def test_restarts_are_paired_with_their_folders_by_time():
+    first = replace(START, finished=130.0, ended="OOMKilled")
+    second = replace(START, container_id="containerd://b", restart=1, started=131.0)
+    later = replace(TARGET, id="uid-1/app/s2", first_time=131.6)
+    assert pair([second, first], [later, TARGET]) == [(first, TARGET), (second, later)]
+    entries = account([first, second], [later, TARGET]).ledger.targets
+    assert [(e.id, e.start, e.ended) for e in entries] == [("uid-1/app/s1", 0, "OOMKilled"), ("uid-1/app/s2", 1, "")]
+
+
+def test_a_restart_that_left_nothing_is_missing_even_when_the_next_one_did():
+    first = replace(START, finished=130.0, ended="Error")
+    second = replace(START, container_id="containerd://b", restart=1, started=140.0)
+    later = replace(TARGET, id="uid-1/app/s2", first_time=140.5)
+    assert pair([first, second], [later]) == [(first, None), (second, later)]
+
+
+def test_a_start_that_an_earlier_run_counted_is_not_counted_again():
+    ended = replace(START, finished=105.0)
+    done = replace(TARGET, runs=("earlier",))
+    assert account([ended], [done], services=[]).ledger.targets == ()
+    assert account([ended], [done], services=[]).counted == frozenset()
+
+
+def test_a_crash_before_the_first_mark_counts_as_start_up():
+    assert account([replace(START, finished=105.0)], [TARGET]).counted == {"uid-1/app/s1"}
+
+
+@given(st.lists(st.tuples(st.floats(1, 50), st.floats(0, 50), st.booleans()), max_size=8))
+def test_pairing_loses_and_invents_nothing(lives):
+    clock, starts, folders = 0.0, [], []
+    for number, (up, down, recorded) in enumerate(lives):
+        begin, end = clock, clock + up
+        clock = end + down
+        starts.append(replace(START, container_id=str(number), restart=number, started=begin, finished=end))
+        if recorded:
+            folders.append(replace(TARGET, id=str(number), first_time=begin + up / 2))
+    pairs = pair(starts, folders)
+    assert [s for s, _ in pairs if s] == starts
+    assert sorted(t.id for _, t in pairs if t) == sorted(f.id for f in folders)
