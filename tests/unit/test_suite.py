@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from podcov.edges import suite
@@ -32,14 +33,16 @@ def test_the_environment_is_ours_and_what_is_added(tmp_path):
 
 def test_time_up_ends_the_whole_group(tmp_path, wait_until):
     child = "import time; time.sleep(600)"
-    code = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {child!r}]); open('pid', 'w').write(str(p.pid)); p.wait()"
+    code = (
+        f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {child!r}]);"
+        "open('pid', 'w').write(str(p.pid)); p.wait()"
+    )
     assert run(code, seconds=3, folder=tmp_path) == suite.TIMED_OUT
     pid = int((tmp_path / "pid").read_text())
 
     def gone():
         try:
-            with open(f"/proc/{pid}/stat") as stat:
-                return stat.read().rpartition(")")[2].split()[0] == "Z"
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
         except FileNotFoundError:
             return True
 
