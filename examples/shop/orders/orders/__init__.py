@@ -1,0 +1,1 @@
+"""Takes orders and asks the catalog for the prices: a synchronous service."""
