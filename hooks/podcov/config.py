@@ -5,13 +5,22 @@ Every value is documented in `docs/podcov-yaml.md` and `schemas/podcov-yaml-1.js
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from podcov import yaml_document
+from podcov.errors import ConfigError
 from podcov.model import Mode
+from podcov.schemas import schema
+from podcov.yaml_document import Document, Path, Problem, name_path
 
 Entry = Literal["entrypoint", "environment"]
+
+COURIER_CONTAINER = "podcov-courier"
+"""name of the native sidecar that the generator adds and the cluster platform calls"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +109,132 @@ class Config:
     namespace: str = ""
     tests: Tests = field(default_factory=Tests)
     port_forwards: tuple[PortForward, ...] = ()
-    reports: tuple[str, ...] = ("html", "xml", "lcov", "json")
+    reports: tuple[str, ...] = ("html", "xml", "lcov", "json", "markdown")
     generate: Generate = field(default_factory=Generate)
 
     def service(self, name: str) -> Service:
         return next(s for s in self.services if s.name == name)
+
+
+def parse(text: str, *, name: str = "podcov.yaml") -> Config:
+    """Read the text of a `podcov.yaml`; `name` is what errors call it.
+
+    Raises ConfigError, one line `NAME:LINE: KEY: what is wrong; what to write` for each problem.
+    """
+    document = yaml_document.read(text, name=name)
+    if document.data is None:
+        raise ConfigError(f"{name}:1: the file is empty", hint="`podcov init` writes one that fits this project.")
+    found = yaml_document.problems(document, schema("podcov-yaml-1")) or sorted(_contradictions(document))
+    if found:
+        raise ConfigError(
+            "\n".join(f"{name}:{problem.line}: {problem.text}" for problem in found),
+            hint="Every key is described in docs/podcov-yaml.md.",
+        )
+    return _config(document)
+
+
+def _config(document: Document) -> Config:
+    parts: dict[str, Any] = _values(document, ())
+    del parts["version"]
+    parts["services"] = tuple(_service(document, name) for name in document.data["services"])
+    if "tests" in parts:
+        parts["tests"] = Tests(**_values(document, ("tests",)))
+    if "port_forwards" in parts:
+        count = len(document.data["port_forwards"])
+        parts["port_forwards"] = tuple(PortForward(**_values(document, ("port_forwards", n))) for n in range(count))
+    if "generate" in parts:
+        parts["generate"] = Generate(**_values(document, ("generate",)))
+    return Config(**parts)
+
+
+def _service(document: Document, name: str) -> Service:
+    parts = _values(document, ("services", name))
+    if "local" in parts:
+        parts["local"] = LocalService(**_values(document, ("services", name, "local")))
+    return Service(name=name, **parts)
+
+
+def _values(document: Document, path: Path) -> dict[str, Any]:
+    """The mapping at `path`, its values as the dataclasses want them: lists as tuples, commands split, environments as text."""
+    return {key: _value(document, (*path, key), value) for key, value in document.at(path).items()}
+
+
+def _value(document: Document, path: Path, value: Any) -> Any:
+    match path[-1], value:
+        case "command", str():
+            return tuple(shlex.split(value))
+        case "env", dict():
+            return {key: document.texts[(*path, key)] for key in value}
+        case _, list():
+            return tuple(value)
+    return value
+
+
+def _contradictions(document: Document) -> Iterator[Problem]:
+    """What no schema can say."""
+    data: dict[str, Any] = document.data
+    yield from _unsplittable_commands(document)
+    yield from _unreachable_services(document)
+    for name, service in data["services"].items():
+        for index, pattern in enumerate(service.get("ignore_processes", ())):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                path = ("services", name, "ignore_processes", index)
+                yield _problem(document, path, f"this is no regular expression: {error}")
+    yield from _clashing_forwards(document)
+
+
+def _clashing_forwards(document: Document) -> Iterator[Problem]:
+    names: dict[Path, str] = {}
+    ports: dict[Path, str] = {}
+    for index, forward in enumerate(document.data.get("port_forwards", ())):
+        names["port_forwards", index] = variable_prefix(forward.get("name") or forward["resource"].split("/")[1])
+        if forward.get("local_port"):
+            ports["port_forwards", index, "local_port"] = str(forward["local_port"])
+    yield from _doubles(document, names, "would set the variables {}_HOST, {}_PORT and {}_URL as well; give one of them a `name`")
+    yield from _doubles(document, ports, "takes local port {} as well; leave it out for a free one")
+
+
+def variable_prefix(name: str) -> str:
+    """The NAME in the NAME_URL that tests find a port-forward by: `orders-db` is `ORDERS_DB`."""
+    return re.sub(r"[^A-Z0-9]", "_", name.upper())
+
+
+def _unsplittable_commands(document: Document) -> Iterator[Problem]:
+    for path, text in document.texts.items():
+        if path[-1] != "command" or path[-2] == "env":
+            continue
+        try:
+            if not shlex.split(text):
+                yield _problem(document, path, "must not be empty")
+        except ValueError as error:
+            yield _problem(document, path, f"cannot be split into words: {str(error).lower()}; write a list instead")
+
+
+def _unreachable_services(document: Document) -> Iterator[Problem]:
+    data: dict[str, Any] = document.data
+    containers: dict[Path, str] = {}
+    for name, service in data["services"].items():
+        path = ("services", name)
+        if data.get("platform") == "local" and "local" not in service:
+            yield _problem(document, path, "`platform: local` needs `local: {command: ...}` to run it")
+        elif not service.keys() & {"workload", "selector", "local"}:
+            yield _problem(document, path, "cannot be found; write for example `workload: deployment/NAME` and `container: NAME`")
+        if "workload" in service and "selector" not in service:
+            namespace = service.get("namespace", data.get("namespace", ""))
+            containers[path] = " ".join(part for part in (namespace, service["workload"], service.get("container")) if part)
+    yield from _doubles(document, containers, "is the same container as well ({})")
+
+
+def _doubles(document: Document, values: Mapping[Path, str], complaint: str) -> Iterator[Problem]:
+    """A problem for each path whose value an earlier one has too."""
+    first: dict[str, Path] = {}
+    for path, value in values.items():
+        other = first.setdefault(value, path)
+        if other != path:
+            yield _problem(document, path, f"{name_path(other)} {complaint.replace('{}', value)}")
+
+
+def _problem(document: Document, path: Path, text: str) -> Problem:
+    return Problem(document.line(path), f"{name_path(path)}: {text}")
