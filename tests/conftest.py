@@ -22,7 +22,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def wait_until() -> Callable[..., object]:
-    """`wait_until(look, seconds=10, what="...")`: polls until `look()` is true and returns what it said; fails after the bound."""
+    """`wait_until(look, seconds=10, what="...")`: polls until `look()` is true and returns that; fails after the bound."""
 
     def wait(look: Callable[[], T], seconds: float = 10.0, what: str = "") -> T:
         end = time.monotonic() + seconds
