@@ -78,7 +78,10 @@ class Platform(Protocol):
     async def call(
         self, address: CourierAddress, arguments: Sequence[str], stdin: bytes = b"", *, seconds: float = 60
     ) -> CourierAnswer:
-        """Run one courier command. Raises CourierUnreachable when it certainly or possibly did not run to its end."""
+        """Run one courier command. Raises CourierUnreachable when it certainly or possibly did not run to its end.
+
+        `stdin` is the command's input without its frame: where it is not empty, `<bytes>\\n` is sent in front of it.
+        """
 
     def watch(self) -> AsyncIterator[PlatformEvent]:
         """Events from now on, until closed."""
