@@ -1,0 +1,251 @@
+"""Collecting: mark, follow what starts and ends, dump, pull. Talks to couriers through a `Platform` and decides nothing.
+
+What came is kept in a `RawStore`, what did not come is remembered in `Collected` for the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from podcov.errors import DamagedError, NoDataError
+from podcov.formats.bundle import Bundle, read_bundle
+from podcov.formats.courier import read_answers, read_ended, status_of
+from podcov.platform import CourierAddress, CourierAnswer, CourierUnreachable, Platform, PlatformEvent
+from podcov.raw import RawStore, TargetInfo
+
+ATTEMPTS = 3
+LEASE_SECONDS = 60
+LEASE_RENEWAL_SECONDS = 20
+MARK_SECONDS = 40.0
+PULL_SECONDS = 120.0
+LAST_PULL_SECONDS = 60.0
+"""how long a pod that ends is waited for: twice the default grace period"""
+
+
+class Progress(Protocol):
+    """Tells people what is going on. `verbose` notes are only for those who asked."""
+
+    def step(self, text: str) -> None: ...
+
+    def note(self, text: str, *, verbose: bool = False) -> None: ...
+
+
+@dataclass
+class Collected:
+    """What marks, dumps and pulls said. Process ids are per target: `<pod uid>/<container>/<start id>` -> process -> reason."""
+
+    unmarked: dict[str, dict[str, str]] = field(default_factory=dict)
+    undumped: dict[str, dict[str, str]] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+    """pod uid -> why nothing could be pulled"""
+    pulled: set[str] = field(default_factory=set)
+    """pod uids"""
+
+
+class Collector:
+    """Marks and collects one run on one platform.
+
+    Use: `async with collector.following():` around the time in which services may start and end; `mark` before the
+    tests, `collect` after them.
+    """
+
+    def __init__(self, platform: Platform, store: RawStore, run: str, label: str, progress: Progress) -> None:
+        self.platform = platform
+        self.store = store
+        self.run = run
+        self.label = label
+        self.progress = progress
+        self.collected = Collected()
+        self._marked: dict[str, int] = {}
+        """pod uid -> container starts that it had when it was marked"""
+        self._marking = False
+        self._last_pulls: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """Watches the platform meanwhile: newcomers are marked, what ends is pulled before it is gone."""
+        follower = asyncio.create_task(self._follow())
+        keeper = asyncio.create_task(self._keep_leases())
+        try:
+            yield
+        finally:
+            broken = follower.exception() if follower.done() and not follower.cancelled() else None
+            for task in (follower, keeper, *self._tasks):
+                task.cancel()
+            await asyncio.gather(follower, keeper, *self._tasks, return_exceptions=True)
+            if broken:  # what started and ended since is unknown: no ledger can be written
+                raise broken
+
+    async def mark(self) -> Sequence[CourierAddress]:
+        """Begins this run's epoch everywhere. Raises NoDataError where there is nothing to mark."""
+        addresses = await self.platform.addresses()
+        self._marking = True
+        await asyncio.gather(*(self._mark(address) for address in addresses))
+        return addresses
+
+    async def collect(self) -> None:
+        """Dumps and pulls everything that can be reached now, and waits, bounded, for pods that are just ending."""
+        try:
+            addresses = await self.platform.addresses()
+        except NoDataError:
+            if not (self._last_pulls or self._marked):
+                raise
+            addresses = ()
+        await asyncio.gather(*(self._take(a) for a in addresses if a.pod_uid not in self._last_pulls))
+        if self._last_pulls:
+            await asyncio.wait(self._last_pulls.values(), timeout=LAST_PULL_SECONDS)
+
+    # -- one courier
+
+    async def _mark(self, address: CourierAddress) -> None:
+        starts = sum(s.address.pod_uid == address.pod_uid for s in await self.platform.starts())
+        self._marked[address.pod_uid] = starts
+        try:
+            if address.sidecar:
+                await self._ask(address, "lease", str(LEASE_SECONDS))
+            answer = await self._ask(address, "mark", self.run, self.label, seconds=MARK_SECONDS)
+        except CourierUnreachable as error:
+            self.progress.note(f"{error}: could not be marked", verbose=True)
+            return  # it is in the platform's starts: the ledger will ask for it
+        for target in read_answers(answer.stdout).targets:
+            self.collected.unmarked.setdefault(f"{address.pod_uid}/{target.name}", {}).update(target.failures)
+        self.progress.note(f"marked {address.name}", verbose=True)
+
+    async def _take(self, address: CourierAddress) -> None:
+        """Dump and pull; a courier that cannot be reached is remembered."""
+        try:
+            dumped = await self._ask(address, "dump", seconds=MARK_SECONDS)
+            for target in read_answers(dumped.stdout).targets:
+                self.collected.undumped.setdefault(f"{address.pod_uid}/{target.name}", {}).update(target.failures)
+            await self._pull(address)
+            if address.sidecar:
+                await self._ask(address, "lease", "0")
+        except CourierUnreachable as error:
+            if address.pod_uid not in self.collected.pulled:
+                self.collected.lost[address.pod_uid] = error.reason
+            self.progress.note(f"{error}", verbose=True)
+
+    async def _take_last(self, address: CourierAddress) -> None:
+        """The pod is ending: its courier waits for us, once the service's containers are done."""
+        try:
+            if address.sidecar:
+                await self._ask(address, "lease", str(LEASE_SECONDS))
+                waited = await self._ask(address, "wait", f"{LAST_PULL_SECONDS:g}", seconds=LAST_PULL_SECONDS + 10)
+                if not read_ended(waited.stdout):
+                    self.progress.note(
+                        f"{address.name} was told to end and has not; its data are pulled as they are", verbose=True
+                    )
+            await self._pull(address)
+            self.progress.note(f"{address.name} ended; its data are here", verbose=True)
+            if address.sidecar:
+                await self._ask(address, "release", attempts=1)
+        except CourierUnreachable as error:
+            if address.pod_uid not in self.collected.pulled:
+                self.collected.lost[address.pod_uid] = f"the pod ended before its data could be taken ({error.reason})"
+
+    async def _pull(self, address: CourierAddress) -> None:
+        bundle = await self._bundle(address, "pull")
+        services = {s.container: s.service for s in await self.platform.starts() if s.address.pod_uid == address.pod_uid}
+        files = split(bundle)
+        targets = status_of(bundle.manifest).targets
+        for target, description in zip(targets, bundle.manifest["targets"], strict=True):
+            info = TargetInfo(
+                service=services.get(target.container, address.service),
+                address=f"{address.name}/{target.container}" if address.namespace else address.name,
+                pod_uid=address.pod_uid,
+                container=target.container,
+                start_id=target.start_id,
+                courier=description,
+            )
+            self.store.save_target(info, files.get(target.name, {}))
+        digests = {digest for target in targets for digest in target.digests().values()}
+        missing = sorted(d for d in digests if self.store.source(d) is None)
+        if missing:
+            await self._pull_sources(address, missing)
+        self.collected.pulled.add(address.pod_uid)
+        self.collected.lost.pop(address.pod_uid, None)
+
+    async def _pull_sources(self, address: CourierAddress, digests: Sequence[str]) -> None:
+        """Each content is moved once a run, whichever pod has it."""
+        bundle = await self._bundle(address, "sources", stdin=json.dumps(digests).encode())
+        for content in bundle.files.values():
+            self.store.add_source("sha256:" + hashlib.sha256(content).hexdigest(), content)
+
+    async def _bundle(self, address: CourierAddress, *arguments: str, stdin: bytes = b"") -> Bundle:
+        """A bundle that arrived whole; asked for again where it did not."""
+        problem = ""
+        for _ in range(ATTEMPTS):
+            answer = await self._ask(address, *arguments, stdin=stdin, seconds=PULL_SECONDS)
+            try:
+                return read_bundle(answer.stdout)
+            except DamagedError as error:
+                problem = error.message
+        raise CourierUnreachable(address, f"{arguments[0]}: came damaged {ATTEMPTS} times: {problem}")
+
+    async def _ask(
+        self, address: CourierAddress, *arguments: str, stdin: bytes = b"", seconds: float = 30.0, attempts: int = ATTEMPTS
+    ) -> CourierAnswer:
+        """One courier command, tried again where the connection failed. All commands may be repeated."""
+        for attempt in range(1, attempts + 1):
+            try:
+                answer = await self.platform.call(address, arguments, stdin, seconds=seconds)
+            except CourierUnreachable as error:
+                if error.gone or attempt == attempts:
+                    raise
+                await asyncio.sleep(0.2 * 2**attempt)
+                continue
+            if answer.exit_code:
+                raise CourierUnreachable(address, f"{arguments[0]}: exit code {answer.exit_code}: {answer.stderr.strip()}")
+            return answer
+        raise AssertionError("unreachable")
+
+    # -- what happens meanwhile
+
+    async def _follow(self) -> None:
+        async for event in self.platform.watch():
+            await self._handle(event)
+
+    async def _handle(self, event: PlatformEvent) -> None:
+        address = event.address
+        if event.kind == "ready" and self._marking and await self._is_new(address):
+            self._spawn(self._mark(address))
+        elif event.kind == "ending" and address.pod_uid not in self._last_pulls:
+            self._last_pulls[address.pod_uid] = self._spawn(self._take_last(address))
+        elif event.kind == "gone" and address.pod_uid not in self.collected.pulled | self._last_pulls.keys():
+            self.collected.lost.setdefault(address.pod_uid, "the pod was gone before its data could be taken")
+
+    async def _is_new(self, address: CourierAddress) -> bool:
+        """Not marked yet, or a container of it has been started again since."""
+        starts = sum(s.address.pod_uid == address.pod_uid for s in await self.platform.starts())
+        return starts > self._marked.get(address.pod_uid, 0)
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_RENEWAL_SECONDS)
+            with contextlib.suppress(NoDataError, CourierUnreachable):  # nothing there now; newcomers get theirs at their mark
+                addresses = [a for a in await self.platform.addresses() if a.sidecar and a.pod_uid in self._marked]
+                await asyncio.gather(
+                    *(self._ask(a, "lease", str(LEASE_SECONDS), attempts=1) for a in addresses), return_exceptions=True
+                )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def split(bundle: Bundle) -> Mapping[str, dict[str, bytes]]:
+    """The files of a pulled bundle by target: `<container>/<start id>` -> name -> content."""
+    targets: dict[str, dict[str, bytes]] = {}
+    for path, content in bundle.files.items():
+        container, start_id, name = path.removeprefix("targets/").split("/", 2)
+        targets.setdefault(f"{container}/{start_id}", {})[name] = content
+    return targets
