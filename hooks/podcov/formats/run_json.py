@@ -1,4 +1,4 @@
-"""`run.json` (schema `podcov/run/1`): what was observed in a run beside the raw data, so that reports can be made again from disk."""
+"""`run.json` (schema `podcov/run/1`): what was observed in a run beside the raw data: what reports are made again from."""
 
 from __future__ import annotations
 
