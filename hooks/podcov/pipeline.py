@@ -1,7 +1,158 @@
-"""The way of the data: mark, tests, dump, pull, convert, merge, report. Written against the Protocols in `podcov.platform`."""
+"""The way of the data: mark, tests, dump, pull (`conduct`), then account and convert (`examine`). Written against Protocols.
+
+`conduct` talks to services; `examine` needs only what `conduct` left on disk, and can be done again at any time.
+"""
 
 from __future__ import annotations
 
-from podcov.platform import ContainerStart, CourierAddress, CourierAnswer, CourierUnreachable, Platform, PlatformEvent
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
-__all__ = ["ContainerStart", "CourierAddress", "CourierAnswer", "CourierUnreachable", "Platform", "PlatformEvent"]
+from podcov.accounting import Account, ProcessFacts, TargetFacts, Unregistered, settle
+from podcov.collecting import Collector, Progress
+from podcov.config import Config
+from podcov.errors import Exit
+from podcov.formats.courier import TargetStatus, target_status
+from podcov.formats.records import ProcessRecords, TargetRecords, parse_target
+from podcov.formats.run_json import RunRecord, SuiteRecord
+from podcov.ledger import Ledger
+from podcov.platform import Platform
+from podcov.raw import RawStore, StoredTarget
+
+START_UP = 0
+"""the epoch before the first mark"""
+
+Clock = Callable[[], float]
+"""Unix seconds"""
+Suite = Callable[[Mapping[str, str]], Awaitable[int]]
+"""runs the tests with these environment variables; returns their exit code"""
+
+
+async def conduct(
+    record: RunRecord, platform: Platform, store: RawStore, suite: Suite | None, progress: Progress, clock: Clock
+) -> RunRecord:
+    """Marks, runs the tests if there are any, and collects whatever came of them. Returns what was observed.
+
+    Raises NoDataError where there is nothing to mark; what fails later is in the record, for the ledger.
+    """
+    collector = Collector(platform, store, record.id, " ".join(record.tests.command), progress)
+    async with collector.following():
+        progress.step("marking")
+        addresses = await collector.mark()
+        record = replace(record, marked=clock())
+        progress.note(f"{len(addresses)} {'pod' if len(addresses) == 1 else 'pods'} marked")
+        if suite is not None:
+            record = await _test(record, platform, suite, progress, clock)
+        progress.step("collecting")
+        await collector.collect()
+        starts = tuple(await platform.starts())
+    collected = collector.collected
+    return replace(
+        record,
+        finished=clock(),
+        starts=starts,
+        unmarked=collected.unmarked,
+        undumped=collected.undumped,
+        lost=collected.lost,
+    )
+
+
+async def _test(record: RunRecord, platform: Platform, suite: Suite, progress: Progress, clock: Clock) -> RunRecord:
+    async with platform.forwards() as environment:
+        progress.step(f"testing: {' '.join(record.tests.command)}")
+        began = clock()
+        code = await suite(environment)
+        seconds = clock() - began
+    return replace(record, tests=replace(record.tests, exit_code=code, seconds=round(seconds, 3)))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A pulled target, read."""
+
+    stored: StoredTarget
+    records: TargetRecords
+    status: TargetStatus
+    counted_epochs: tuple[int, ...]
+    """start-up and the epochs that this run began"""
+
+    @property
+    def service(self) -> str:
+        return self.stored.info.service
+
+
+def read_targets(store: RawStore, run: str) -> tuple[Target, ...]:
+    """Every pulled target of the run, read. Damage is in the records; DamagedError only for what podcov itself wrote."""
+    return tuple(_read_target(stored, run) for stored in store.targets())
+
+
+def _read_target(stored: StoredTarget, run: str) -> Target:
+    records = parse_target(stored.files)
+    return Target(stored, records, target_status(stored.info.courier), (START_UP, *records.epochs_of(run)))
+
+
+def account(record: RunRecord, targets: Iterable[Target], config: Config) -> Account:
+    """The ledger of the run, and which targets its numbers are made of."""
+    return settle(
+        record.starts,
+        [facts(target, record) for target in targets],
+        services=record.services,
+        run=record.id,
+        marked_at=record.marked,
+        lost=record.lost,
+        ignore={s.name: s.ignore_processes for s in config.services},
+    )
+
+
+def facts(target: Target, record: RunRecord) -> TargetFacts:
+    """What the ledger wants to know of one target."""
+    info, records, status = target.stored.info, target.records, target.status
+    times = [p.start.time for p in records.processes if p.start and p.start.time]
+    alive = {p.id: bool(p.alive) for p in status.processes}
+    return TargetFacts(
+        service=info.service,
+        name=info.address,
+        id=info.id,
+        pod_uid=info.pod_uid,
+        container=info.container,
+        first_time=min(times) / 1e9 if times else None,
+        runs=tuple(dict.fromkeys(e.run for e in records.epochs)),
+        processes=tuple(_process(p, target.counted_epochs, alive.get(p.id, False)) for p in records.processes),
+        unregistered=tuple(Unregistered(u.pid, u.start_time, u.argv) for u in status.unregistered),
+        unmarked=record.unmarked.get(info.id, {}),
+        undumped=record.undumped.get(info.id, {}),
+        damage=records.damage,
+    )
+
+
+def _process(process: ProcessRecords, counted: Iterable[int], alive: bool) -> ProcessFacts:
+    start = process.start
+    return ProcessFacts(
+        id=process.id,
+        argv=start.argv if start else (),
+        state=start.state if start else "torn",
+        reason=(start.reason or "") if start else "",
+        recording=(start.recording or "") if start else "",
+        save_interval=start.save_interval if start else None,
+        saved_at_end=process.ended,
+        alive=alive,
+        full=process.volume_full,
+        broken=process.stopped_by_error,
+        overflow=process.values_left_out,
+        damage=process.damage,
+        hits=any(len(process.epochs.get(epoch, ())) for epoch in counted),
+    )
+
+
+def outcome(tests: SuiteRecord, ledger: Ledger, *, anything: bool, allow_partial: bool) -> tuple[int, str]:
+    """The exit code of a run, and the reason that `summary.json` names.
+
+    The tests' own code comes first, then no data, then incomplete data. `anything`: some line was recorded somewhere.
+    """
+    if tests.exit_code:
+        return tests.exit_code, "tests failed"
+    if not anything:
+        return Exit.NO_DATA, "no data"
+    if not ledger.complete and not allow_partial:
+        return Exit.INCOMPLETE, "incomplete data"
+    return Exit.OK, "ok" if ledger.complete else "ok, incomplete data allowed"
