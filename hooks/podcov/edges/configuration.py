@@ -1,0 +1,22 @@
+"""Finds and reads `podcov.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from podcov.config import Config, parse
+from podcov.errors import UsageError
+
+
+def read(path: Path) -> Config:
+    """The configuration. Raises UsageError where there is no such file, ConfigError where it cannot be understood."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path}: there is no such file",
+            hint="write one with `podcov init`, go to the project's folder, or name it with -c",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}", hint="podcov.yaml is a text file in UTF-8") from None
+    return parse(text, name=str(path))
