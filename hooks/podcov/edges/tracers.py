@@ -111,7 +111,7 @@ def loadable_part(library: bytes) -> bytes:
     """
     if library[:6] != b"\x7fELF\x02\x01" or len(library) < _ELF_HEADER:
         raise ValueError("not a 64-bit little-endian ELF file")
-    end = max(offset + size for offset, size in _segments(library))
+    end = max((offset + size for offset, size in _segments(library)), default=0)
     if not _ELF_HEADER <= end <= len(library):
         raise ValueError("truncated ELF file")
     kept = bytearray(library[:end])
