@@ -1,0 +1,255 @@
+"""The few requests that podcov makes to an API server, and what each refusal means.
+
+JSON comes out as it was sent; `cluster_pods` makes values of it. All methods raise ClusterError for what the user has to mend
+(not authenticated, not allowed), and `Failed` for what may pass, or is about one pod only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, CoreV1Api
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.stream import WsApiClient
+from kubernetes.aio.stream.ws_client import get_websocket_url
+
+from podcov.edges.cluster_access import Access
+from podcov.errors import ClusterError
+
+Json = Mapping[str, Any]
+
+REQUEST_SECONDS = 30.0
+WATCH_SECONDS = 60
+"""A watch is begun anew after this time, so that a connection that died unnoticed costs no more than this."""
+HEARTBEAT_SECONDS = 20.0
+"""Between pings on websockets: balancers in between drop what is idle, typically after a minute."""
+_CLOSING_SECONDS = 1.0
+CHANNELS = "v4.channel.k8s.io"
+"""The websocket protocol of exec and port-forward: each frame begins with the number of its channel."""
+
+_ROLES = {
+    "pods": "podcov.yaml",
+    "pods/exec": "podcov.yaml",
+    "pods/portforward": "portforward.yaml",
+    "services": "portforward.yaml",
+}
+
+
+class Failed(Exception):
+    """The API server did not do it, or could not be reached."""
+
+    def __init__(self, reason: str, *, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
+        """HTTP status; 0 where the connection failed"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    """What a request asks for, in the words of RBAC."""
+
+    verbs: str
+    resource: str
+    namespace: str
+
+
+class _WebSockets(WsApiClient):  # type: ignore[misc]
+    """Hands out the websocket itself, for messages of any size and through the same TLS name as every other request."""
+
+    async def request(
+        self,
+        method: str,  # noqa: ARG002
+        url: str,
+        query_params: object = None,  # noqa: ARG002
+        headers: Mapping[str, str] | None = None,
+        post_params: object = None,  # noqa: ARG002
+        body: object = None,  # noqa: ARG002
+        _preload_content: bool = False,
+        _request_timeout: object = None,
+    ) -> Any:
+        if self.rest_client.pool_manager is None:
+            self.rest_client.pool_manager = self.rest_client._create_pool_manager()
+        return self.rest_client.pool_manager.ws_connect(
+            get_websocket_url(url),
+            headers=headers,
+            protocols=(CHANNELS,),
+            heartbeat=self.heartbeat,
+            max_msg_size=0,
+            timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSING_SECONDS),
+            server_hostname=self.configuration.tls_server_name,
+        )
+
+
+class Api:
+    """One API server, as one user. An async context manager: it holds connections."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        try:
+            self._rest = ApiClient(access.configuration)
+            self._sockets = _WebSockets(access.configuration, heartbeat=HEARTBEAT_SECONDS)
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"context {access.context!r}: its certificates cannot be used: {error}",
+                hint="check it with `kubectl get pods`",
+            ) from error
+        self._core = CoreV1Api(self._rest)
+        self._streams = CoreV1Api(self._sockets)
+
+    @property
+    def access(self) -> Access:
+        return self._access
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._sockets.close()
+        await self._rest.close()
+
+    async def list_pods(self, namespace: str, selector: str = "") -> tuple[list[Json], str]:
+        """The pods, and the resource version from which a watch goes on."""
+        action = _Action("list", "pods", namespace)
+        document = await self._document(
+            action,
+            self._core.list_namespaced_pod_without_preload_content(
+                namespace, label_selector=selector or None, _request_timeout=REQUEST_SECONDS
+            ),
+        )
+        return list(document.get("items") or ()), document["metadata"]["resourceVersion"]
+
+    async def pod(self, namespace: str, name: str) -> Json | None:
+        """None where there is none of this name."""
+        request = self._core.read_namespaced_pod_without_preload_content(name, namespace, _request_timeout=REQUEST_SECONDS)
+        return await self._if_there(_Action("get", "pods", namespace), request)
+
+    async def service(self, namespace: str, name: str) -> Json | None:
+        """None where there is none of this name."""
+        request = self._core.read_namespaced_service_without_preload_content(name, namespace, _request_timeout=REQUEST_SECONDS)
+        return await self._if_there(_Action("get", "services", namespace), request)
+
+    async def watch_pods(self, namespace: str, selector: str, version: str) -> AsyncGenerator[tuple[str, Json], None]:
+        """What happens after `version`: (`ADDED`, `MODIFIED`, `DELETED` or `BOOKMARK`, the pod).
+
+        First yields (`WATCHING`, {}) when the server has accepted. Ends after WATCH_SECONDS, to be begun anew from the last
+        version seen. Raises Failed with status 410 where `version` is too old for that.
+        """
+        action = _Action("watch", "pods", namespace)
+        request = self._core.list_namespaced_pod_without_preload_content(
+            namespace,
+            label_selector=selector or None,
+            watch=True,
+            allow_watch_bookmarks=True,
+            resource_version=version,
+            timeout_seconds=WATCH_SECONDS,
+            _request_timeout=WATCH_SECONDS + REQUEST_SECONDS,
+        )
+        async with self._response(action, request) as response:
+            yield "WATCHING", {}
+            async for line in _lines(response.content):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise Failed(status.get("message") or "the watch was ended", status=status.get("code") or 0)
+                yield event["type"], event["object"]
+
+    def exec(
+        self, namespace: str, pod: str, container: str, command: Sequence[str], *, stdin: bool
+    ) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
+        """A websocket to a command in a container, without a terminal."""
+        request = self._streams.connect_get_namespaced_pod_exec_without_preload_content(
+            pod, namespace, command=list(command), container=container, stdin=stdin, stdout=True, stderr=True, tty=False
+        )
+        return self._websocket(_Action("get and create", "pods/exec", namespace), request)
+
+    def portforward(self, namespace: str, pod: str, port: int) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
+        """A websocket to a port of a pod."""
+        request = self._streams.connect_get_namespaced_pod_portforward_without_preload_content(pod, namespace, ports=str(port))
+        return self._websocket(_Action("get and create", "pods/portforward", namespace), request)
+
+    async def _if_there(self, action: _Action, request: Any) -> Json | None:
+        try:
+            return await self._document(action, request)
+        except Failed as failure:
+            if failure.status == 404:
+                return None
+            raise
+
+    async def _document(self, action: _Action, request: Any) -> Json:
+        async with self._response(action, request) as response:
+            document: Json = json.loads(await response.read())
+            return document
+
+    @asynccontextmanager
+    async def _response(self, action: _Action, request: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        async with self._translated(action):
+            response = await request
+            async with response:
+                if response.status >= 400:
+                    raise self._refusal(action, response.status, _message(await response.read()))
+                yield response
+
+    @asynccontextmanager
+    async def _websocket(self, action: _Action, request: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        async with self._translated(action):
+            websocket = await (await request)
+        try:
+            yield websocket
+        finally:
+            await websocket.close()
+
+    @asynccontextmanager
+    async def _translated(self, action: _Action) -> AsyncIterator[None]:
+        try:
+            yield
+        except aiohttp.WSServerHandshakeError as error:
+            raise self._refusal(action, error.status, error.message) from error
+        except ApiException as error:
+            raise self._refusal(action, error.status or 0, str(error.reason)) from error
+        except aiohttp.ClientConnectorError as error:
+            raise Failed(f"cannot reach {self._access.server}: {error}") from error
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise Failed(f"the connection to {self._access.server} broke: {error or type(error).__name__}") from error
+
+    def _refusal(self, action: _Action, status: int, message: str) -> Exception:
+        if status == 401:
+            return ClusterError(
+                f"{self._access.server} does not accept the credentials of context {self._access.context!r}",
+                hint="log in anew, or have a new token made; `kubectl auth whoami` shows who you are",
+            )
+        if status == 403:
+            role = _ROLES[action.resource]
+            return ClusterError(
+                f"forbidden: {action.verbs} on {action.resource} in namespace {action.namespace!r}"
+                f" (context {self._access.context!r})" + (f": {message}" if message else ""),
+                hint=f"overlays/rbac/{role} holds the Role that allows it; docs/rbac.md says how to bind it",
+            )
+        return Failed(f"{action.verbs} {action.resource}: {status} {message}".rstrip(), status=status)
+
+
+def _message(body: bytes) -> str:
+    """What a refusal says: the API server's `Status`, else the text of whatever stands before it."""
+    text = body.decode(errors="replace").strip()
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return text[:200]
+    return str(document.get("message", "")) if isinstance(document, dict) else text[:200]
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length; `StreamReader.readline` refuses those beyond its buffer."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line:
+                yield line

@@ -1,0 +1,303 @@
+"""What podcov reads from pods: whose they are, where their courier is, which container starts they tell of. Pure.
+
+Pods come in as the API server's JSON, and leave as values. Workloads are recognised by `ownerReferences` alone, so that reading
+pods is all that podcov has to be allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from podcov.config import COURIER_CONTAINER, Service
+from podcov.edges import cluster_labels
+from podcov.edges.cluster_labels import LabelSelector
+from podcov.errors import UsageError
+from podcov.platform import ContainerStart, CourierAddress
+
+DATA_FOLDER = "/podcov/data"
+UNSEEN = "unseen"
+"""`ContainerStart.ended` of a start that is known from the restart count alone"""
+
+_SHORT_KINDS = {
+    "cj": "cronjob",
+    "deploy": "deployment",
+    "ds": "daemonset",
+    "po": "pod",
+    "rs": "replicaset",
+    "sts": "statefulset",
+    "svc": "service",
+}
+_WORKLOAD_KINDS = ("deployment", "statefulset", "daemonset", "replicaset", "job", "cronjob", "pod")
+_DEFAULT_CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    name: str
+    instrumented: bool
+    """it has podcov's data volume"""
+    ports: Mapping[str, int]
+    """its named ports"""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start of one container, as its status tells. Times are Unix seconds."""
+
+    restart: int
+    container_id: str = ""
+    started: float | None = None
+    finished: float | None = None
+    ended: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStatus:
+    name: str
+    running: bool
+    exit_code: int | None
+    """of the latest start, where it has ended"""
+    starts: tuple[Start, ...]
+    """every start up to now, in order; what is not in the status any more is `UNSEEN`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    """grows with each change; 0 where the server's versions are no numbers"""
+    labels: Mapping[str, str]
+    owner_kind: str
+    owner_name: str
+    deleting: bool
+    phase: str
+    ready: bool
+    restart_policy: str
+    default_container: str
+    containers: tuple[Container, ...]
+    sidecars: tuple[Container, ...]
+    """init containers that keep running beside the others"""
+    statuses: Mapping[str, ContainerStatus]
+
+    @property
+    def finished(self) -> bool:
+        """No container of it runs, nor will."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def ending(self) -> bool:
+        """It was told to end, or its containers have ended for good and only sidecars may still run."""
+        return self.deleting or self.finished or (bool(self.containers) and all(self._over(c) for c in self.containers))
+
+    def running(self, container: str) -> bool:
+        status = self.statuses.get(container)
+        return status is not None and status.running
+
+    def _over(self, container: Container) -> bool:
+        status = self.statuses.get(container.name)
+        if status is None or status.exit_code is None:
+            return False
+        return self.restart_policy == "Never" or (self.restart_policy == "OnFailure" and status.exit_code == 0)
+
+
+def parse(document: Mapping[str, Any]) -> Pod:
+    """A pod from the API server's JSON."""
+    metadata, spec, status = document["metadata"], document.get("spec") or {}, document.get("status") or {}
+    owner: Mapping[str, str] = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), {})
+    statuses = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return Pod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        version=int(version) if (version := metadata.get("resourceVersion", "")).isdecimal() else 0,
+        labels=metadata.get("labels") or {},
+        owner_kind=owner.get("kind", "").lower(),
+        owner_name=owner.get("name", ""),
+        deleting=bool(metadata.get("deletionTimestamp")),
+        phase=status.get("phase", ""),
+        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ()),
+        restart_policy=spec.get("restartPolicy", "Always"),
+        default_container=(metadata.get("annotations") or {}).get(_DEFAULT_CONTAINER_ANNOTATION, ""),
+        containers=tuple(_container(c) for c in spec.get("containers") or ()),
+        sidecars=tuple(_container(c) for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"),
+        statuses={s["name"]: _status(s) for s in statuses},
+    )
+
+
+def _container(document: Mapping[str, Any]) -> Container:
+    return Container(
+        name=document["name"],
+        instrumented=any(m["mountPath"].rstrip("/") == DATA_FOLDER for m in document.get("volumeMounts") or ()),
+        ports={p["name"]: p["containerPort"] for p in document.get("ports") or () if p.get("name")},
+    )
+
+
+def _status(document: Mapping[str, Any]) -> ContainerStatus:
+    state, last = document.get("state") or {}, document.get("lastState") or {}
+    running, terminated, waiting = state.get("running"), state.get("terminated"), state.get("waiting") or {}
+    count, latest_id = document.get("restartCount", 0), document.get("containerID", "")
+    known: dict[int, Start] = {}
+    if before := last.get("terminated"):
+        # A container that waits for its next start is still counted, and named, as its previous one.
+        known[count if before.get("containerID") == latest_id else count - 1] = _terminated(before)
+    if running:
+        known[count] = Start(count, latest_id, _seconds(running.get("startedAt")))
+    elif terminated:
+        known[count] = _terminated(terminated)
+    elif count not in known:
+        known[count] = Start(count, ended=waiting.get("reason", ""))
+    final = terminated or (None if running else last.get("terminated"))
+    return ContainerStatus(
+        name=document["name"],
+        running=bool(running),
+        exit_code=final.get("exitCode") if final else None,
+        starts=tuple(_with_unseen(known, count)),
+    )
+
+
+def _terminated(document: Mapping[str, Any]) -> Start:
+    return Start(
+        restart=0,
+        container_id=document.get("containerID", ""),
+        started=_seconds(document.get("startedAt")),
+        finished=_seconds(document.get("finishedAt")),
+        ended=document.get("reason") or f"exit code {document.get('exitCode')}",
+    )
+
+
+def _with_unseen(known: Mapping[int, Start], latest: int) -> Iterable[Start]:
+    """All starts from the first to the latest. One that nothing tells of had ended when the next began."""
+    for restart in range(latest + 1):
+        start = known.get(restart)
+        if start is None:
+            following = next((known[r].started for r in range(restart + 1, latest + 1) if r in known), None)
+            yield Start(restart, finished=following, ended=UNSEEN)
+        else:
+            yield replace(start, restart=restart)
+
+
+def _seconds(time: str | None) -> float | None:
+    # Kubernetes writes the year 1 or 1970 where a time is not known.
+    if not time or time.startswith(("0001-", "1970-")):
+        return None
+    return datetime.fromisoformat(time).timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+    def owns(self, pod: Pod) -> bool:
+        match self.kind:
+            case "pod":
+                return pod.name == self.name
+            case "deployment":
+                template = pod.labels.get("pod-template-hash", "")
+                return pod.owner_kind == "replicaset" and bool(template) and pod.owner_name == f"{self.name}-{template}"
+            case "cronjob":
+                job, _, moment = pod.owner_name.rpartition("-")
+                return pod.owner_kind == "job" and job == self.name and moment.isdigit()
+            case kind:
+                return pod.owner_kind == kind and pod.owner_name == self.name
+
+
+def workload(text: str, *, where: str, kinds: Sequence[str] = _WORKLOAD_KINDS) -> Workload:
+    """`KIND/NAME`, in long or short form. Raises UsageError; `where` says which setting is wrong."""
+    kind, slash, name = text.partition("/")
+    kind = _SHORT_KINDS.get(kind.lower(), kind.lower())
+    if not slash or not name or kind not in kinds:
+        raise UsageError(f"{where}: {text!r} names no workload", hint=f"write KIND/NAME with one of: {', '.join(kinds)}")
+    return Workload(kind, name)
+
+
+def criterion(service: Service) -> Workload | LabelSelector:
+    """What says which pods run the service. Raises UsageError where nothing does, or it cannot be understood."""
+    if service.selector:
+        return cluster_labels.parse(service.selector)
+    where = f"services.{service.name}.workload"
+    if not service.workload:
+        raise UsageError(
+            f"{where}: neither a workload nor a selector says which pods run this service",
+            hint="write `workload: deployment/NAME` in podcov.yaml, or a label selector as `selector`",
+        )
+    return workload(service.workload, where=where)
+
+
+def selects(service: Service, pod: Pod) -> bool:
+    """The pod runs the service. Namespaces are the caller's matter."""
+    wanted = criterion(service)
+    return wanted.matches(pod.labels) if isinstance(wanted, LabelSelector) else wanted.owns(pod)
+
+
+def container_of(service: Service, pod: Pod) -> str:
+    """The container that runs the service: the configured one, the pod's default, or its first."""
+    return service.container or pod.default_container or next((c.name for c in pod.containers), "")
+
+
+def services_of(services: Iterable[Service], pod: Pod) -> dict[str, Service]:
+    """The pod's containers that run one of the services, each with the first that claims it.
+
+    Raises UsageError where the workload's pod has no container of the name that a service gives. A selector may match pods of
+    others, too.
+    """
+    present = [c.name for c in pod.containers]
+    claimed: dict[str, Service] = {}
+    for service in services:
+        if selects(service, pod):
+            container = container_of(service, pod)
+            if container not in present:
+                if service.selector:
+                    continue
+                raise UsageError(
+                    f"services.{service.name}.container: {pod.namespace}/{pod.name} has no container {container!r}",
+                    hint=f"its containers: {', '.join(present)}",
+                )
+            claimed.setdefault(container, service)
+    return claimed
+
+
+def address_of(claimed: Mapping[str, Service], pod: Pod) -> CourierAddress:
+    """Where the pod's courier is: its sidecar, else the first of the services' containers."""
+    first = next(iter(claimed))
+    sidecar = any(c.name == COURIER_CONTAINER for c in pod.sidecars)
+    return CourierAddress(
+        service=claimed[first].name,
+        namespace=pod.namespace,
+        pod=pod.name,
+        pod_uid=pod.uid,
+        container=COURIER_CONTAINER if sidecar else first,
+        sidecar=sidecar,
+        containers=tuple(claimed),
+    )
+
+
+def instrumented(claimed: Mapping[str, Service], pod: Pod) -> bool:
+    """At least one of the services' containers has podcov's data volume."""
+    return any(c.instrumented for c in pod.containers if c.name in claimed)
+
+
+def starts_of(address: CourierAddress, claimed: Mapping[str, Service], pod: Pod) -> list[ContainerStart]:
+    """Every start of the services' containers that the pod's status tells of, or implies."""
+    return [
+        ContainerStart(
+            address=address,
+            service=service.name,
+            container=container,
+            container_id=start.container_id,
+            restart=start.restart,
+            started=start.started,
+            finished=start.finished,
+            ended=start.ended,
+        )
+        for container, service in claimed.items()
+        for start in (pod.statuses[container].starts if container in pod.statuses else (Start(0),))
+    ]
