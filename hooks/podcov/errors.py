@@ -89,3 +89,10 @@ class DamagedError(PodcovError):
 
     slug = "damaged"
     exit_code = Exit.INCOMPLETE
+
+
+class InterpreterError(PodcovError):
+    """No interpreter of the version that ran a file can be had to analyse it; another version would say something else."""
+
+    slug = "interpreter"
+    exit_code = Exit.INCOMPLETE

@@ -43,14 +43,6 @@ class ReportedFile:
     local: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PathMap:
-    """What became of each recorded file. Left out are only blank files that several local ones match alike."""
-
-    files: Mapping[RecordedFile, ReportedFile]
-    warnings: tuple[str, ...] = ()
-
-
 def map_files(
     recorded: Iterable[RecordedFile],
     local: Mapping[str, str],
@@ -58,8 +50,8 @@ def map_files(
     explicit: Mapping[str, str] | None = None,
     sources: Sequence[str] = (),
     service: str = "",
-) -> PathMap:
-    """Finds a place for every recorded file of one service.
+) -> dict[RecordedFile, ReportedFile]:
+    """Finds a place for every recorded file of one service; only blank files that several local ones match alike have none.
 
     `local` is the digest of each local file. `explicit` maps container folders or files to local ones, and wins. Files below
     `sources`, the service's own folders, are preferred to others of the same content.
@@ -90,7 +82,24 @@ def map_files(
             ambiguous[file] = fitting or candidates
     if ambiguous:
         raise _ambiguity(ambiguous, service)
-    return PathMap(placed, _warnings(placed))
+    return placed
+
+
+def warnings(placed: Mapping[RecordedFile, ReportedFile]) -> tuple[str, ...]:
+    """What people should know about files that are not reported from the checkout."""
+    other_text = sorted((place.path, file.path) for file, place in placed.items() if place.local and place.origin == "recorded")
+    strange = sorted(
+        place.path
+        for file, place in placed.items()
+        if not place.local and not file.blank and not is_below(place.path, "site-packages")
+    )
+    said = [f"{path}: is not the text that ran ({ran}); reported from that text" for path, ran in other_text]
+    if strange:
+        said.append(
+            f"{len(strange)} file{'s' * (len(strange) > 1)} that ran, but not in the project, reported as in the container: "
+            + ", ".join(_first(strange))
+        )
+    return tuple(said)
 
 
 def is_below(path: str, folder: str) -> bool:
@@ -180,22 +189,6 @@ def _ambiguity(ambiguous: Mapping[RecordedFile, Sequence[str]], service: str) ->
         hint=f"say it in podcov.yaml, under services.{service or 'NAME'}.paths, for the file or for a folder above it: "
         f"{{{file.path}: {candidates[0]}}}",
     )
-
-
-def _warnings(placed: Mapping[RecordedFile, ReportedFile]) -> tuple[str, ...]:
-    other_text = sorted((place.path, file.path) for file, place in placed.items() if place.local and place.origin == "recorded")
-    strange = sorted(
-        place.path
-        for file, place in placed.items()
-        if not place.local and not file.blank and not is_below(place.path, "site-packages")
-    )
-    warnings = [f"{path}: is not the text that ran ({ran}); reported from that text" for path, ran in other_text]
-    if strange:
-        warnings.append(
-            f"{len(strange)} file{'s' * (len(strange) > 1)} that ran, but not in the project, reported as in the container: "
-            + ", ".join(_first(strange))
-        )
-    return tuple(warnings)
 
 
 def _first(names: Sequence[str]) -> list[str]:

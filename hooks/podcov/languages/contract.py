@@ -1,0 +1,108 @@
+"""What a language is given and has to answer; see `podcov.languages` for the order of things. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from podcov.config import Service
+from podcov.formats.analysis import FileAnalysis, Rules
+from podcov.formats.records import TargetRecords
+from podcov.languages.epochs import Numbering
+from podcov.model import FileCoverage, Mode
+from podcov.paths import is_below
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One pulled target. `digests` has what each file entry (its `key`) held, None where the courier could not have it."""
+
+    name: str
+    """`namespace/pod/container`, for messages"""
+    records: TargetRecords
+    digests: Mapping[tuple[str, int, int], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the project's own configuration of its coverage tool says. Paths are absolute, patterns match whole ones."""
+
+    folders: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    """only what lies in one of these folders or packages counts; no folder and no package: everything"""
+    include: tuple[str, ...] = ()
+    """every one of these regular expressions has to match"""
+    omit: tuple[str, ...] = ()
+    """none of these may match"""
+    exclude_lines: tuple[str, ...] = ()
+    partial_branches: tuple[str, ...] = ()
+    unloaded: tuple[str, ...] = ()
+    """files of the service's source, relative to the project, that count even if no process loads them"""
+    origin: str = ""
+    """the configuration file; empty where there is none"""
+    warnings: tuple[str, ...] = ()
+
+    def measures(self, path: str, *, named: bool = False) -> bool:
+        """Whether the file counts. `named`: podcov.yaml asks for its package, so folders and packages here don't narrow it."""
+        inside = named or self._inside(path)
+        return inside and all(re.match(pattern, path) for pattern in self.include) and not self.omits(path)
+
+    def omits(self, path: str) -> bool:
+        return any(re.match(pattern, path) for pattern in self.omit)
+
+    def _inside(self, path: str) -> bool:
+        if not (self.folders or self.packages):
+            return True
+        module = path.removesuffix(".py") + "/"
+        return any(is_below(path, f) for f in self.folders) or any(f"/{p.replace('.', '/')}/" in module for p in self.packages)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceData:
+    """All that one service's coverage is made of."""
+
+    service: Service
+    targets: tuple[Target, ...]
+    epochs: Numbering
+    local: Mapping[str, str]
+    """path in the project -> digest"""
+    selection: Selection = field(default_factory=Selection)
+    root: str = ""
+    """the project's absolute path, for the selection's patterns"""
+    default_minor: str = ""
+    """the language version that unloaded files are read with where no process says which one runs them"""
+    default_mode: Mode = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A text that an interpreter of this minor version has to look at. `path` is for messages."""
+
+    minor: str
+    digest: str
+    path: str
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """The coverage of one service. `failures` name what ran but could not be reported: the numbers are incomplete."""
+
+    files: tuple[FileCoverage, ...]
+    warnings: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+
+
+class Language(Protocol):
+    """What the pipeline asks of a language."""
+
+    @property
+    def name(self) -> str: ...
+
+    def needs(self, data: ServiceData) -> tuple[Need, ...]:
+        """The texts whose analyses `convert` will want."""
+
+    def convert(self, data: ServiceData, tables: Mapping[Need, FileAnalysis]) -> Converted:
+        """Coverage out of raw hits. Raises MappingError where local files cannot be told apart."""
