@@ -20,7 +20,7 @@ A table is {"error": text} where the text is not Python of this version, else:
     statements  [line]                      first lines of the statements that count
     excluded    [line]                      first lines of those that the rules leave out
     multiline   [[first, last]]             statements that span lines
-    functions   [[kind, name, start, end]]  coverage.py's code regions
+    functions   [[kind, name, start, end]]  coverage.py's code regions, with the line that defines each and its last
 
 and, with "branch":
 
@@ -34,6 +34,7 @@ A code object is known by its first line, qualified name and the crc32 of its by
 offsets, end exclusive; `branches` are [[source, destination, from, to]], or [source, destination] for a jump within one line.
 """
 
+import ast
 import base64
 import json
 import sys
@@ -50,6 +51,7 @@ from coverage.phystokens import source_encoding
 from coverage.regions import code_regions
 
 FORMAT = 1
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 OPTIMIZATION_LEVELS = (0, 1, 2)
 """`-O` and `-OO` make other bytecode of the same text; each kind is known by its own crc."""
 
@@ -88,7 +90,7 @@ def table(source: bytes, path: str, rules: dict) -> dict:
             "statements": sorted(parser.statements),
             "excluded": sorted(parser.excluded),
             "multiline": spans(parser.multiline_map),
-            "functions": [[r.kind, r.name, r.start, max(r.lines, default=r.start)] for r in code_regions(text)],
+            "functions": functions(text),
         }
         if rules["branch"]:
             found["arcs"] = sorted(parser.arcs())
@@ -112,6 +114,12 @@ def spans(multiline_map: dict) -> list:
     for line, first in multiline_map.items():
         last[first] = max(line, last.get(first, first))
     return sorted([first, end] for first, end in last.items())
+
+
+def functions(text: str) -> list:
+    """coverage.py's regions with their last lines."""
+    ends = {node.lineno: node.end_lineno for node in ast.walk(ast.parse(text)) if isinstance(node, DEFINITIONS)}
+    return [[region.kind, region.name, region.start, ends[region.start]] for region in code_regions(text)]
 
 
 def with_jumps(parser: PythonParser) -> list:

@@ -23,6 +23,7 @@ import coverage
 
 from podcov.errors import DamagedError, InterpreterError
 from podcov.formats.analysis import FORMAT, Answer, FileAnalysis, Rules, SourceText, read_answer, read_table, write_request
+from podcov.formats.courier import run_input
 from podcov.languages import Need
 
 MODULE: Final = "podcov_analysis"
@@ -51,7 +52,7 @@ class Analyst:
         self,
         needs: Iterable[Need],
         source: Callable[[str], bytes | None],
-        remote: Callable[[str], Remote | None] = lambda minor: None,
+        remote: Callable[[str], Remote | None] = lambda _: None,
     ) -> dict[Need, FileAnalysis]:
         """The table of every need. `source` gives a text by its digest, `remote` a pod with an interpreter of a version.
 
@@ -90,7 +91,7 @@ class Analyst:
             refused.append("no pod with one can be asked")
         else:
             try:
-                return _right_version(await pod(_framed(coverage_zip(self.module.read_bytes())) + request), minor, "the pod")
+                return _right_version(await pod(run_input(coverage_zip(self.module.read_bytes()), request)), minor, "the pod")
             except Exception as error:  # whatever its platform raises: the next line says it
                 refused.append(f"the pod: {error}")
         raise InterpreterError(
@@ -188,10 +189,6 @@ def _batches(
             batch, size = {}, 0
     if batch:
         yield batch
-
-
-def _framed(content: bytes) -> bytes:
-    return b"%d\n%b" % (len(content), content)
 
 
 def _write(path: Path, content: bytes) -> None:

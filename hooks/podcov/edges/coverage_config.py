@@ -1,0 +1,178 @@
+"""The service's own coverage configuration, read by coverage.py itself, in the folder that the configuration is for.
+
+coverage.py takes paths in it as relative to the working directory, so it is read in a process of its own that stands there: see
+`main`. What comes out is a `Selection` of absolute paths and plain regular expressions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import coverage
+from coverage.exceptions import CoverageException
+from coverage.files import find_python_files, globs_to_regex, prep_patterns
+
+from podcov.config import Service
+from podcov.errors import UsageError
+from podcov.languages import Selection
+
+_LISTS: Final = {
+    "source": "run:source",
+    "source_packages": "run:source_pkgs",
+    "source_folders": "run:source_dirs",
+    "run_include": "run:include",
+    "run_omit": "run:omit",
+    "report_include": "report:include",
+    "report_omit": "report:omit",
+    "exclude_lines": "report:exclude_lines",
+    "partial_branches": "report:partial_branches",
+    "always_partial_branches": "report:partial_branches_always",
+    "plugins": "run:plugins",
+}
+
+
+def read(root: Path, service: Service) -> Selection:
+    """What the service's coverage configuration selects; coverage.py's defaults where there is none.
+
+    `root` is the folder of podcov.yaml. The configuration is `coverage_config`, else the first that is found in the service's
+    source folders and those above them, up to `root`. Raises UsageError where it cannot be read.
+    """
+    root = root.resolve()
+    request = {
+        "config_file": str(root / service.coverage_config) if service.coverage_config else "",
+        "folders": [str(folder) for folder in _search(root, service)],
+        "source": [str(root / folder) for folder in service.source],
+    }
+    process = subprocess.run(
+        [sys.executable, "-P", "-m", __name__],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        env={key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")},
+        check=False,
+    )
+    if process.returncode:
+        raise UsageError(
+            f"{service.name}: its coverage configuration cannot be read: {process.stderr.strip().splitlines()[-1]}",
+            hint=f"services.{service.name}.coverage_config in podcov.yaml names another file",
+        )
+    answer = json.loads(process.stdout)
+    return Selection(
+        folders=tuple(answer["folders"]),
+        packages=tuple(answer["packages"]),
+        include=tuple(answer["include"]),
+        omit=tuple(answer["omit"]),
+        exclude_lines=tuple(answer["exclude_lines"]),
+        partial_branches=tuple(answer["partial_branches"]),
+        unloaded=tuple(sorted(_below(root, answer["unloaded"]))),
+        origin=answer["origin"],
+        warnings=tuple(f"{service.name}: {text}" for text in answer["warnings"]),
+    )
+
+
+def _search(root: Path, service: Service) -> Iterable[Path]:
+    """The folders in which a configuration is looked for, nearest first."""
+    if service.coverage_config:
+        return [(root / service.coverage_config).parent]
+    folders: dict[Path, None] = {}
+    for source in service.source:
+        folder = root / source
+        while folder != root and root in folder.parents:
+            folders[folder] = None
+            folder = folder.parent
+    return [*(folder for folder in folders if folder.is_dir()), root]
+
+
+def _below(root: Path, files: Iterable[str]) -> Iterable[str]:
+    return (Path(file).relative_to(root).as_posix() for file in files if Path(file).is_relative_to(root))
+
+
+# -- in the process that stands in the configuration's folder
+
+
+def main() -> None:
+    """Reads a request from standard input, answers on standard output. A configuration that makes no sense: exit code 1."""
+    request = json.load(sys.stdin)
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            answer = _select(_settings(request["config_file"], request["folders"]), request["source"])
+    except CoverageException as error:
+        sys.exit(str(error))
+    answer["warnings"] += [str(warning.message) for warning in said]
+    json.dump(answer, sys.stdout)
+
+
+def _settings(config_file: str, folders: Sequence[str]) -> dict[str, Any]:
+    """Steps into the first folder with a configuration, the last where none has one, and reads it there."""
+    for folder in folders:
+        os.chdir(folder)
+        reader = coverage.Coverage(data_file=None, config_file=config_file or True)
+        if reader.config.config_file:
+            break
+    settings: dict[str, Any] = {name: reader.get_option(option) or [] for name, option in _LISTS.items()}
+    settings["namespace_packages"] = bool(reader.get_option("report:include_namespace_packages"))
+    settings["origin"] = reader.config.config_file or ""
+    return settings
+
+
+def _select(settings: Mapping[str, Any], source: Sequence[str]) -> dict[str, Any]:
+    named_folders = [name for name in settings["source"] if Path(name).is_dir()]
+    folders = [str(Path(name).resolve()) for name in [*settings["source_folders"], *named_folders]]
+    packages = [*settings["source_packages"], *(name for name in settings["source"] if name not in named_folders)]
+    narrowed = bool(folders or packages)
+    selection = Selection(
+        tuple(folders),
+        tuple(packages),
+        include=_regexes([] if narrowed else settings["run_include"], settings["report_include"]),
+        omit=_regexes(settings["run_omit"], settings["report_omit"]),
+    )
+    roots = [*folders, *_package_folders(packages, source)] if narrowed else _source_roots(source)
+    files = {str(Path(f).resolve()): root for root in roots for f in find_python_files(root, settings["namespace_packages"])}
+    return {
+        "folders": selection.folders,
+        "packages": selection.packages,
+        "include": selection.include,
+        "omit": selection.omit,
+        "exclude_lines": settings["exclude_lines"],
+        "partial_branches": [*settings["partial_branches"], *settings["always_partial_branches"]],
+        "unloaded": [f for f, root in files.items() if selection.measures(f) and not _is_test(Path(f).relative_to(root))],
+        "origin": settings["origin"],
+        "warnings": [f"coverage.py's plugin {name} is not applied" for name in settings["plugins"]],
+    }
+
+
+def _regexes(*patterns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(globs_to_regex(prep_patterns(globs)).pattern for globs in patterns if globs)
+
+
+def _source_roots(source: Sequence[str]) -> list[str]:
+    """The folders that modules are imported from: those named, and `src` in them where it is no package itself."""
+    roots = [Path(folder).resolve() for folder in source]
+    inner = [root / "src" for root in roots]
+    return [str(root) for root in [*roots, *(i for i in inner if i.is_dir() and not (i / "__init__.py").exists())]]
+
+
+def _package_folders(packages: Sequence[str], source: Sequence[str]) -> list[str]:
+    """Where packages that the configuration names lie below the service's source."""
+    wanted = [Path(*package.split(".")) for package in packages]
+    found = (Path(root, package) for root in _source_roots(source) for package in wanted)
+    return [str(path) for path in found if path.is_dir()]
+
+
+def _is_test(path: Path) -> bool:
+    """Tests count if they run, but nobody wants to hear that they didn't."""
+    return (
+        "tests" in path.parts[:-1] or path.name == "conftest.py" or path.stem.startswith("test_") or path.stem.endswith("_test")
+    )
+
+
+if __name__ == "__main__":
+    main()
