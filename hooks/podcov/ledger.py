@@ -71,6 +71,8 @@ class Ledger:
     targets: tuple[TargetEntry, ...] = ()
     services_without_targets: tuple[str, ...] = field(default=())
     """services of `podcov.yaml` for which no pod or process was ever seen"""
+    unreported: tuple[str, ...] = field(default=())
+    """what ran and was collected but could not be reported, such as a file whose source could not be had; one sentence each"""
 
     @property
     def target_counts(self) -> Counts:
@@ -82,5 +84,7 @@ class Ledger:
 
     @property
     def complete(self) -> bool:
-        """Nothing is missing: no target and no process failed, every service had a target."""
-        return not (self.services_without_targets or self.target_counts.failed or self.process_counts.failed)
+        """Nothing is missing: no target and no process failed, every service had a target, all that came is reported."""
+        return not (
+            self.services_without_targets or self.unreported or self.target_counts.failed or self.process_counts.failed
+        )

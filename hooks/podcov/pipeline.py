@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from podcov import languages
 from podcov.accounting import Account, ProcessFacts, TargetFacts, Unregistered, settle
 from podcov.collecting import Collector, Progress
-from podcov.config import Config
+from podcov.config import Config, Service
 from podcov.errors import Exit
+from podcov.formats.analysis import FileAnalysis
 from podcov.formats.courier import TargetStatus, target_status
 from podcov.formats.records import ProcessRecords, TargetRecords, parse_target
 from podcov.formats.run_json import RunRecord, SuiteRecord
+from podcov.languages import Converted, Need, Numbering, Selection, ServiceData, number_epochs
 from podcov.ledger import Ledger
+from podcov.merge import divergent
+from podcov.model import Report
 from podcov.platform import Platform
 from podcov.raw import RawStore, StoredTarget
 
@@ -156,3 +161,69 @@ def outcome(tests: SuiteRecord, ledger: Ledger, *, anything: bool, allow_partial
     if not ledger.complete and not allow_partial:
         return Exit.INCOMPLETE, "incomplete data"
     return Exit.OK, "ok" if ledger.complete else "ok, incomplete data allowed"
+
+
+Analyse = Callable[[Iterable[Need]], Awaitable[Mapping[Need, FileAnalysis]]]
+"""has the texts looked at by interpreters of the right versions"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """What the project's folder holds: the digest of each file, and each service's own coverage configuration."""
+
+    root: str
+    digests: Mapping[str, str]
+    selections: Mapping[str, Selection]
+    default_minor: str
+
+
+async def examine(
+    record: RunRecord, targets: Sequence[Target], config: Config, checkout: Checkout, analyse: Analyse
+) -> tuple[Report, Ledger]:
+    """What the run covered, and what it is made of. Raises MappingError, InterpreterError."""
+    settled = account(record, targets, config)
+    counted = [t for t in targets if t.stored.info.id in settled.counted]
+    epochs = number_epochs((t.records for t in counted), record.id)
+    converted: list[Converted] = []
+    for service in config.services:
+        data = _service_data(service, counted, epochs, config, checkout)
+        language = languages.of(service.language)
+        tables = await analyse(language.needs(data))
+        converted.append(language.convert(data, tables))
+    files = tuple(f for c in converted for f in c.files)
+    report = Report(
+        run=record.id,
+        epochs=epochs.epochs,
+        files=files,
+        services=tuple(s.name for s in config.services),
+        warnings=tuple(dict.fromkeys((*(w for c in converted for w in c.warnings), *divergent(files)))),
+    )
+    return report, replace(settled.ledger, unreported=tuple(f for c in converted for f in c.failures))
+
+
+def _service_data(
+    service: Service, targets: Iterable[Target], epochs: Numbering, config: Config, checkout: Checkout
+) -> ServiceData:
+    return ServiceData(
+        service=service,
+        targets=tuple(
+            languages.Target(
+                name=t.stored.info.address,
+                records=t.records,
+                digests={(s.path, s.size, s.mtime): s.digest for s in t.status.sources},
+            )
+            for t in targets
+            if t.service == service.name
+        ),
+        epochs=epochs,
+        local=checkout.digests,
+        selection=checkout.selections.get(service.name, Selection()),
+        root=checkout.root,
+        default_minor=checkout.default_minor,
+        default_mode=service.mode or config.mode,
+    )
+
+
+def recorded_anything(report: Report) -> bool:
+    """Some statement ran somewhere."""
+    return any(r.covered for f in report.files for r in f.regions)

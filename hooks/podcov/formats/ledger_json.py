@@ -20,6 +20,7 @@ def dump(ledger: Ledger) -> bytes:
         "complete": ledger.complete,
         "counts": {"targets": asdict(ledger.target_counts), "processes": asdict(ledger.process_counts)},
         "services_without_targets": ledger.services_without_targets,
+        "unreported": ledger.unreported,
         "targets": [asdict(target) for target in ledger.targets],
     }
     return encode(document)
@@ -31,6 +32,7 @@ def load(data: bytes, *, name: str = "ledger.json") -> Ledger:
     return Ledger(
         targets=tuple(_target(t) for t in document.objects("targets")),
         services_without_targets=document.texts("services_without_targets"),
+        unreported=document.texts("unreported"),
     )
 
 

@@ -62,6 +62,7 @@ def failures(ledger: Ledger) -> list[Failure]:
                 found.append(Failure(f"{target_name(target)}, {process_name(process)}", process.reason or process.slug))
     for service in ledger.services_without_targets:
         found.append(Failure(f"service {service}", "no pod or process of it was ever seen"))
+    found += [Failure("not reported", sentence) for sentence in ledger.unreported]
     return [Failure(plain(f.where), plain(f.reason)) for f in found]
 
 
