@@ -113,12 +113,13 @@ def _document(path: Path) -> Mapping[str, Any]:
         document = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise _unusable([path], error) from error
-    lists = ("contexts", "users", "clusters")
-    if not isinstance(document, dict) or any(
-        not all(isinstance(item, dict) and "name" in item for item in document.get(key) or ()) for key in lists
-    ):
+    if not isinstance(document, dict) or not all(_is_named_list(document.get(key)) for key in ("contexts", "users", "clusters")):
         raise _unusable([path], "it is no kubeconfig")
     return document
+
+
+def _is_named_list(value: object) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(item, dict) and "name" in item for item in value))
 
 
 async def _load(paths: Sequence[Path], context: str, chosen: _Context) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -98,8 +99,9 @@ async def _listen(forward: PortForward, dial: Dial) -> AsyncIterator[int]:
     try:
         server = await asyncio.start_server(accept, LOCALHOST, forward.local_port)
     except OSError as error:
+        why = os.strerror(error.errno) if error.errno else error
         raise UsageError(
-            f"port_forwards: {forward.resource}: cannot listen on {LOCALHOST}:{forward.local_port}: {error.strerror or error}",
+            f"port_forwards: {forward.resource}: cannot listen on {LOCALHOST}:{forward.local_port}: {why}",
             hint="end what listens there (`ss -ltnp` shows it), choose another `local_port`, or leave it out for a free one",
         ) from error
     try:

@@ -1,0 +1,313 @@
+"""Pods as the API server tells of them: whose they are, where their courier is, every start of their containers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from podcov.config import COURIER_CONTAINER, Service
+from podcov.edges import cluster_pods
+from podcov.edges.cluster_table import DELETED, PodTable
+from podcov.errors import UsageError
+from podcov.platform import ContainerStart
+
+DATA = [{"name": "podcov-data", "mountPath": "/podcov/data"}]
+WEB = Service(name="web", workload="deployment/web", container="app")
+
+
+def moment(minute: int) -> str:
+    return f"2024-05-01T10:{minute:02}:00Z"
+
+
+def seconds(minute: int) -> float:
+    return datetime(2024, 5, 1, 10, minute, tzinfo=UTC).timestamp()
+
+
+def running(restart: int = 0, minute: int = 0, last: dict[str, Any] | None = None, name: str = "app") -> dict[str, Any]:
+    return {
+        "name": name,
+        "restartCount": restart,
+        "containerID": f"containerd://{name}-{restart}",
+        "state": {"running": {"startedAt": moment(minute)}},
+        "lastState": {"terminated": last} if last else {},
+    }
+
+
+def ended(restart: int, begin: int, end: int, reason: str = "Error", code: int = 1, name: str = "app") -> dict[str, Any]:
+    return {
+        "containerID": f"containerd://{name}-{restart}",
+        "startedAt": moment(begin),
+        "finishedAt": moment(end),
+        "reason": reason,
+        "exitCode": code,
+    }
+
+
+def terminated(restart: int, begin: int, end: int, reason: str = "Error", code: int = 1) -> dict[str, Any]:
+    return {
+        "name": "app",
+        "restartCount": restart,
+        "containerID": f"containerd://app-{restart}",
+        "state": {"terminated": ended(restart, begin, end, reason, code)},
+    }
+
+
+def waiting(reason: str, restart: int = 0, last: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "name": "app",
+        "restartCount": restart,
+        "containerID": f"containerd://app-{restart}" if last else "",
+        "state": {"waiting": {"reason": reason}},
+        "lastState": {"terminated": last} if last else {},
+    }
+
+
+def pod(
+    *statuses: dict[str, Any],
+    name: str = "web-5d4f-x1",
+    owner: tuple[str, str] | None = ("ReplicaSet", "web-5d4f"),
+    version: int = 1,
+    phase: str = "Running",
+    ready: bool = True,
+    deleting: bool = False,
+    sidecar: bool = False,
+    containers: tuple[str, ...] = ("app", "proxy"),
+    restart_policy: str = "Always",
+    labels: dict[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
+) -> cluster_pods.Pod:
+    return cluster_pods.parse(
+        {
+            "metadata": {
+                "namespace": "shop",
+                "name": name,
+                "uid": f"uid-of-{name}",
+                "resourceVersion": str(version),
+                "labels": {"pod-template-hash": "5d4f", **(labels or {})},
+                "annotations": annotations,
+                "ownerReferences": [{"kind": owner[0], "name": owner[1], "controller": True}] if owner else None,
+                **({"deletionTimestamp": moment(30)} if deleting else {}),
+            },
+            "spec": {
+                "restartPolicy": restart_policy,
+                "containers": [{"name": c, "volumeMounts": DATA if c == "app" else None} for c in containers],
+                "initContainers": [
+                    {"name": "migrate"},
+                    *([{"name": COURIER_CONTAINER, "restartPolicy": "Always", "volumeMounts": DATA}] if sidecar else []),
+                ],
+            },
+            "status": {
+                "phase": phase,
+                "conditions": [{"type": "Ready", "status": str(ready)}],
+                "containerStatuses": list(statuses),
+                "initContainerStatuses": [running(name=COURIER_CONTAINER)] if sidecar else [],
+            },
+        }
+    )
+
+
+def table(*services: Service) -> PodTable:
+    services = services or (WEB,)
+    return PodTable(services, {s.name: ("shop",) for s in services})
+
+
+def brief(start: ContainerStart) -> tuple[int, float | None, float | None, str]:
+    return start.restart, start.started, start.finished, start.ended
+
+
+def starts(*observations: cluster_pods.Pod) -> list[tuple[int, float | None, float | None, str]]:
+    pods = table()
+    for observed in observations:
+        pods.observe(observed)
+    return [brief(start) for start in pods.starts()]
+
+
+class TestWhosePodItIs:
+    @pytest.mark.parametrize(
+        ("workload", "name", "owner"),
+        [
+            ("deployment/web", "web-5d4f-x1", ("ReplicaSet", "web-5d4f")),
+            ("deploy/web", "web-5d4f-x1", ("ReplicaSet", "web-5d4f")),
+            ("Deployment/web", "web-5d4f-x1", ("ReplicaSet", "web-5d4f")),
+            ("replicaset/web-5d4f", "web-5d4f-x1", ("ReplicaSet", "web-5d4f")),
+            ("statefulset/db", "db-0", ("StatefulSet", "db")),
+            ("daemonset/agent", "agent-x", ("DaemonSet", "agent")),
+            ("job/once", "once-x", ("Job", "once")),
+            ("cronjob/nightly", "nightly-28571-x", ("Job", "nightly-28571")),
+            ("pod/alone", "alone", None),
+        ],
+    )
+    def test_a_workload_owns_its_pods(self, workload: str, name: str, owner: tuple[str, str] | None) -> None:
+        assert cluster_pods.selects(Service(name="s", workload=workload), pod(name=name, owner=owner))
+
+    @pytest.mark.parametrize(
+        ("workload", "owner"),
+        [
+            ("deployment/web", ("ReplicaSet", "web-api-5d4f")),
+            ("deployment/web", ("ReplicaSet", "web-77aa")),
+            ("deployment/web", ("StatefulSet", "web")),
+            ("deployment/web", None),
+            ("statefulset/web", ("ReplicaSet", "web")),
+            ("cronjob/nightly", ("Job", "nightly-by-hand")),
+            ("job/once", ("Job", "once-more")),
+        ],
+    )
+    def test_a_similar_name_is_another_workload(self, workload: str, owner: tuple[str, str] | None) -> None:
+        assert not cluster_pods.selects(Service(name="s", workload=workload), pod(owner=owner))
+
+    def test_a_selector_takes_the_place_of_the_workload(self) -> None:
+        service = Service(name="s", workload="deployment/other", selector="app=web,tier!=test")
+        assert cluster_pods.selects(service, pod(labels={"app": "web"}))
+        assert not cluster_pods.selects(service, pod(labels={"app": "web", "tier": "test"}))
+
+    @pytest.mark.parametrize("workload", ["web", "deployment/", "gateway/web", ""])
+    def test_what_names_no_workload_is_refused_by_its_key(self, workload: str) -> None:
+        with pytest.raises(UsageError, match=r"^services\.web\.workload: "):
+            cluster_pods.criterion(Service(name="web", workload=workload))
+
+
+class TestWhereTheCourierIs:
+    def test_in_the_sidecar_for_all_services_of_the_pod(self) -> None:
+        services = (WEB, Service(name="proxy", workload="deployment/web", container="proxy"))
+        found = pod(sidecar=True)
+        address = cluster_pods.address_of(cluster_pods.services_of(services, found), found)
+        assert (address.container, address.sidecar, address.containers) == (COURIER_CONTAINER, True, ("app", "proxy"))
+        assert (address.service, address.name, address.pod_uid) == ("web", "shop/web-5d4f-x1", "uid-of-web-5d4f-x1")
+
+    def test_without_a_sidecar_in_the_service_itself(self) -> None:
+        address = cluster_pods.address_of(cluster_pods.services_of((WEB,), pod()), pod())
+        assert (address.container, address.sidecar, address.containers) == ("app", False, ("app",))
+
+    def test_the_container_is_the_default_one_or_the_first_where_none_is_named(self) -> None:
+        service = Service(name="web", workload="deployment/web")
+        annotation = {"kubectl.kubernetes.io/default-container": "proxy"}
+        assert list(cluster_pods.services_of((service,), pod())) == ["app"]
+        assert list(cluster_pods.services_of((service,), pod(annotations=annotation))) == ["proxy"]
+
+    def test_a_container_that_does_not_exist_is_named_with_those_that_do(self) -> None:
+        with pytest.raises(UsageError, match=r"services\.web\.container: shop/web-5d4f-x1 has no container 'ap'") as caught:
+            cluster_pods.services_of((Service(name="web", workload="deployment/web", container="ap"),), pod())
+        assert caught.value.hint == "its containers: app, proxy"
+
+    def test_a_selector_may_match_pods_that_run_something_else(self) -> None:
+        service = Service(name="web", selector="pod-template-hash", container="other")
+        assert cluster_pods.services_of((service,), pod()) == {}
+
+    def test_a_pod_without_the_data_volume_does_not_carry_podcov(self) -> None:
+        assert cluster_pods.instrumented({"app": WEB}, pod())
+        assert not cluster_pods.instrumented({"proxy": WEB}, pod())
+
+
+class TestStarts:
+    def test_a_running_container(self) -> None:
+        assert starts(pod(running(minute=3))) == [(0, seconds(3), None, "")]
+
+    def test_one_that_waits_for_its_first_start_says_what_for(self) -> None:
+        assert starts(pod(waiting("ImagePullBackOff"))) == [(0, None, None, "ImagePullBackOff")]
+
+    def test_one_without_any_status_is_expected_all_the_same(self) -> None:
+        assert starts(pod(phase="Pending", ready=False)) == [(0, None, None, "")]
+
+    def test_a_restart_keeps_the_start_before_it(self) -> None:
+        again = running(1, minute=5, last=ended(0, 1, 4, "OOMKilled", 137))
+        assert starts(pod(again)) == [(0, seconds(1), seconds(4), "OOMKilled"), (1, seconds(5), None, "")]
+
+    def test_a_crash_loop_counts_the_start_that_ended_once(self) -> None:
+        back_off = waiting("CrashLoopBackOff", 1, last=ended(1, 5, 6))
+        first = running(1, minute=5, last=ended(0, 1, 4))
+        assert starts(pod(first, version=1), pod(back_off, version=2)) == [
+            (0, seconds(1), seconds(4), "Error"),
+            (1, seconds(5), seconds(6), "Error"),
+        ]
+
+    def test_starts_between_two_looks_are_listed_as_unseen(self) -> None:
+        before, after = running(0, minute=1), running(3, minute=9, last=ended(2, 7, 8))
+        assert starts(pod(before, version=1), pod(after, version=2)) == [
+            (0, seconds(1), seconds(7), "unseen"),
+            (1, None, seconds(7), "unseen"),
+            (2, seconds(7), seconds(8), "Error"),
+            (3, seconds(9), None, ""),
+        ]
+
+    def test_an_older_observation_changes_nothing(self) -> None:
+        over = pod(terminated(0, 1, 4, "Completed", 0), version=2)
+        assert starts(over, pod(running(minute=1), version=1)) == [(0, seconds(1), seconds(4), "Completed")]
+
+    def test_a_reason_that_the_kubelet_leaves_out_is_the_exit_code(self) -> None:
+        assert starts(pod(terminated(0, 1, 4, "", 3)))[0][3] == "exit code 3"
+
+    def test_a_pod_that_is_deleted_while_it_runs_keeps_its_starts(self) -> None:
+        pods = table()
+        pods.observe(pod(running(minute=1)))
+        pods.forget("uid-of-web-5d4f-x1")
+        assert [brief(s) for s in pods.starts()] == [(0, seconds(1), None, DELETED)]
+
+    @given(st.lists(st.integers(0, 12), min_size=1, max_size=8))
+    def test_every_start_up_to_the_latest_is_listed_once(self, restarts: list[int]) -> None:
+        observed = [
+            pod(running(n, minute=2 * n + 1, last=ended(n - 1, 2 * n - 1, 2 * n) if n else None), version=i)
+            for i, n in enumerate(sorted(restarts), start=1)
+        ]
+        assert [restart for restart, *_ in starts(*observed)] == list(range(max(restarts) + 1))
+
+
+class TestEvents:
+    def events(self, *observations: cluster_pods.Pod) -> list[str]:
+        pods = table()
+        return [event.kind for observed in observations for event in pods.observe(observed)]
+
+    def test_a_pod_starts_gets_ready_ends_and_goes(self) -> None:
+        pods = table()
+        states = [
+            pod(waiting("ContainerCreating"), version=1, phase="Pending", ready=False),
+            pod(running(), version=2, ready=False),
+            pod(running(), version=3),
+            pod(running(), version=4, deleting=True),
+            pod(terminated(0, 1, 2), version=5, deleting=True, phase="Failed", ready=False),
+        ]
+        kinds = [[event.kind for event in pods.observe(state)] for state in states]
+        assert kinds == [[], ["started"], ["ready"], ["ending"], ["ended"]]
+        assert [event.kind for event in pods.forget(states[0].uid)] == ["gone"]
+        assert pods.forget(states[0].uid) == []
+        assert pods.observe(pod(running(), version=9)) == []
+        assert pods.entries() == []
+
+    def test_it_is_ready_again_after_a_restart_even_if_it_never_seemed_unready(self) -> None:
+        again = running(1, minute=5, last=ended(0, 1, 4))
+        assert self.events(pod(running(), version=1), pod(again, version=2), pod(again, version=3)) == [
+            "started",
+            "ready",
+            "ready",
+        ]
+
+    def test_with_a_sidecar_it_has_started_once_the_courier_runs(self) -> None:
+        assert self.events(pod(waiting("PodInitializing"), sidecar=True, ready=False)) == ["started"]
+
+    @pytest.mark.parametrize(
+        ("policy", "code", "is_ending"),
+        [("Never", 0, True), ("Never", 1, True), ("OnFailure", 0, True), ("OnFailure", 1, False), ("Always", 0, False)],
+    )
+    def test_a_jobs_pod_ends_with_its_containers_while_the_courier_waits(self, policy: str, code: int, is_ending: bool) -> None:
+        over = pod(
+            terminated(0, 1, 2, "x", code), sidecar=True, containers=("app",), restart_policy=policy, ready=False, version=2
+        )
+        assert ("ending" in self.events(over)) is is_ending
+
+    def test_pods_of_the_past_are_left_out_for_good(self) -> None:
+        pods = table()
+        old = pod(running(), deleting=True)
+        pods.leave_out([old])
+        assert pods.observe(old) == []
+        assert pods.forget(old.uid) == []
+        assert pods.entries() == []
+        assert pods.starts() == []
+
+    def test_pods_of_others_and_of_other_namespaces_are_none_of_ours(self) -> None:
+        pods = table()
+        assert pods.observe(pod(running(), owner=("ReplicaSet", "api-5d4f"))) == []
+        elsewhere = PodTable((WEB,), {"web": ("test",)})
+        assert elsewhere.observe(pod(running())) == []
+        assert pods.entries() == elsewhere.entries() == []
