@@ -1,14 +1,15 @@
 """Recording with coverage.py's C tracer: Python 3.11, and branch mode on 3.12 and 3.13.
 
-The tracer's shared object works alone: no coverage package is imported, and the app never sees one. It calls `judge` for each file
-name that it meets, and then adds line numbers (or pairs of them) to one set a file, without any Python code.
+The tracer's shared object works alone: no coverage package is imported, and the app never sees one. It asks for each file name
+that it meets, and then adds line numbers (or pairs of them) to one set a file, without any Python code.
 
-Sets cannot lie in a mapped file, so they are saved: every `save_interval` seconds, when asked, and when the process ends by anything
-that it does itself. A save copies; it never takes anything away. A mark takes exactly the copy that it made out of the living set, in
-place, because frames that run hold on to the set. Copying a set and subtracting one from another are single steps under the
-interpreter lock, so threads that run meanwhile lose nothing.
+Sets cannot lie in a mapped file, so they are saved: every `save_interval` seconds, when asked, and when the process ends by
+anything that it does itself. A save copies; it never takes anything away. A mark takes exactly the copy that it made out of the
+living set, in place, because frames that run hold on to the set. Copying a set and subtracting one from another are single steps
+under the interpreter lock, so threads that run meanwhile lose nothing.
 
-There is no pure Python stand-in: an app at a tenth of its speed is another app. Without a fitting tracer, it runs plain, and says so.
+There is no pure Python stand-in: an app at a tenth of its speed is another app. Without a tracer that fits, it runs plain, and
+its start record says so.
 """
 
 import _imp
@@ -22,6 +23,8 @@ from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import ExtensionFileLoader
 from _struct import pack
 
+from podcov_record import Unsupported
+
 LINE, MARK, ARC = 1, 4, 5
 VOLUME_FULL, LEFT_OUT, TRACE_REPLACED = 1, 4, 8
 FIELDS = "\x1f"
@@ -30,10 +33,6 @@ LOCK_SECONDS = 5.0
 _open, _write, _pwrite, _close, _replace, _unlink = os.open, os.write, os.pwrite, os.close, os.replace, os.unlink
 _stat, _fchmod, _fstat, _getpid, _getpgrp = os.stat, os.fchmod, os.fstat, os.getpid, os.getpgrp
 _now, _settrace, _gettrace = time.time_ns, sys.settrace, sys.gettrace
-
-
-class TracerUnavailable(Exception):
-    """There is no C tracer that works in this interpreter; the message says which one was looked for, and where."""
 
 
 def wanted_tracer():
@@ -46,18 +45,18 @@ def wanted_tracer():
 
 
 def load(folders):
-    """The tracer's module, from the first folder that has the right one. Raises TracerUnavailable."""
+    """The tracer's module, from the first folder that has the one that fits this interpreter.
+
+    Raises Unsupported where none has it, and ImportError, OSError or zlib.error where it is damaged or cannot be loaded.
+    """
     name = "podcov_tracer.%s.so.z" % wanted_tracer()
     for folder in folders:
         try:
             with open(folder + "/" + name, "rb") as file:
-                library = zlib.decompress(file.read())
+                return _load_library(zlib.decompress(file.read()), name)
         except FileNotFoundError:
             continue
-        except (OSError, zlib.error) as error:
-            raise TracerUnavailable("%s/%s: %s" % (folder, name, error)) from None
-        return _load_library(library, name)
-    raise TracerUnavailable("%s is not in %s" % (name, " or ".join(folders)))
+    raise Unsupported("%s is needed for this, and is not in %s" % (name, " or ".join(folders)))
 
 
 def _load_library(library, name):
@@ -70,17 +69,16 @@ def _load_library(library, name):
         spec = ModuleSpec("podcov_tracer.tracer", ExtensionFileLoader("podcov_tracer.tracer", path), origin=path)
         module = _imp.create_dynamic(spec)
         _imp.exec_dynamic(module)
-    except ImportError as error:
-        raise TracerUnavailable("%s cannot be loaded: %s" % (name, error)) from None
     finally:
         _close(descriptor)
     return module
 
 
 class Recorder:
-    """Records the process that it is in. `select(filename, frame)` gives the path that a code object's file is recorded as, or None.
+    """Records the process that it is in.
 
-    `mode` is `line` or `branch`; `save_interval` is in seconds, for the ledger and for whoever calls `save`.
+    `select(filename, frame)` gives the path that a code object's file is recorded as, or None; it must not raise. `mode` is
+    `line` or `branch`; `save_interval` is in seconds, for the ledger and for whoever calls `save`.
     """
 
     recording = "saved"
@@ -88,11 +86,13 @@ class Recorder:
     def __init__(self, module, mode, save_interval, select):
         self.mode = mode
         self.save_interval = save_interval
-        self._module = module
+        self._disposition = module.CFileDisposition
+        self._tracer = _safe_to_free(module.CTracer)
         self._select = select
         self._sets = {}
         self._judgements = {}
         self._first_seen = {}
+        self._greenlets = None
         self._reset(None, 0)
 
     def _reset(self, base, epoch):
@@ -113,11 +113,11 @@ class Recorder:
         self.save()
         self._watch_threads()
         self._watch_own_signals()
-        sys.settrace = self._noticing_settrace()
-        self._tracer = self.trace_this_thread()
+        sys.settrace = self._yielding_settrace()
+        self.trace_this_thread()
 
     def child(self, base, epoch):
-        """Begin anew in a forked child: what the parent ran stays the parent's. Files are made when there is something to save."""
+        """Begin anew in a forked child: what the parent ran stays the parent's. Files come with the first thing to save."""
         self._reset(base, epoch)
         for lines in self._sets.copy().values():
             lines.clear()
@@ -125,6 +125,7 @@ class Recorder:
 
     def mark(self, epoch):
         """What runs from now on belongs to `epoch`."""
+        self._record_finalizers()
         with self._lock:
             words = [self._closed]
             for path, ran in self._sets.copy().items():
@@ -150,15 +151,25 @@ class Recorder:
         finally:
             self._lock.release()
 
+    def tick(self):
+        """Save, unless that is impossible at the moment; the log's flags say so then."""
+        self._record_finalizers()
+        try:
+            self.save()
+        except OSError:
+            # There is nobody to tell, and the next tick may fare better.
+            return
+
     def dump(self):
-        """Save, and return the size of the hit log in bytes."""
+        """Save, and return the size of the hit log in bytes. Raises OSError where it cannot be written."""
+        self._record_finalizers()
         self.save()
         return _stat(self._base + ".hits").st_size
 
     def finish(self):
         """The process is about to end: save, and trace no more, because what tracing needs is taken down before the app is."""
         self.save()
-        self.stop_tracing(self._tracer)
+        self.leave_this_thread()
 
     def source_path(self, index):
         """The path of a file entry, counted from 1. Raises IndexError."""
@@ -166,31 +177,76 @@ class Recorder:
             raise IndexError(index)
         return list(self._indexes)[index - 1]
 
+    def _record_finalizers(self):
+        """The thread that asks for saves and marks now and then collects the app's garbage, and runs its finalizers."""
+        if _gettrace() is None:
+            self.trace_this_thread()
+
     def trace_this_thread(self):
-        """Record this thread until it ends or `stop_tracing` is called with what this returns."""
-        tracer = self._module.CTracer()
+        """Record what this thread runs from here on."""
+        tracer = self._new_tracer()
+        tracer.start()
+        if self._greenlets is not None:
+            self._follow_greenlets(tracer)
+
+    def leave_this_thread(self):
+        """End what `trace_this_thread` began."""
+        if self._is_tracing():
+            _settrace(None)
+
+    def _is_tracing(self):
+        """No longer so in a thread whose trace function the app has replaced."""
+        return isinstance(_gettrace(), self._tracer)
+
+    def _new_tracer(self):
+        tracer = self._tracer()
         tracer.data = self._sets
         # Finding or making a file's set is one step under the interpreter lock, so there is nothing to guard.
         tracer.lock_data = tracer.unlock_data = [].clear
         tracer.trace_arcs = self.mode == "branch"
         tracer.should_trace = self._judge
         tracer.should_trace_cache = self._judgements
-        # What follows is for plug-ins and contexts. It is never called, but the tracer reads it, and null pointers end the process.
+        # For plug-ins and contexts: none of these is ever called, but the tracer reads them, and null pointers end the process.
         tracer.should_start_context = tracer.switch_context = tracer.concur_id_func = None
         tracer.check_include = tracer.disable_plugin = tracer.warn = None
         tracer.file_tracers = {}
-        tracer.start()
         return tracer
 
-    def stop_tracing(self, tracer):
-        """End what `trace_this_thread` began. A tracer that is freed while it is started would stop another thread's."""
-        if _gettrace() is tracer:
-            _settrace(None)
-        tracer.stop()
+    def _meet_greenlets(self):
+        """The greenlet package is being imported."""
+        try:
+            from greenlet import _greenlet
+        except ImportError:
+            return
+        self._greenlets = _greenlet
+        self._follow_greenlets(_gettrace())
+
+    def _follow_greenlets(self, tracer):
+        """Give each greenlet that runs in this thread a tracer of its own; `tracer` is that of the one that runs now.
+
+        A tracer mirrors the call stack. One for all greenlets would take a frame of one for the caller of another's, and note
+        lines under the wrong file.
+        """
+        tracers = {id(self._greenlets.getcurrent()): tracer}
+
+        def switched(_event, origin_and_target):
+            origin, target = origin_and_target
+            if not self._is_tracing():
+                return
+            tracer = tracers.get(id(target))
+            if tracer is None:
+                tracer = tracers[id(target)] = self._new_tracer()
+            tracer.start()
+            if origin.dead:
+                tracers.pop(id(origin), None)
+
+        self._greenlets.settrace(switched)
 
     def _judge(self, filename, frame):
         """The tracer's question about a file name that it meets for the first time."""
-        disposition = self._module.CFileDisposition()
+        if filename.endswith("/greenlet/__init__.py"):
+            self._meet_greenlets()
+        disposition = self._disposition()
         path = self._select(filename, frame)
         if path is not None and path not in self._first_seen:
             self._first_seen[path] = _size_and_time(path)
@@ -302,13 +358,17 @@ class Recorder:
             # A full volume is flagged in the log; a wrong signal is for the real function to complain about.
             pass
 
-    def _noticing_settrace(self):
-        """`sys.settrace` that notes in the log when the app puts a trace function of its own in the tracer's place."""
+    def _yielding_settrace(self):
+        """`sys.settrace` for the app. What it sets replaces the tracer in that thread, and the log says so, until it is unset."""
 
         def settrace(function, /):
-            if type(_gettrace()) is self._module.CTracer and function is not _gettrace():
+            if isinstance(function, self._tracer):
+                function.start()
+            elif function is not None:
                 self._flags |= TRACE_REPLACED
-            return _settrace(function)
+                _settrace(function)
+            elif not self._is_tracing():
+                self._new_tracer().start()
 
         return _like(_settrace, settrace)
 
@@ -326,14 +386,24 @@ class _Traced:
         return repr(self._function)
 
     def __call__(self, *arguments, **named):
-        tracer = self._recorder.trace_this_thread()
+        self._recorder.trace_this_thread()
         try:
             return self._function(*arguments, **named)
         except BaseException as error:
             error.__traceback__ = error.__traceback__.tb_next
             raise
         finally:
-            self._recorder.stop_tracing(tracer)
+            self._recorder.leave_this_thread()
+
+
+def _safe_to_free(tracer):
+    class Tracer(tracer):
+        """One that is freed while it is started would stop the tracer of the thread that frees it."""
+
+        __slots__ = ()
+        __del__ = tracer.stop
+
+    return Tracer
 
 
 def _like(real, stand_in):
@@ -343,7 +413,7 @@ def _like(real, stand_in):
 
 
 def _arc_value(packed):
-    """The protocol's 40 bits for the tracer's packed pair: two numbers of 28 bits, then their signs. None where they do not fit."""
+    """The protocol's 40 bits for the tracer's pair (two numbers of 28 bits, their signs above). None where they do not fit."""
     source, target = packed & 0xFFFFFFF, packed >> 28 & 0xFFFFFFF
     if source > 0x7FFFF or target > 0x7FFFF:
         return None
