@@ -1,78 +1,109 @@
-"""The Python files of the project on this machine: what they hold, and which of them belong to a service's source."""
+"""`podcov init` on disk: reads a project, runs the real kustomize, writes what is generated."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-_SUFFIXES: Final = (".py", ".pyw")
-_NO_SOURCE: Final = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
-_LARGEST_SCRIPT: Final = 1_000_000
+from podcov import assets
+from podcov.edges import tracers
+from podcov.errors import ManifestError, UsageError
+from podcov.generate import api, verify
+from podcov.generate.api import Change, Plan
+from podcov.generate.findings import Finding
 
 
-class Project:
-    """The files below a folder, read once.
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """What `init` did: the changes that it wrote (or, with `check`, none), and its findings."""
 
-    Left out are hidden folders, virtual environments, installed packages, and what setuptools copies into `build`.
-    """
+    changes: tuple[Change, ...]
+    findings: tuple[Finding, ...]
+
+
+class DiskProject:
+    """A project folder as `podcov.generate` wants to see it."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self._root = root
 
-    @cached_property
-    def digests(self) -> Mapping[str, str]:
-        """Path relative to the root, with `/` -> `sha256:<hex>`. Files that cannot be read are not there."""
-        found = {}
-        for path in _python_files(self.root):
-            try:
-                content = path.read_bytes()
-            except OSError:
-                continue
-            found[path.relative_to(self.root).as_posix()] = "sha256:" + hashlib.sha256(content).hexdigest()
-        return found
-
-    @cached_property
-    def _paths(self) -> Mapping[str, str]:
-        return {digest: path for path, digest in self.digests.items()}
-
-    def content(self, digest: str) -> bytes | None:
-        """The text of that digest; None where no file has it (any more)."""
-        path = self._paths.get(digest)
-        if path is None:
-            return None
+    def read(self, path: str) -> bytes | None:
         try:
-            content = (self.root / path).read_bytes()
-        except OSError:
+            return (self._root / path).read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
-        return content if "sha256:" + hashlib.sha256(content).hexdigest() == digest else None
+
+    def names(self, folder: str) -> Sequence[str]:
+        try:
+            return sorted(f"{path.name}/" if path.is_dir() else path.name for path in (self._root / folder).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
 
 
-def _python_files(root: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(root):
-        here = Path(folder)
-        folders[:] = sorted(name for name in folders if _holds_source(here, name))
-        for name in sorted(files):
-            path = here / name
-            if name.endswith(_SUFFIXES) or _is_script(path):
-                yield path
+def init(root: Path, paths: Sequence[str] = (), *, check: bool = False, force: bool = False) -> Initialised:
+    """Bring what is generated in `root` (the folder of `podcov.yaml`) up to date.
+
+    `paths`, relative to `root`, name the Kustomize base, `skaffold.yaml` and `Tiltfile`, where there is no `podcov.yaml` yet.
+    Raises DriftError: with `check`, which writes nothing, for every file that is not up to date; without `force`, for files
+    that were edited by hand. Raises ConfigError and ManifestError where the project cannot be understood.
+    """
+    plan = api.plan(DiskProject(root), lambda folder: kustomize(root / folder), _tracers, paths)
+    if check:
+        api.refuse_drift(plan.changes)
+    if not force:
+        api.refuse_hand_edits(plan.changes)
+    _try(plan)
+    _write(root, {change.path: change.content for change in plan.changes})
+    return Initialised(plan.changes, plan.findings)
 
 
-def _holds_source(parent: Path, name: str) -> bool:
-    if name.startswith(".") or name in _NO_SOURCE or (parent / name / "pyvenv.cfg").exists():
-        return False
-    return not (parent.name == "build" and name.startswith(("lib", "bdist.", "scripts-")))
+def kustomize(folder: Path) -> str:
+    """The manifests that `kubectl kustomize` or `kustomize build` renders. Raises ManifestError with what it said."""
+    command = _kustomize_command()
+    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().removeprefix("error: ") or f"exit code {done.returncode}"
+        raise ManifestError(f"{folder}: {' '.join(command)}: {said}", hint="The base has to render by itself first.")
+    return done.stdout
 
 
-def _is_script(path: Path) -> bool:
-    """A file without a suffix whose first line names Python."""
-    if path.suffix or not path.is_file() or path.stat().st_size > _LARGEST_SCRIPT:
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(2) == b"#!" and b"python" in file.readline()
-    except OSError:
-        return False
+def _kustomize_command() -> list[str]:
+    if shutil.which("kubectl"):
+        return ["kubectl", "kustomize"]
+    if shutil.which("kustomize"):
+        return ["kustomize", "build"]
+    raise UsageError("neither kubectl nor kustomize is on the PATH", hint="Install one of them: `podcov init` renders with it.")
+
+
+def _tracers(minors: Iterable[str]) -> Mapping[str, bytes]:
+    wrapper = assets.wrapper_folder("python")
+    folder = tracers.default_folder(wrapper)
+    found = tracers.ensure(minors, folder, wrapper / "tracers.json")
+    return {path.name: path.read_bytes() for path in (*found, folder / tracers.NOTICE)}
+
+
+def _try(plan: Plan) -> None:
+    """Render the overlay aside, on top of what the base renders, and see that it changes what it should and nothing else."""
+    with tempfile.TemporaryDirectory(prefix="podcov-init-") as scratch:
+        # Deep enough for a base that lies outside the project.
+        project = Path(scratch, *(["outside"] * plan.base.count("..")), "project")
+        _write(
+            project / plan.base, {"kustomization.yaml": b"resources: [rendered.yaml]\n", "rendered.yaml": plan.rendered.encode()}
+        )
+        _write(project / plan.overlay, plan.overlay_files)
+        verify.only_adds_coverage(plan.rendered, kustomize(project / plan.overlay), plan.measured)
+
+
+def _write(folder: Path, files: Mapping[str, bytes | None]) -> None:
+    """Write files by their path in `folder`; None removes one."""
+    for name, content in files.items():
+        path = folder / name
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)

@@ -1,0 +1,54 @@
+"""The files that come with podcov, wrapper, overlays and templates: alone knows whether it runs from a checkout or a wheel."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+_PACKAGE = Path(__file__).parent
+_NOT_IN_PODS = ("bootstrap.py", "sidecar.py", "podcov_analysis.py")
+"""Two stand inline in manifests; the third is sent when it is needed."""
+
+
+@cache
+def root() -> Path:
+    """The folder that holds `wrapper`, `overlays` and `templates`."""
+    installed = _PACKAGE / "_assets"
+    return installed if installed.is_dir() else _PACKAGE.parents[1]
+
+
+def wrapper_folder(language: str = "python") -> Path:
+    """The wrapper of one language as it lies on disk."""
+    return root() / "wrapper" / language
+
+
+def wrapper_files(language: str = "python") -> dict[str, bytes]:
+    """What goes into the pod's wrapper folder, by file name, in the order of the names."""
+    found = sorted(wrapper_folder(language).glob("*.py"))
+    return {path.name: path.read_bytes() for path in found if path.name not in _NOT_IN_PODS}
+
+
+def wrapper_text(name: str, language: str = "python") -> str:
+    """One file of the wrapper, such as `bootstrap.py`."""
+    return (wrapper_folder(language) / name).read_text(encoding="utf-8")
+
+
+def overlay_folder(name: str) -> Path:
+    """A folder of `overlays/`, such as `rbac`."""
+    return root() / "overlays" / name
+
+
+def render(template: str, **values: object) -> str:
+    """The template `FOLDER/NAME` of `templates/`, filled in. A value that it needs and does not get is an error."""
+    loader = FileSystemLoader(root() / "templates")
+    environment = Environment(
+        loader=loader,
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 what is rendered here is YAML and Starlark
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(values)

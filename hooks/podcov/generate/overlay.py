@@ -1,0 +1,192 @@
+"""The coverage overlay: what is added to which container, as a Kustomize overlay. Pure: values in, files out.
+
+Strategic merge patches, because they survive a base that changes; every container is named in them in the base's order,
+because a strategic merge moves those that it names to the front.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from podcov.config import COURIER_CONTAINER, Service
+from podcov.errors import ManifestError
+from podcov.generate import python, yaml_text
+from podcov.generate.dockerfile import Image
+from podcov.generate.manifests import Container, Workload
+from podcov.model import Mode
+
+DATA = "podcov-data"
+WRAPPER = "podcov-wrapper"
+TRACERS = "podcov-tracers"
+ANNOTATION = "kubectl.kubernetes.io/default-container"
+
+_HEADER = "# Written by `podcov init` from podcov.yaml: change that, not this, and run it again.\n"
+_IN_MEMORY = {"medium": "Memory", "sizeLimit": "64Mi"}
+_LEAST_MEMORY = 256 * 2**20
+"""bytes; a container with less is not made to share them with its data"""
+_MOUNTS = (
+    {"name": DATA, "mountPath": "/podcov/data"},
+    {"name": WRAPPER, "mountPath": "/podcov/wrapper", "readOnly": True},
+)
+_COURIER_RESOURCES = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A container that is to be measured. `own_command` is what it runs without us, `image` what is known of its image."""
+
+    service: Service
+    container: Container
+    mode: Mode
+    own_command: tuple[str, ...] = ()
+    image: Image | None = None
+
+
+def files(
+    workloads: Sequence[tuple[Workload, Sequence[Entered]]],
+    *,
+    base: str,
+    wrapper: Mapping[str, bytes],
+    tracers: Mapping[str, bytes],
+) -> dict[str, bytes]:
+    """The overlay's files by their path in it. `base` is the base as the overlay names it."""
+    patches = {_patch_name(w, [x for x, _ in workloads]): _patch(w, entered, bool(tracers)) for w, entered in workloads}
+    namespaces = sorted({workload.namespace for workload, _ in workloads})
+    generators = [
+        _generator(name, folder, sorted(names), namespace)
+        for namespace in namespaces
+        for name, folder, names in ((WRAPPER, "wrapper", wrapper), (TRACERS, "tracers", tracers))
+        if names
+    ]
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [base],
+        "configMapGenerator": generators,
+        "patches": [{"path": name} for name in patches],
+    }
+    return {
+        "kustomization.yaml": _yaml(kustomization),
+        **{name: _yaml(patch) for name, patch in patches.items()},
+        **{f"wrapper/{name}": content for name, content in wrapper.items()},
+        **{f"tracers/{name}": content for name, content in tracers.items()},
+    }
+
+
+def _yaml(value: Any) -> bytes:
+    return f"{_HEADER}{yaml_text.dump(value)}".encode()
+
+
+def _patch_name(workload: Workload, all_of_them: Iterable[Workload]) -> str:
+    name = f"{workload.kind.lower()}-{workload.name}"
+    alone = sum(w.reference == workload.reference for w in all_of_them) == 1
+    return f"{name}.yaml" if alone else f"{workload.namespace or 'default'}-{name}.yaml"
+
+
+def _generator(name: str, folder: str, files: Iterable[str], namespace: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        **({"namespace": namespace} if namespace else {}),
+        "files": [f"{folder}/{file}" for file in files],
+    }
+
+
+def _patch(workload: Workload, entered: Sequence[Entered], tracers: bool) -> dict[str, Any]:
+    by_name = {e.container.name: e for e in entered}
+    with_courier = [e for e in entered if e.service.sidecar]
+    template: dict[str, Any] = {}
+    if with_courier and ANNOTATION not in workload.annotations:
+        template["metadata"] = {"annotations": {ANNOTATION: workload.containers[0].name}}
+    template["spec"] = {
+        **(_init_containers(workload, with_courier[0]) if with_courier else {}),
+        "containers": [_container(by_name[c.name]) if c.name in by_name else {"name": c.name} for c in workload.containers],
+        "volumes": [_data_volume(entered), _wrapper_volume(tracers)],
+    }
+    return {
+        "apiVersion": workload.api_version,
+        "kind": workload.kind,
+        "metadata": {"name": workload.name, **({"namespace": workload.namespace} if workload.namespace else {})},
+        "spec": {"template": template},
+    }
+
+
+def _container(entered: Entered) -> dict[str, Any]:
+    patch: dict[str, Any] = {"name": entered.container.name}
+    if entered.service.entry == "entrypoint":
+        patch["command"] = [*map(literal, python.entrypoint(entered.service.interpreter)), *entered.own_command]
+    return {**patch, "env": _environment(entered), "volumeMounts": list(_MOUNTS)}
+
+
+def _environment(entered: Entered) -> list[dict[str, str]]:
+    own = {
+        "PODCOV_DATA": "/podcov/data",
+        "PODCOV_CONTAINER": entered.container.name,
+        "PODCOV_MODE": entered.mode,
+        **({"PODCOV_PACKAGES": ",".join(entered.service.packages)} if entered.service.packages else {}),
+    }
+    if entered.service.entry == "entrypoint":
+        return [{"name": name, "value": value} for name, value in own.items()]
+    module_path = python.environment(_own_value(entered, "PYTHONPATH"))
+    names = [variable["name"] for variable in entered.container.env]
+    if names and module_path.keys() & set(names):
+        # A variable may refer to those before it, so those that are changed have to stay in their place.
+        return [{"name": n, **({"value": module_path[n]} if n in module_path else {})} for n in names] + [
+            {"name": name, "value": value} for name, value in own.items()
+        ]
+    return [{"name": name, "value": value} for name, value in {**own, **module_path}.items()]
+
+
+def _own_value(entered: Entered, name: str) -> str:
+    """What the container has in a variable without us: from the manifest, else from its image."""
+    variable = next((v for v in entered.container.env if v["name"] == name), None)
+    if variable is None:
+        return literal(entered.image.env.get(name, "")) if entered.image else ""
+    if "valueFrom" in variable:
+        raise ManifestError(
+            f"container {entered.container.name}: {name} comes from elsewhere (valueFrom), so it cannot be extended",
+            hint=f"Use `entry: entrypoint` for the service {entered.service.name} in podcov.yaml.",
+        )
+    return str(variable.get("value") or "")
+
+
+def _init_containers(workload: Workload, entered: Entered) -> dict[str, Any]:
+    """The courier starts first and so ends last: it sees everything that the others do."""
+    spec = entered.container.spec
+    courier = {
+        "name": COURIER_CONTAINER,
+        "image": entered.container.image,
+        **({"imagePullPolicy": spec["imagePullPolicy"]} if "imagePullPolicy" in spec else {}),
+        "restartPolicy": "Always",
+        "command": list(map(literal, python.courier(entered.service.interpreter))),
+        "env": [{"name": "PODCOV_DATA", "value": "/podcov/data"}],
+        "resources": _COURIER_RESOURCES,
+        **({"securityContext": spec["securityContext"]} if spec.get("securityContext") else {}),
+        "volumeMounts": list(_MOUNTS),
+    }
+    return {"initContainers": [courier, *({"name": c.name} for c in workload.init_containers)]}
+
+
+def _data_volume(entered: Sequence[Entered]) -> dict[str, Any]:
+    """In memory, where a full volume is an error to the writer and nothing else; on disk a size limit would evict the pod."""
+    scarce = any(limit and quantity(limit) < _LEAST_MEMORY for limit in (e.container.limit("memory") for e in entered))
+    return {"name": DATA, "emptyDir": {} if scarce else _IN_MEMORY}
+
+
+def _wrapper_volume(tracers: bool) -> dict[str, Any]:
+    names = [WRAPPER, TRACERS] if tracers else [WRAPPER]
+    return {"name": WRAPPER, "projected": {"sources": [{"configMap": {"name": name, "optional": True}} for name in names]}}
+
+
+def literal(word: str) -> str:
+    """A word that Kubernetes shall pass on as it is: it would expand `$(NAME)` and halve `$$`."""
+    return word.replace("$", "$$") if "$(" in word or "$$" in word else word
+
+
+def quantity(text: str) -> int:
+    """Bytes of a Kubernetes quantity such as `256Mi`; 0 where it is none."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kMGT]i?|Ki|)", text)
+    return int(float(found[1]) * _UNITS.get(found[2], 1)) if found else 0

@@ -1,0 +1,36 @@
+"""What generation needs to see of a project. Paths are relative to the folder of `podcov.yaml`, with `/`."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+Kustomize = Callable[[str], str]
+"""A folder with a kustomization in, rendered manifests out. Raises ManifestError with what the real kustomize said."""
+
+
+class Project(Protocol):
+    """The files of a project; the disk, or a mapping in tests."""
+
+    def read(self, path: str) -> bytes | None:
+        """A file's content; None where there is no such file."""
+
+    def names(self, folder: str) -> Sequence[str]:
+        """What lies in a folder, sorted; names of folders end with `/`. Empty where there is no such folder."""
+
+
+def text(project: Project, path: str) -> str | None:
+    """A file's text, undecodable bytes replaced; None where there is no such file."""
+    content = project.read(path)
+    return None if content is None else content.decode("utf-8", "replace")
+
+
+def join(*parts: str) -> str:
+    """A normalised path; `.` for the project itself."""
+    return posixpath.normpath(posixpath.join(".", *parts))
+
+
+def relative(path: str, folder: str) -> str:
+    """`path` as it is named from `folder`."""
+    return posixpath.relpath(posixpath.join("/root", path), posixpath.join("/root", folder))
