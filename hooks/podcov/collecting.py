@@ -102,6 +102,10 @@ class Collector:
         if self._last_pulls:
             await asyncio.wait(self._last_pulls.values(), timeout=LAST_PULL_SECONDS)
 
+    async def dump(self) -> None:
+        """Makes every process save what it holds; who could not is in `collected.undumped`."""
+        await asyncio.gather(*(self._dump(a) for a in await self.platform.addresses()))
+
     # -- one courier
 
     async def _mark(self, address: CourierAddress) -> None:
@@ -121,9 +125,7 @@ class Collector:
     async def _take(self, address: CourierAddress) -> None:
         """Dump and pull; a courier that cannot be reached is remembered."""
         try:
-            dumped = await self._ask(address, "dump", seconds=MARK_SECONDS)
-            for target in read_answers(dumped.stdout).targets:
-                self.collected.undumped.setdefault(f"{address.pod_uid}/{target.name}", {}).update(target.failures)
+            await self._dump(address)
             await self._pull(address)
             if address.sidecar:
                 await self._ask(address, "lease", "0")
@@ -131,6 +133,11 @@ class Collector:
             if address.pod_uid not in self.collected.pulled:
                 self.collected.lost[address.pod_uid] = error.reason
             self.progress.note(f"{error}", verbose=True)
+
+    async def _dump(self, address: CourierAddress) -> None:
+        answer = await self._ask(address, "dump", seconds=MARK_SECONDS)
+        for target in read_answers(answer.stdout).targets:
+            self.collected.undumped.setdefault(f"{address.pod_uid}/{target.name}", {}).update(target.failures)
 
     async def _take_last(self, address: CourierAddress) -> None:
         """The pod is ending: its courier waits for us, once the service's containers are done."""

@@ -62,6 +62,36 @@ async def conduct(
     )
 
 
+async def mark(record: RunRecord, platform: Platform, store: RawStore, progress: Progress, clock: Clock) -> RunRecord:
+    """Only begins the run's epoch. Nobody watches afterwards: what is there now is what `collect` will ask for."""
+    collector = Collector(platform, store, record.id, "", progress)
+    await collector.mark()
+    starts = tuple(await platform.starts())
+    return replace(record, marked=clock(), starts=starts, unmarked=collector.collected.unmarked)
+
+
+async def collect(record: RunRecord, platform: Platform, store: RawStore, progress: Progress, clock: Clock) -> RunRecord:
+    """Only dumps and pulls, for a run that was marked before (or never). What was there at the mark and is gone is lost."""
+    collector = Collector(platform, store, record.id, "", progress)
+    await collector.collect()
+    starts = await platform.starts()
+    collected = collector.collected
+    present = {s.address.pod_uid for s in starts}
+    gone = {s.address.pod_uid for s in record.starts} - present
+    known = {(s.address.pod_uid, s.container, s.restart) for s in starts}
+    kept = [s for s in record.starts if (s.address.pod_uid, s.container, s.restart) not in known]
+    return replace(
+        record,
+        finished=clock(),
+        starts=(*kept, *starts),
+        undumped=collected.undumped,
+        lost={**dict.fromkeys(gone, _UNWATCHED), **collected.lost},
+    )
+
+
+_UNWATCHED = "its pod was there at the mark and is gone; `podcov run` watches pods, and takes the data of those that end"
+
+
 async def _test(record: RunRecord, platform: Platform, suite: Suite, progress: Progress, clock: Clock) -> RunRecord:
     async with platform.forwards() as environment:
         progress.step(f"testing: {' '.join(record.tests.command)}")

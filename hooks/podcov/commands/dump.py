@@ -1,0 +1,5 @@
+"""`podcov dump`: see `podcov.commands.steps`."""
+
+from podcov.commands.steps import dump
+
+__all__ = ["dump"]

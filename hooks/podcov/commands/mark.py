@@ -1,0 +1,5 @@
+"""`podcov mark`: see `podcov.commands.steps`."""
+
+from podcov.commands.steps import mark
+
+__all__ = ["mark"]

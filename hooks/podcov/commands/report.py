@@ -1,0 +1,32 @@
+"""`podcov report`: the reports of a run, made again from disk."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from podcov.commands import options
+from podcov.commands.progress import ConsoleProgress
+from podcov.commands.reporting import examine, show
+from podcov.commands.session import Project, load
+
+
+@click.command()
+@options.which_run
+@click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")
+@click.option("--files", is_flag=True, help="A row for each file.")
+@click.option("-m", "--show-missing", is_flag=True, help="A row for each file, with the lines that did not run.")
+@options.common
+def report(
+    run_id: str, allow_partial: bool, files: bool, show_missing: bool, config: Path, as_json: bool, quiet: bool, verbose: bool
+) -> int:
+    """Report on a run again, from what was pulled. Needs no cluster."""
+    project = Project.open(config)
+    folder = project.store.run(run_id)
+    record = load(folder)
+    with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
+        result = asyncio.run(examine(project, folder, record, progress, allow_partial=allow_partial))
+    show(result, as_json=as_json, files=files, show_missing=show_missing)
+    return result.exit_code

@@ -1,0 +1,143 @@
+"""From a run on disk to its reports: what `run`, `collect` and `report` end with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from podcov import assets, pipeline
+from podcov.collecting import Progress
+from podcov.commands.session import Project
+from podcov.edges import coverage_config
+from podcov.edges.analysis import Analyst, Remote
+from podcov.edges.checkout import LocalFiles
+from podcov.edges.store import RunFolder
+from podcov.errors import NoDataError
+from podcov.formats import ledger_json, report_json, summary
+from podcov.formats.analysis import FileAnalysis
+from podcov.formats.run_json import RunRecord
+from podcov.languages import Need
+from podcov.ledger import Ledger
+from podcov.model import Report
+from podcov.reports import terminal, write_all
+
+RemoteInterpreter = Callable[[str], Remote | None]
+"""a living pod with an interpreter of that minor version, which can be asked to analyse"""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished run: what it covered, what that is made of, and where it can be read."""
+
+    report: Report
+    ledger: Ledger
+    summary: Mapping[str, Any]
+    written: tuple[Path, ...]
+
+    @property
+    def exit_code(self) -> int:
+        code = self.summary["exit"]["code"]
+        assert isinstance(code, int)
+        return code
+
+
+async def examine(
+    project: Project,
+    folder: RunFolder,
+    record: RunRecord,
+    progress: Progress,
+    *,
+    allow_partial: bool = False,
+    remote: RemoteInterpreter = lambda _: None,
+) -> Result:
+    """Converts what was pulled, writes `ledger.json`, `report.json`, `summary.json` and the reports.
+
+    Raises MappingError, InterpreterError, DamagedError; the raw data stay as they are.
+    """
+    progress.step("reporting")
+    local = LocalFiles(project.root)
+    targets = pipeline.read_targets(folder, record.id)
+    checkout = pipeline.Checkout(
+        root=str(project.root),
+        digests=local.digests,
+        selections={s.name: coverage_config.read(project.root, s) for s in project.config.services},
+        default_minor=f"{sys.version_info[0]}.{sys.version_info[1]}",
+    )
+    report, ledger = await pipeline.examine(record, targets, project.config, checkout, _analyse(project, folder, local, remote))
+    _keep_sources(report, folder, local)
+    code, reason = pipeline.outcome(
+        record.tests, ledger, anything=pipeline.recorded_anything(report), allow_partial=allow_partial
+    )
+    tests = record.tests
+    built = summary.build(
+        report,
+        ledger,
+        run=record.id,
+        platform=record.platform,
+        git=record.git,
+        tests=None
+        if tests.exit_code is None
+        else {"command": list(tests.command), "exit_code": tests.exit_code, "seconds": tests.seconds},
+        exit={"code": code, "reason": reason},
+    )
+    folder.write("ledger.json", ledger_json.dump(ledger))
+    folder.write("report.json", report_json.dump(report))
+    folder.write("summary.json", summary.dump(built))
+    written = write_all(
+        project.config.reports, report, ledger, built, lambda digest: _text(folder, digest), folder.reports, root=project.root
+    )
+    project.store.set_latest(folder)
+    return Result(report, ledger, built, written)
+
+
+def show(result: Result, *, as_json: bool, files: bool, show_missing: bool = False) -> None:
+    """Prints the result on stdout; raises NoDataError where nothing ran anywhere, after having printed the ledger."""
+    if as_json:
+        sys.stdout.write(summary.dump(result.summary).decode())
+    else:
+        terminal.print_report(result.report, result.ledger, sys.stdout, files=files, show_missing=show_missing)
+        html = next((p for p in result.written if p.name == "index.html"), None)
+        for path in [html] if html else result.written:
+            click.echo(f"\nReport: {_relative(path)}")
+
+
+def _analyse(
+    project: Project, folder: RunFolder, local: LocalFiles, remote: RemoteInterpreter
+) -> Callable[[Iterable[Need]], Awaitable[Mapping[Need, FileAnalysis]]]:
+    analyst = Analyst(assets.wrapper_folder("python") / "podcov_analysis.py", project.store.cache / "analysis")
+
+    def source(digest: str) -> bytes | None:
+        return folder.source(digest) or local.content(digest)
+
+    def analyse(needs: Iterable[Need]) -> Awaitable[Mapping[Need, FileAnalysis]]:
+        return analyst.tables(needs, source, remote)
+
+    return analyse
+
+
+def _keep_sources(report: Report, folder: RunFolder, local: LocalFiles) -> None:
+    """Files that nothing loaded were read from the checkout: the report stays right when that moves on."""
+    for digest in {f.digest for f in report.files}:
+        if folder.source(digest) is None and (content := local.content(digest)) is not None:
+            folder.add_source(digest, content)
+
+
+def _text(folder: RunFolder, digest: str) -> str | None:
+    content = folder.source(digest)
+    return None if content is None else content.decode("utf-8", "replace")
+
+
+def _relative(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def refuse_nothing(targets: int, folder: RunFolder) -> None:
+    """Raises NoDataError for a run that nothing was pulled of."""
+    if not targets:
+        raise NoDataError(f"{folder.path}: nothing was pulled", hint="pull the data with `podcov collect` while the services run")

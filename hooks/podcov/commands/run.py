@@ -1,0 +1,130 @@
+"""`podcov run`: mark, tests, dump, pull, convert, merge, report."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from podcov import pipeline
+from podcov.commands import options
+from podcov.commands.progress import ConsoleProgress
+from podcov.commands.remote import interpreters
+from podcov.commands.reporting import Result, examine, show
+from podcov.commands.session import PlatformName, Project, Where, save
+from podcov.edges import suite
+from podcov.errors import UsageError
+
+
+@click.command()
+@click.argument("command", nargs=-1)
+@click.option("--platform", type=click.Choice(["kubernetes", "local"]), help="Where the services run; default: podcov.yaml's.")
+@click.option("-l", "--selector", default="", help="Only pods with these labels.")
+@click.option("--tilt", is_flag=True, help="Only pods that Tilt deployed.")
+@click.option("--skaffold-run", default="", metavar="ID", help="Only pods of this Skaffold run.")
+@click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")
+@click.option("--files", is_flag=True, help="A row for each file.")
+@options.cluster
+@options.common
+def run(
+    command: tuple[str, ...],
+    platform: PlatformName | None,
+    selector: str,
+    tilt: bool,
+    skaffold_run: str,
+    allow_partial: bool,
+    files: bool,
+    context: str,
+    namespace: str,
+    config: Path,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Run the tests and report what they covered.
+
+    COMMAND is what runs the tests; put `--` before it. Default: `tests.command` of podcov.yaml. It finds the declared
+    port-forwards in its environment. Its failure is the exit code, after everything has been collected and reported.
+    """
+    where = Where(platform, context, (namespace,) if namespace else (), skaffold_run, tilt, selector)
+    return conduct(
+        config, where, command, allow_partial=allow_partial, files=files, as_json=as_json, quiet=quiet, verbose=verbose
+    )
+
+
+def conduct(
+    config: Path,
+    where: Where,
+    command: tuple[str, ...] = (),
+    *,
+    allow_partial: bool = False,
+    files: bool = False,
+    as_json: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> int:
+    """A whole run; returns its exit code. What hooks call, too."""
+    project = Project.open(config).for_platform(where.platform)
+    tests = command or project.config.tests.command
+    if not tests:
+        raise UsageError(
+            "there is nothing to run: no test command was given",
+            hint="give one after `--`, such as: podcov run -- pytest tests/integration; or set tests.command in podcov.yaml",
+        )
+    with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
+        result = asyncio.run(_conduct(project, where, tests, progress, allow_partial=allow_partial, as_json=as_json))
+    show(result, as_json=as_json, files=files)
+    return result.exit_code
+
+
+async def _conduct(
+    project: Project,
+    where: Where,
+    tests: tuple[str, ...],
+    progress: ConsoleProgress,
+    *,
+    allow_partial: bool,
+    as_json: bool,
+) -> Result:
+    folder, record = project.new_run(tests, where.context)
+    async with project.platform(where, folder) as platform:
+        record = await pipeline.conduct(
+            record, platform, folder, lambda env: _suite(project, tests, env, as_json=as_json), progress, time.time
+        )
+        save(folder, record)
+        return await examine(
+            project, folder, record, progress, allow_partial=allow_partial, remote=await interpreters(platform, folder)
+        )
+
+
+async def _suite(project: Project, tests: tuple[str, ...], env: Mapping[str, str], *, as_json: bool) -> int:
+    """The tests. A first Ctrl-C ends them, and what they did until then is collected; a second one ends everything."""
+    settings = project.config.tests
+    running = asyncio.create_task(
+        suite.run(
+            tests,
+            folder=project.root / settings.directory,
+            env={**env, **settings.env},
+            seconds=settings.timeout,
+            output_to_stderr=as_json,
+        )
+    )
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, running.cancel)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        if _we_are_cancelled():
+            raise
+        return 128 + signal.SIGINT
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+def _we_are_cancelled() -> bool:
+    task = asyncio.current_task()
+    return bool(task and task.cancelling())

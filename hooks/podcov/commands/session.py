@@ -1,0 +1,100 @@
+"""What commands that talk to services share: the project, its store, and the platform that its services run on."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from podcov.config import Config
+from podcov.edges import configuration, git
+from podcov.edges.store import RunFolder, Store
+from podcov.errors import UsageError
+from podcov.formats import run_json
+from podcov.formats.run_json import RunRecord, SuiteRecord
+from podcov.platform import Platform
+
+PlatformName = Literal["kubernetes", "local"]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which of the services' pods are meant; empty means what `podcov.yaml` says."""
+
+    platform: PlatformName | None = None
+    context: str = ""
+    namespaces: tuple[str, ...] = ()
+    skaffold_run: str = ""
+    tilt: bool = False
+    selector: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """`podcov.yaml`, the folder that it stands in, and the runs beside it."""
+
+    config: Config
+    root: Path
+    store: Store
+
+    @classmethod
+    def open(cls, path: Path) -> Project:
+        """Raises UsageError and ConfigError."""
+        config = configuration.read(path)
+        root = path.resolve().parent
+        return cls(config, root, Store(root / ".podcov"))
+
+    def for_platform(self, name: PlatformName | None) -> Project:
+        """The project with its services on another platform than `podcov.yaml` says."""
+        return self if name is None else replace(self, config=replace(self.config, platform=name))
+
+    def new_run(self, tests: tuple[str, ...], context: str = "") -> tuple[RunFolder, RunRecord]:
+        folder = self.store.new_run(lambda: datetime.now().astimezone())
+        record = RunRecord(
+            id=folder.id,
+            platform=self.config.platform,
+            context=context or self.config.context,
+            started=time.time(),
+            services=tuple(s.name for s in self.config.services),
+            git=git.describe(self.root),
+            tests=SuiteRecord(tests),
+        )
+        return folder, record
+
+    def platform(self, where: Where, folder: RunFolder) -> AbstractAsyncContextManager[Platform]:
+        """Where the services run; entering it starts them (local) or connects to them (kubernetes)."""
+        if self.config.platform == "local":
+            from podcov.edges.local import LocalPlatform
+
+            return LocalPlatform(self.config, root=self.root, folder=folder.path / "local")
+        from podcov.edges.cluster import ClusterPlatform
+
+        return ClusterPlatform(
+            self.config,
+            context=where.context,
+            namespaces=where.namespaces,
+            run_id=where.skaffold_run,
+            tilt=where.tilt,
+            selector=where.selector,
+        )
+
+
+def save(folder: RunFolder, record: RunRecord) -> None:
+    folder.write("run.json", run_json.dump(record))
+
+
+def load(folder: RunFolder) -> RunRecord:
+    """Raises DamagedError where the run has no readable `run.json`."""
+    return run_json.load(folder.read("run.json") or b"", name=str(folder.path / "run.json"))
+
+
+def need_cluster(config: Config, command: str) -> None:
+    """`mark`, `dump` and `pull` alone make sense only where services outlive the command."""
+    if config.platform == "local":
+        raise UsageError(
+            f"`podcov {command}` needs services that run already, and the local platform starts its own",
+            hint="use `podcov run --platform local`, or a cluster",
+        )

@@ -1,0 +1,139 @@
+"""The steps alone, for who runs the tests in another way: `mark`, then the tests, then `collect` (which is `dump` and `pull`)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import click
+
+from podcov import pipeline
+from podcov.collecting import Collector
+from podcov.commands import options
+from podcov.commands.progress import ConsoleProgress
+from podcov.commands.remote import interpreters
+from podcov.commands.reporting import Result, examine, show
+from podcov.commands.session import Project, Where, load, need_cluster, save
+from podcov.edges.store import RunFolder
+from podcov.errors import NoDataError
+from podcov.formats.run_json import RunRecord
+
+
+@click.command()
+@options.cluster
+@options.common
+def mark(context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Begin a run: what services do from now on is its own. Prints the run's id."""
+    project = Project.open(config)
+    need_cluster(project.config, "mark")
+    where = Where(None, context, (namespace,) if namespace else ())
+    folder, record = project.new_run((), context)
+
+    async def work() -> RunRecord:
+        async with project.platform(where, folder) as platform:
+            return await pipeline.mark(record, platform, folder, progress, time.time)
+
+    with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
+        marked = asyncio.run(work())
+    save(folder, marked)
+    project.store.set_latest(folder)
+    unmarked = {target: reasons for target, reasons in marked.unmarked.items() if reasons}
+    click.echo(json.dumps({"run": folder.id, "unmarked": unmarked}) if as_json else folder.id)
+
+
+@click.command()
+@options.cluster
+@options.common
+def dump(context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Make sure that everything that ran so far is in the pods' records."""
+    project = Project.open(config)
+    need_cluster(project.config, "dump")
+    where = Where(None, context, (namespace,) if namespace else ())
+
+    async def work() -> dict[str, dict[str, str]]:
+        async with project.platform(where, _scratch(project)) as platform:
+            collector = Collector(platform, _scratch(project), "", "", progress)
+            await collector.dump()
+            return {target: reasons for target, reasons in collector.collected.undumped.items() if reasons}
+
+    with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
+        undumped = asyncio.run(work())
+    if as_json:
+        click.echo(json.dumps({"undumped": undumped}))
+        return
+    for target, reasons in undumped.items():
+        for process, reason in reasons.items():
+            click.echo(f"not complete: {target}/{process}: {reason}")
+
+
+@click.command()
+@options.which_run
+@options.cluster
+@options.common
+def pull(run_id: str, context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Bring the pods' records here, into the run's folder. Prints that folder."""
+    project = Project.open(config)
+    need_cluster(project.config, "pull")
+    where = Where(None, context, (namespace,) if namespace else ())
+    folder, record = _begun(project, run_id, context)
+
+    async def work() -> RunRecord:
+        async with project.platform(where, folder) as platform:
+            return await pipeline.collect(record, platform, folder, progress, time.time)
+
+    with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
+        save(folder, asyncio.run(work()))
+    project.store.set_latest(folder)
+    click.echo(json.dumps({"run": folder.id, "path": str(folder.path)}) if as_json else str(folder.path))
+
+
+@click.command()
+@options.which_run
+@click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")
+@click.option("--files", is_flag=True, help="A row for each file.")
+@options.cluster
+@options.common
+def collect(
+    run_id: str,
+    allow_partial: bool,
+    files: bool,
+    context: str,
+    namespace: str,
+    config: Path,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Dump, pull and report: what ran since the run's mark, and what start-up ran."""
+    project = Project.open(config)
+    need_cluster(project.config, "collect")
+    where = Where(None, context, (namespace,) if namespace else ())
+    folder, record = _begun(project, run_id, context)
+
+    async def work() -> Result:
+        async with project.platform(where, folder) as platform:
+            collected = await pipeline.collect(record, platform, folder, progress, time.time)
+            save(folder, collected)
+            remote = await interpreters(platform, folder)
+            return await examine(project, folder, collected, progress, allow_partial=allow_partial, remote=remote)
+
+    with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
+        result = asyncio.run(work())
+    show(result, as_json=as_json, files=files)
+    return result.exit_code
+
+
+def _begun(project: Project, run_id: str, context: str) -> tuple[RunFolder, RunRecord]:
+    """The run that is to be collected: the one named, the latest, or a new one that counts from the services' start."""
+    try:
+        folder = project.store.run(run_id)
+    except NoDataError:
+        return project.new_run((), context)
+    return folder, load(folder)
+
+
+def _scratch(project: Project) -> RunFolder:
+    """A run folder for commands that keep nothing; it is never made."""
+    return RunFolder(project.store.root / "runs" / "none")
