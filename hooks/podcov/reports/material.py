@@ -11,6 +11,7 @@ from typing import Any
 from podcov.ledger import Ledger
 from podcov.merge import by_path
 from podcov.model import FileCoverage, Report
+from podcov.reports.wording import plain
 
 Sources = Callable[[str], str | None]
 """The text with a digest (`sha256:<hex>`), None where it is not known."""
@@ -37,7 +38,8 @@ class Material:
         names: dict[tuple[str, str], str] = {}
         taken: set[str] = set()
         for f in sorted(self.files, key=lambda f: (f.path, f.origin != "local", f.digest)):
-            name = f.path if f.path not in taken else f"{f.path}@{f.digest.removeprefix('sha256:')[:8]}"
+            path = plain(f.path)
+            name = path if path not in taken else f"{path}@{f.digest.removeprefix('sha256:')[:8]}"
             taken.add(name)
             names[f.path, f.digest] = name
         return names
