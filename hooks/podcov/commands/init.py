@@ -48,9 +48,7 @@ def init(
 def _document(done: Initialised) -> dict[str, object]:
     return {
         "changes": [change.path for change in done.changes],
-        "findings": [
-            {"subject": f.subject, "level": f.level, "found": f.found, "decided": f.decided, "why": f.why} for f in done.findings
-        ],
+        "findings": [asdict(finding) for finding in done.findings],
     }
 
 
