@@ -27,7 +27,7 @@ def lock(root: Path) -> Path:
 def fetched(lock: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one tracer, downloaded for real."""
     folder = tmp_path_factory.mktemp("tracers")
-    tracers.ensure(["3.11"], folder, lock, variants=[VARIANT])
+    tracers.ensure(["3.11"], folder, lock=lock, variants=[VARIANT])
     return folder
 
 
@@ -53,7 +53,7 @@ def test_what_is_pinned_is_fetched_with_its_notice(fetched: Path) -> None:
 
 def test_what_is_there_needs_no_network_and_is_left_alone(fetched: Path, lock: Path, no_index: None) -> None:
     before = {path: path.stat().st_mtime_ns for path in fetched.iterdir()}
-    assert tracers.ensure(["3.11"], fetched, lock, variants=[VARIANT]) == [fetched / "podcov_tracer.cp311-x86_64-gnu.so.z"]
+    assert tracers.ensure(["3.11"], fetched, lock=lock, variants=[VARIANT]) == [fetched / "podcov_tracer.cp311-x86_64-gnu.so.z"]
     assert {path: path.stat().st_mtime_ns for path in fetched.iterdir()} == before
 
 
@@ -61,13 +61,13 @@ def test_what_is_there_needs_no_network_and_is_left_alone(fetched: Path, lock: P
 def test_a_damaged_tracer_is_fetched_again(fetched: Path, lock: Path, tmp_path: Path, damage: bytes) -> None:
     name = "podcov_tracer.cp311-x86_64-gnu.so.z"
     (tmp_path / name).write_bytes(damage)
-    tracers.ensure(["3.11"], tmp_path, lock, variants=[VARIANT])
+    tracers.ensure(["3.11"], tmp_path, lock=lock, variants=[VARIANT])
     assert zlib.decompress((tmp_path / name).read_bytes()) == zlib.decompress((fetched / name).read_bytes())
 
 
 def test_without_a_network_the_error_says_what_is_missing_and_what_to_do(lock: Path, tmp_path: Path, no_index: None) -> None:
     with pytest.raises(UsageError) as error:
-        tracers.ensure(["3.11"], tmp_path, lock, variants=[VARIANT])
+        tracers.ensure(["3.11"], tmp_path, lock=lock, variants=[VARIANT])
     assert "cannot download the C tracer for Python 3.11 on x86_64-gnu" in error.value.message
     assert "pip download" in error.value.hint
     assert list(tmp_path.glob("*.so.z")) == []
@@ -82,7 +82,7 @@ def test_anything_but_what_is_pinned_is_refused(lock: Path, tmp_path: Path, pin:
     changed = tmp_path / "tracers.json"
     changed.write_text(json.dumps(document))
     with pytest.raises(UsageError, match=says):
-        tracers.ensure(["3.11"], tmp_path / "out", changed, variants=[VARIANT])
+        tracers.ensure(["3.11"], tmp_path / "out", lock=changed, variants=[VARIANT])
     assert list((tmp_path / "out").glob("*.so.z")) == []
 
 
@@ -94,7 +94,7 @@ def test_an_unknown_python_or_platform_is_named_with_those_that_there_are(
     lock: Path, tmp_path: Path, minor: str, variant: str, says: str
 ) -> None:
     with pytest.raises(UsageError, match=says) as error:
-        tracers.ensure([minor], tmp_path, lock, variants=[variant])
+        tracers.ensure([minor], tmp_path, lock=lock, variants=[variant])
     assert "3.12" in error.value.hint or "aarch64-musl" in error.value.hint
 
 

@@ -110,7 +110,7 @@ class Recorder:
         Raises OSError where these cannot be written.
         """
         self._reset(base, epoch)
-        self.save()
+        self._save()
         self._watch_threads()
         self._watch_own_signals()
         sys.settrace = self._yielding_settrace()
@@ -138,37 +138,17 @@ class Recorder:
 
     def save(self):
         """Write what ran since the last save, if anything did. Raises OSError where that fails; what was saved before stays."""
-        if not self._lock.acquire(True, LOCK_SECONDS):
-            raise TimeoutError("another thread has been saving for %g seconds" % LOCK_SECONDS)
-        try:
-            progress = self._progress()
-            if progress != self._saved:
-                self._write_files()
-                self._saved = progress
-        except OSError:
-            self._say_full()
-            raise
-        finally:
-            self._lock.release()
-
-    def tick(self):
-        """Save, unless that is impossible at the moment; the log's flags say so then."""
         self._record_finalizers()
-        try:
-            self.save()
-        except OSError:
-            # There is nobody to tell, and the next tick may fare better.
-            return
+        self._save()
 
     def dump(self):
-        """Save, and return the size of the hit log in bytes. Raises OSError where it cannot be written."""
-        self._record_finalizers()
+        """Save, and return the size of the hit log in bytes."""
         self.save()
         return _stat(self._base + ".hits").st_size
 
     def finish(self):
         """The process is about to end: save, and trace no more, because what tracing needs is taken down before the app is."""
-        self.save()
+        self._save()
         self.leave_this_thread()
 
     def source_path(self, index):
@@ -257,6 +237,20 @@ class Recorder:
         disposition.file_tracer = None
         disposition.has_dynamic_filename = False
         return disposition
+
+    def _save(self):
+        if not self._lock.acquire(True, LOCK_SECONDS):
+            raise TimeoutError("another thread has been saving for %g seconds" % LOCK_SECONDS)
+        try:
+            progress = self._progress()
+            if progress != self._saved:
+                self._write_files()
+                self._saved = progress
+        except OSError:
+            self._say_full()
+            raise
+        finally:
+            self._lock.release()
 
     def _progress(self):
         """Differs from an earlier one when something ran since: within an epoch, sets only grow."""
@@ -353,7 +347,7 @@ class Recorder:
     def _save_if_fatal(self, signal):
         try:
             if signal and _signal.getsignal(signal) in (_signal.SIG_DFL, None):
-                self.save()
+                self._save()
         except (OSError, TypeError, ValueError):
             # A full volume is flagged in the log; a wrong signal is for the real function to complain about.
             pass

@@ -21,8 +21,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from podcov import assets
 from podcov.errors import UsageError
 from podcov.model import Mode
+
+LOCK = "tracers.json"
+"""The pins' file name, in the wrapper's folder."""
 
 NOTICE = "podcov_tracer.NOTICE"
 """The name of the licence notice that lies beside the tracers."""
@@ -78,14 +82,17 @@ def pinned(lock: Path) -> tuple[Tracer, ...]:
     return tuple(Tracer(name, document["coverage"], **pin) for name, pin in document["tracers"].items())
 
 
-def ensure(minors: Iterable[str], folder: Path, lock: Path, *, variants: Iterable[str] = ()) -> list[Path]:
-    """The tracer files for these minor versions, in `folder`, fetched where they are not there yet or damaged.
+def ensure(
+    minors: Iterable[str], folder: Path | None = None, *, variants: Iterable[str] = (), lock: Path | None = None
+) -> list[Path]:
+    """The tracer files for these minor versions, in `folder` (default: `default_folder()`), fetched where need be.
 
-    `variants` (`x86_64-gnu`, ...) leaves out the others; none means all. Needs no network where everything is there.
+    `variants` (`x86_64-gnu`, ...) leaves out the others; none means all. What is there and intact needs no network.
     Raises UsageError when a version or variant has no pinned tracer, when one cannot be downloaded, or when what
     comes is not what was pinned.
     """
-    wanted = _selected(pinned(lock), tuple(minors), tuple(variants))
+    folder = folder or default_folder()
+    wanted = _selected(pinned(lock or assets.wrapper_folder() / LOCK), tuple(minors), tuple(variants))
     missing = [tracer for tracer in wanted if not _intact(folder / tracer.file_name, tracer)]
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,10 +102,10 @@ def ensure(minors: Iterable[str], folder: Path, lock: Path, *, variants: Iterabl
     return [folder / tracer.file_name for tracer in wanted]
 
 
-def default_folder(wrapper: Path) -> Path:
-    """Where tracers are kept: beside the wrapper's modules in `wrapper`, or in the user's cache where that cannot be written."""
-    beside = wrapper / "tracers"
-    if os.access(beside if beside.exists() else wrapper, os.W_OK):
+def default_folder(wrapper: Path | None = None) -> Path:
+    """Where tracers are kept: beside the wrapper's modules, or in the user's cache where they are not and cannot be."""
+    beside = (wrapper or assets.wrapper_folder()) / "tracers"
+    if any(beside.glob("*.so.z")) or os.access(beside if beside.exists() else beside.parent, os.W_OK):
         return beside
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache, "podcov", "tracers")
