@@ -1,0 +1,113 @@
+"""The command line: help for everything, errors with hints on stderr, the agreed exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from podcov.commands.main import COMMANDS, run
+from podcov.edges.store import Store
+
+
+def podcov(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-c", "from podcov.commands.main import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command, capsys):
+    assert run([command, "--help"]) == 0
+    assert "Usage: podcov " + command in capsys.readouterr().out
+
+
+def test_help_loads_no_kubernetes_client():
+    code = "import sys; from podcov.commands.main import run; run(['run', '--help']); sys.exit('kubernetes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["run", "--nonsense"], ["report", "--run"]])
+def test_a_wrong_command_line_is_exit_code_2(arguments, capsys):
+    assert run(arguments) == 2
+    assert capsys.readouterr().err
+
+
+def test_no_configuration_says_what_to_do(tmp_path):
+    done = podcov("run", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "podcov.yaml: there is no such file" in done.stderr
+    assert "podcov init" in done.stderr
+    assert done.stdout == ""
+
+
+def test_errors_are_one_json_object_for_machines(tmp_path):
+    done = podcov("run", "--json", cwd=tmp_path)
+    error = json.loads(done.stdout)["error"]
+    assert (error["slug"], error["exit_code"], done.returncode) == ("usage", 2, 2)
+    assert error["hint"]
+
+
+def test_colours_are_for_terminals_only(tmp_path):
+    assert "\x1b" not in podcov("run", cwd=tmp_path).stderr
+
+
+SERVICE = "version: 1\nservices:\n  app:\n    workload: deployment/app\n"
+
+
+def test_an_unknown_key_is_named_with_its_line_and_the_nearest_one(tmp_path):
+    (tmp_path / "podcov.yaml").write_text(SERVICE + "    sourcce: [.]\n")
+    done = podcov("run", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "podcov.yaml:5:" in done.stderr
+    assert "sourcce" in done.stderr
+    assert "source" in done.stderr.replace("sourcce", "")
+
+
+def test_nothing_to_run_is_said(tmp_path):
+    (tmp_path / "podcov.yaml").write_text(SERVICE)
+    done = podcov("run", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "tests.command" in done.stderr
+
+
+def test_no_run_yet_is_exit_code_5(tmp_path):
+    (tmp_path / "podcov.yaml").write_text(SERVICE)
+    done = podcov("report", cwd=tmp_path)
+    assert done.returncode == 5
+    assert "podcov run" in done.stderr
+
+
+def test_a_run_that_is_no_run_is_damaged_data(tmp_path):
+    (tmp_path / "podcov.yaml").write_text(SERVICE)
+    store = Store(tmp_path / ".podcov")
+    from datetime import datetime
+
+    store.set_latest(store.new_run(datetime.now))
+    done = podcov("report", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "run.json" in done.stderr
+
+
+def test_no_kubeconfig_says_how_to_name_one(tmp_path, monkeypatch):
+    (tmp_path / "podcov.yaml").write_text(SERVICE)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = podcov("run", "--", "true", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "kubeconfig" in done.stderr.lower()
+
+
+def test_the_steps_alone_need_services_that_outlive_them(tmp_path):
+    (tmp_path / "podcov.yaml").write_text(
+        SERVICE.replace("    workload: deployment/app\n", "    local: {command: [x]}\n") + "platform: local\n"
+    )
+    for step in ("mark", "dump", "pull", "collect"):
+        done = podcov(step, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "podcov run --platform local" in done.stderr
