@@ -1,0 +1,11 @@
+# Stands inline before a container's own command, `python3 -c <this> COMMAND ...`, which runs whatever goes wrong.
+import os
+import sys
+
+try:
+    folders = os.environ.get("PODCOV_DATA", "/podcov/data") + "/wrapper", os.environ.get("PODCOV_WRAPPER", "/podcov/wrapper")
+    path = [folder for folder in folders if os.path.isdir(folder)] + [os.environ.get("PYTHONPATH")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    os.execvp(sys.argv[1], sys.argv[1:])
+except EnvironmentError as error:
+    sys.exit(sys.stderr.write("podcov: %s: %s\n" % (sys.argv[1], error.strerror)) and (127 if error.errno == 2 else 126))
