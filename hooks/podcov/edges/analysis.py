@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import secrets
 import shutil
 import sys
@@ -31,7 +32,7 @@ BATCH_BYTES: Final = 4_000_000
 """source text that is analysed in one go"""
 
 Remote = Callable[[bytes], Awaitable[bytes]]
-"""Has a courier run `podcov_analysis`: takes the standard input of its `run` command, returns what that prints.
+"""Has a courier run `podcov_analysis`: takes what `Platform.call` wants as the input of `run`, returns what that prints.
 
 May raise whatever its platform raises; that is then one more reason in an InterpreterError.
 """
@@ -78,14 +79,13 @@ class Analyst:
 
     async def _analyse(self, minor: str, request: bytes, remote: Callable[[str], Remote | None]) -> Answer:
         refused: list[str] = []
-        interpreter = self._local_interpreter(minor)
-        if interpreter is None:
-            refused.append(f"there is no python{minor} on this machine's path")
-        else:
+        for interpreter in self._local_interpreters(minor):
             try:
                 return _right_version(await self._run(interpreter, request), minor, interpreter)
             except (OSError, DamagedError, _WrongVersionError) as error:
                 refused.append(f"{interpreter}: {error}")
+        if not refused:
+            refused.append(f"there is no python{minor} on this machine's path")
         pod = remote(minor)
         if pod is None:
             refused.append("no pod with one can be asked")
@@ -99,10 +99,13 @@ class Analyst:
             hint=f"install python{minor}, or make the report while a pod of the service is running",
         )
 
-    def _local_interpreter(self, minor: str) -> str | None:
+    def _local_interpreters(self, minor: str) -> Iterator[str]:
         if minor == f"{sys.version_info[0]}.{sys.version_info[1]}" and sys.implementation.name == "cpython":
-            return sys.executable
-        return shutil.which(f"python{minor}", path=self.path)
+            yield sys.executable
+        path = os.environ.get("PATH", os.defpath) if self.path is None else self.path
+        for folder in path.split(os.pathsep):
+            if folder and (found := shutil.which(f"python{minor}", path=folder)):
+                yield found
 
     async def _run(self, interpreter: str, request: bytes) -> bytes:
         process = await asyncio.create_subprocess_exec(

@@ -135,7 +135,8 @@ def _select(settings: Mapping[str, Any], source: Sequence[str]) -> dict[str, Any
         omit=_regexes(settings["run_omit"], settings["report_omit"]),
     )
     roots = [*folders, *_package_folders(packages, source)] if narrowed else _source_roots(source)
-    files = {str(Path(f).resolve()): root for root in roots for f in find_python_files(root, settings["namespace_packages"])}
+    files = [Path(f) for root in roots for f in find_python_files(root, settings["namespace_packages"]) if not _is_test(f, root)]
+    resolved = sorted({str(file.resolve()) for file in files})
     return {
         "folders": selection.folders,
         "packages": selection.packages,
@@ -143,7 +144,7 @@ def _select(settings: Mapping[str, Any], source: Sequence[str]) -> dict[str, Any
         "omit": selection.omit,
         "exclude_lines": settings["exclude_lines"],
         "partial_branches": [*settings["partial_branches"], *settings["always_partial_branches"]],
-        "unloaded": [f for f, root in files.items() if selection.measures(f) and not _is_test(Path(f).relative_to(root))],
+        "unloaded": [file for file in resolved if selection.measures(file)],
         "origin": settings["origin"],
         "warnings": [f"coverage.py's plugin {name} is not applied" for name in settings["plugins"]],
     }
@@ -167,8 +168,9 @@ def _package_folders(packages: Sequence[str], source: Sequence[str]) -> list[str
     return [str(path) for path in found if path.is_dir()]
 
 
-def _is_test(path: Path) -> bool:
+def _is_test(file: str, root: str) -> bool:
     """Tests count if they run, but nobody wants to hear that they didn't."""
+    path = Path(file).relative_to(root)
     return (
         "tests" in path.parts[:-1] or path.name == "conftest.py" or path.stem.startswith("test_") or path.stem.endswith("_test")
     )
