@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from podcov import assets
 from podcov.edges import tracers
 from podcov.errors import ManifestError, UsageError
 from podcov.generate import api, verify
@@ -80,10 +79,8 @@ def _kustomize_command() -> list[str]:
 
 
 def _tracers(minors: Iterable[str]) -> Mapping[str, bytes]:
-    wrapper = assets.wrapper_folder("python")
-    folder = tracers.default_folder(wrapper)
-    found = tracers.ensure(minors, folder, wrapper / "tracers.json")
-    return {path.name: path.read_bytes() for path in (*found, folder / tracers.NOTICE)}
+    found = tracers.ensure(minors)
+    return {path.name: path.read_bytes() for path in (*found, found[0].with_name(tracers.NOTICE))}
 
 
 def _try(plan: Plan) -> None:

@@ -14,8 +14,9 @@ from posixpath import dirname
 from podcov import assets
 from podcov.config import Config, Service, parse
 from podcov.errors import DriftError, ManifestError
-from podcov.generate import blocks, detect, images, manifests, overlay, project, python, seal, skaffold, survey, tiltfile
+from podcov.generate import blocks, detect, images, manifests, overlay, project, seal, skaffold, survey, tiltfile
 from podcov.generate.findings import Finding
+from podcov.generate.language import LANGUAGES
 from podcov.generate.manifests import Container, Manifests, Workload
 from podcov.generate.overlay import Entered
 from podcov.generate.project import Kustomize, Project
@@ -160,6 +161,11 @@ def _workload(service: Service, rendered: Manifests) -> Workload:
 
 
 def _enter(service: Service, workload: Workload, config: Config, tools: Tools, files: Project) -> Entered:
+    if service.language not in LANGUAGES:
+        raise ManifestError(
+            f"{CONFIG}: services.{service.name}.language: podcov cannot get into containers in {service.language}",
+            hint=f"It knows: {', '.join(LANGUAGES)}.",
+        )
     container = _container(service, workload)
     built = images.find(container.image, tools.artifacts, files)
     entered = Entered(service, container, service.mode or config.mode, image=built.image)
@@ -202,11 +208,12 @@ def _folder(config: Config) -> str:
 
 def _overlay(config: Config, entered: Sequence[tuple[Workload, Sequence[Entered]]], tracers: Tracers) -> dict[str, bytes]:
     """The overlay's files, by their path in it."""
-    minors = sorted({minor for _, group in entered for e in group for minor in python.tracers_for(e.image, e.mode)})
+    minors = sorted({minor for _, group in entered for e in group for minor in e.language.tracers_for(e.image, e.mode)})
+    languages = sorted({e.service.language for _, group in entered for e in group})
     return overlay.files(
         entered,
         base=project.relative(project.join(config.generate.kustomize), project.join(config.generate.overlay)),
-        wrapper=assets.wrapper_files(),
+        wrapper={name: content for lang in languages for name, content in assets.wrapper_files(lang).items()},
         tracers=tracers(minors) if minors else {},
     )
 

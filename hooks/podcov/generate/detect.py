@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from podcov import assets
-from podcov.config import Generate, PortForward, Service
-from podcov.generate import images, python, yaml_text
+from podcov.config import Entry, Generate, PortForward, Service, variable_prefix
+from podcov.generate import images, yaml_text
 from podcov.generate.artifacts import Artifact
 from podcov.generate.findings import Finding
 from podcov.generate.images import Built
+from podcov.generate.language import LANGUAGES
 from podcov.generate.manifests import Container, KubernetesService, Manifests, Workload
 from podcov.generate.project import Project
 
@@ -46,17 +47,14 @@ def detect(manifests: Manifests, known: Sequence[Artifact], files: Project) -> D
 
 def podcov_yaml(detected: Detected, generate: Generate) -> str:
     """The text of a first `podcov.yaml`; from then on it is the user's."""
+    forwards = [_said(f, "resource", "port", "namespace") for f in detected.port_forwards]
     return assets.render(
         "init/podcov.yaml.j2",
         services=yaml_text.dump({"services": {s.name: _settings(s) for s in detected.services}}),
         tests=detected.tests,
-        port_forwards=yaml_text.dump(
-            {"port_forwards": [{"resource": f.resource, "port": f.port} for f in detected.port_forwards]}
-        )
-        if detected.port_forwards
-        else "",
-        variables=[f"{f.resource.partition('/')[2].upper().replace('-', '_')}_URL" for f in detected.port_forwards],
-        generate=yaml_text.dump({"generate": _without_defaults(generate)}),
+        port_forwards=yaml_text.dump({"port_forwards": forwards}) if forwards else "",
+        variables=[f"{variable_prefix(f.resource.partition('/')[2])}_URL" for f in detected.port_forwards],
+        generate=yaml_text.dump({"generate": _said(generate, "kustomize", "skaffold", "tiltfile")}),
     )
 
 
@@ -71,47 +69,46 @@ def _of_container(workload: Workload, container: Container, built: Built, files:
     subject = f"{workload.reference} {container.name}"
     words = images.image_words(container, built.image)
     command = container.command or (*(words or ()), *container.args)
-    reason = python.recognise(built.image, command, built.context, files)
-    if not reason:
-        if built.artifact is None:
-            found = f"image {container.image}, which neither Skaffold nor Tilt builds"
-            return None, Finding(subject, found, "left alone", "nothing says that it is Python; if it is, add it to podcov.yaml")
-        return None, Finding(subject, f"built in {built.context}", "left alone", "nothing says that it is Python")
-    sources = python.sources(built.image, built.context, files)
+    reasons = {name: language.recognise(built.image, command, built.context, files) for name, language in LANGUAGES.items()}
+    name, reason = next(((name, reason) for name, reason in reasons.items() if reason), ("", ""))
+    if not name:
+        return None, _left_alone(subject, container, built)
+    language = LANGUAGES[name]
+    sources = language.sources(built.image, built.context, files)
     service = Service(
         name="",
+        language=name,
         workload=workload.reference,
         container=container.name if len(workload.containers) > 1 else "",
         namespace=workload.namespace,
         source=sources,
-        packages=python.packages(built.image, sources, built.context, files),
+        packages=language.packages(built.image, sources, built.context, files),
     )
-    return _with_entry(service, subject, reason, container, built, command, words)
+    program = language.interpreter(built.image, command)
+    entered, decided, why = _entry(container, built, program, words)
+    finding = Finding(subject, f"{name}: {reason}", decided, why, "info" if program else "warning")
+    return replace(service, interpreter=program or service.interpreter, entry=entered, sidecar=bool(program)), finding
 
 
-def _with_entry(
-    service: Service,
-    subject: str,
-    reason: str,
-    container: Container,
-    built: Built,
-    command: Sequence[str],
-    words: tuple[str, ...] | None,
-) -> tuple[Service, Finding]:
-    program = python.interpreter(built.image, command)
+def _left_alone(subject: str, container: Container, built: Built) -> Finding:
+    known = ", ".join(LANGUAGES)
+    if built.artifact is None:
+        found = f"image {container.image}, which neither Skaffold nor Tilt builds"
+        return Finding(subject, found, "left alone", f"if it is written in {known}, add it to podcov.yaml")
+    return Finding(subject, f"built in {built.context}", "left alone", f"nothing says that it is written in {known}")
+
+
+def _entry(container: Container, built: Built, program: str, words: tuple[str, ...] | None) -> tuple[Entry, str, str]:
+    """How to get in, said for people, and why."""
     if not program:
-        service = replace(service, entry="environment", sidecar=False)
         why = "nothing says which interpreter the image has; if you know, write `interpreter` instead"
-        return service, Finding(subject, f"Python: {reason}", "entered by environment, no sidecar", why, "warning")
-    service = replace(service, interpreter=program)
+        return "environment", "entered by environment, no sidecar", why
     if container.command:
-        return service, Finding(subject, f"Python: {reason}", "entered in front of its command", "the manifest has one")
-    if words is not None:
-        why = f"the command is that of {built.artifact.dockerfile}" if built.artifact else ""
-        return service, Finding(subject, f"Python: {reason}", "entered in front of its image's command", why)
-    base = f"the base image {built.image.base} has" if built.image else "its image has"
-    why = f"neither manifest nor Dockerfile says what {base} for a command"
-    return replace(service, entry="environment"), Finding(subject, f"Python: {reason}", "entered by environment", why)
+        return "entrypoint", "entered in front of its command", "the manifest has one"
+    if words is not None and built.artifact:
+        return "entrypoint", "entered in front of its image's command", f"it stands in {built.artifact.dockerfile}"
+    base = f"the base image {built.image.base}" if built.image else f"the image {container.image}"
+    return "environment", "entered by environment", f"nothing here says what {base} has for a command"
 
 
 def _named(services: list[Service], workload: Workload, manifests: Manifests) -> list[Service]:
@@ -128,22 +125,19 @@ def _selects(service: KubernetesService, workload: Workload) -> bool:
 
 
 def _forward(service: KubernetesService) -> PortForward:
-    return PortForward(resource=f"service/{service.name}", port=service.port)
+    return PortForward(resource=f"service/{service.name}", port=service.port, namespace=service.namespace)
 
 
 def _settings(service: Service) -> dict[str, object]:
-    values: Mapping[str, object] = {
-        "workload": service.workload,
-        "container": service.container,
-        "namespace": service.namespace,
-        "source": list(service.source),
-        "packages": list(service.packages),
-        "interpreter": "" if service.interpreter == "python3" else service.interpreter,
-        "entry": "" if service.entry == "entrypoint" else service.entry,
-    }
-    return {key: value for key, value in values.items() if value} | ({} if service.sidecar else {"sidecar": False})
+    """What is not the default."""
+    said = _said(service, "workload", "container", "namespace", "source", "packages", "interpreter", "entry", "sidecar")
+    plain = Service(name="")
+    return {key: value for key, value in said.items() if value != getattr(plain, key)} | (
+        {"language": service.language} if service.language != plain.language else {}
+    )
 
 
-def _without_defaults(generate: Generate) -> dict[str, str]:
-    values = {"kustomize": generate.kustomize, "skaffold": generate.skaffold, "tiltfile": generate.tiltfile}
-    return {key: value for key, value in values.items() if value}
+def _said(value: object, *names: str) -> dict[str, object]:
+    """The fields of those names that say anything, tuples as lists."""
+    fields = ((name, getattr(value, name)) for name in names)
+    return {name: list(field) if isinstance(field, tuple) else field for name, field in fields if field not in ("", ())}

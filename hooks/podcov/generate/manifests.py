@@ -54,6 +54,8 @@ class Workload:
     """of its pods"""
     annotations: Mapping[str, str]
     """of its pods"""
+    grace: float | None = None
+    """seconds that its pods are given to end; None where the manifest leaves it to Kubernetes"""
 
     @property
     def reference(self) -> str:
@@ -120,6 +122,7 @@ def _workload(document: Mapping[str, Any]) -> Workload:
         init_containers=tuple(_container(c) for c in pod.get("initContainers") or ()),
         labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
+        grace=pod.get("terminationGracePeriodSeconds"),
     )
 
 

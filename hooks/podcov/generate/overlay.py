@@ -6,6 +6,8 @@ because a strategic merge moves those that it names to the front.
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +15,9 @@ from typing import Any
 
 from podcov.config import COURIER_CONTAINER, Service
 from podcov.errors import ManifestError
-from podcov.generate import python, yaml_text
+from podcov.generate import yaml_text
 from podcov.generate.dockerfile import Image
+from podcov.generate.language import LANGUAGES, Language
 from podcov.generate.manifests import Container, Workload
 from podcov.model import Mode
 
@@ -25,6 +28,8 @@ ANNOTATION = "kubectl.kubernetes.io/default-container"
 
 _HEADER = "# Written by `podcov init` from podcov.yaml: change that, not this, and run it again.\n"
 _IN_MEMORY = {"medium": "Memory", "sizeLimit": "64Mi"}
+_LARGEST_CONFIG_MAP = 190_000
+"""bytes; `kubectl apply` keeps a copy of it in an annotation, which may have 262,144 together with all else"""
 _LEAST_MEMORY = 256 * 2**20
 """bytes; a container with less is not made to share them with its data"""
 _MOUNTS = (
@@ -45,6 +50,10 @@ class Entered:
     own_command: tuple[str, ...] = ()
     image: Image | None = None
 
+    @property
+    def language(self) -> Language:
+        return LANGUAGES[self.service.language]
+
 
 def files(
     workloads: Sequence[tuple[Workload, Sequence[Entered]]],
@@ -54,14 +63,10 @@ def files(
     tracers: Mapping[str, bytes],
 ) -> dict[str, bytes]:
     """The overlay's files by their path in it. `base` is the base as the overlay names it."""
-    patches = {_patch_name(w, [x for x, _ in workloads]): _patch(w, entered, bool(tracers)) for w, entered in workloads}
+    maps = _config_maps(wrapper, tracers)
+    patches = {_patch_name(w, [x for x, _ in workloads]): _patch(w, entered, maps) for w, entered in workloads}
     namespaces = sorted({workload.namespace for workload, _ in workloads})
-    generators = [
-        _generator(name, folder, sorted(names), namespace)
-        for namespace in namespaces
-        for name, folder, names in ((WRAPPER, "wrapper", wrapper), (TRACERS, "tracers", tracers))
-        if names
-    ]
+    generators = [_generator(name, paths, namespace) for namespace in namespaces for name, paths in maps.items()]
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -87,15 +92,40 @@ def _patch_name(workload: Workload, all_of_them: Iterable[Workload]) -> str:
     return f"{name}.yaml" if alone else f"{workload.namespace or 'default'}-{name}.yaml"
 
 
-def _generator(name: str, folder: str, files: Iterable[str], namespace: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        **({"namespace": namespace} if namespace else {}),
-        "files": [f"{folder}/{file}" for file in files],
-    }
+def _config_maps(wrapper: Mapping[str, bytes], tracers: Mapping[str, bytes]) -> dict[str, list[str]]:
+    """The paths that each ConfigMap holds, by its name; none is too large for `kubectl apply`."""
+    maps: dict[str, list[str]] = {}
+    for name, folder, files in ((WRAPPER, "wrapper", wrapper), (TRACERS, "tracers", tracers)):
+        for number, portion in enumerate(_portions(files), 1):
+            maps[name if number == 1 else f"{name}-{number}"] = [f"{folder}/{file}" for file in portion]
+    return maps
 
 
-def _patch(workload: Workload, entered: Sequence[Entered], tracers: bool) -> dict[str, Any]:
+def _portions(files: Mapping[str, bytes]) -> list[list[str]]:
+    portions: list[list[str]] = []
+    room = 0
+    for name in sorted(files):
+        size = _size_in_manifest(files[name])
+        if size > room:
+            portions.append([])
+            room = _LARGEST_CONFIG_MAP
+        portions[-1].append(name)
+        room -= size
+    return portions
+
+
+def _size_in_manifest(content: bytes) -> int:
+    try:
+        return len(json.dumps(content.decode()))
+    except UnicodeDecodeError:
+        return len(base64.b64encode(content))
+
+
+def _generator(name: str, paths: list[str], namespace: str) -> dict[str, Any]:
+    return {"name": name, **({"namespace": namespace} if namespace else {}), "files": paths}
+
+
+def _patch(workload: Workload, entered: Sequence[Entered], maps: Iterable[str]) -> dict[str, Any]:
     by_name = {e.container.name: e for e in entered}
     with_courier = [e for e in entered if e.service.sidecar]
     template: dict[str, Any] = {}
@@ -104,7 +134,7 @@ def _patch(workload: Workload, entered: Sequence[Entered], tracers: bool) -> dic
     template["spec"] = {
         **(_init_containers(workload, with_courier[0]) if with_courier else {}),
         "containers": [_container(by_name[c.name]) if c.name in by_name else {"name": c.name} for c in workload.containers],
-        "volumes": [_data_volume(entered), _wrapper_volume(tracers)],
+        "volumes": [_data_volume(entered), _wrapper_volume(maps)],
     }
     return {
         "apiVersion": workload.api_version,
@@ -117,7 +147,7 @@ def _patch(workload: Workload, entered: Sequence[Entered], tracers: bool) -> dic
 def _container(entered: Entered) -> dict[str, Any]:
     patch: dict[str, Any] = {"name": entered.container.name}
     if entered.service.entry == "entrypoint":
-        patch["command"] = [*map(literal, python.entrypoint(entered.service.interpreter)), *entered.own_command]
+        patch["command"] = [*map(literal, entered.language.entrypoint(entered.service.interpreter)), *entered.own_command]
     return {**patch, "env": _environment(entered), "volumeMounts": list(_MOUNTS)}
 
 
@@ -130,39 +160,38 @@ def _environment(entered: Entered) -> list[dict[str, str]]:
     }
     if entered.service.entry == "entrypoint":
         return [{"name": name, "value": value} for name, value in own.items()]
-    module_path = python.environment(_own_value(entered, "PYTHONPATH"))
+    changed = entered.language.environment(_own_values(entered))
     names = [variable["name"] for variable in entered.container.env]
-    if names and module_path.keys() & set(names):
-        # A variable may refer to those before it, so those that are changed have to stay in their place.
-        return [{"name": n, **({"value": module_path[n]} if n in module_path else {})} for n in names] + [
-            {"name": name, "value": value} for name, value in own.items()
-        ]
-    return [{"name": name, "value": value} for name, value in {**own, **module_path}.items()]
-
-
-def _own_value(entered: Entered, name: str) -> str:
-    """What the container has in a variable without us: from the manifest, else from its image."""
-    variable = next((v for v in entered.container.env if v["name"] == name), None)
-    if variable is None:
-        return literal(entered.image.env.get(name, "")) if entered.image else ""
-    if "valueFrom" in variable:
+    elsewhere = [v["name"] for v in entered.container.env if "valueFrom" in v and v["name"] in changed]
+    if elsewhere:
         raise ManifestError(
-            f"container {entered.container.name}: {name} comes from elsewhere (valueFrom), so it cannot be extended",
+            f"container {entered.container.name}: {elsewhere[0]} comes from elsewhere (valueFrom), so it cannot be extended",
             hint=f"Use `entry: entrypoint` for the service {entered.service.name} in podcov.yaml.",
         )
-    return str(variable.get("value") or "")
+    # A variable may refer to those before it: one that is changed has to stay in its place, so all are named in their order.
+    kept = names if changed.keys() & set(names) else []
+    return [{"name": n, **({"value": changed.pop(n)} if n in changed else {})} for n in kept] + [
+        {"name": name, "value": value} for name, value in {**own, **changed}.items()
+    ]
+
+
+def _own_values(entered: Entered) -> dict[str, str]:
+    """The variables that the container has without us: its image's, then its manifest's."""
+    image = {name: literal(value) for name, value in entered.image.env.items()} if entered.image else {}
+    return image | {v["name"]: str(v.get("value") or "") for v in entered.container.env}
 
 
 def _init_containers(workload: Workload, entered: Entered) -> dict[str, Any]:
     """The courier starts first and so ends last: it sees everything that the others do."""
     spec = entered.container.spec
+    environment = {"PODCOV_DATA": "/podcov/data", **({} if workload.grace is None else {"PODCOV_GRACE": f"{workload.grace:g}"})}
     courier = {
         "name": COURIER_CONTAINER,
         "image": entered.container.image,
         **({"imagePullPolicy": spec["imagePullPolicy"]} if "imagePullPolicy" in spec else {}),
         "restartPolicy": "Always",
-        "command": list(map(literal, python.courier(entered.service.interpreter))),
-        "env": [{"name": "PODCOV_DATA", "value": "/podcov/data"}],
+        "command": list(map(literal, entered.language.courier(entered.service.interpreter))),
+        "env": [{"name": name, "value": value} for name, value in environment.items()],
         "resources": _COURIER_RESOURCES,
         **({"securityContext": spec["securityContext"]} if spec.get("securityContext") else {}),
         "volumeMounts": list(_MOUNTS),
@@ -176,9 +205,8 @@ def _data_volume(entered: Sequence[Entered]) -> dict[str, Any]:
     return {"name": DATA, "emptyDir": {} if scarce else _IN_MEMORY}
 
 
-def _wrapper_volume(tracers: bool) -> dict[str, Any]:
-    names = [WRAPPER, TRACERS] if tracers else [WRAPPER]
-    return {"name": WRAPPER, "projected": {"sources": [{"configMap": {"name": name, "optional": True}} for name in names]}}
+def _wrapper_volume(maps: Iterable[str]) -> dict[str, Any]:
+    return {"name": WRAPPER, "projected": {"sources": [{"configMap": {"name": name, "optional": True}} for name in maps]}}
 
 
 def literal(word: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from posixpath import basename, dirname
 
 from podcov import assets
@@ -95,9 +95,10 @@ def entrypoint(program: str) -> tuple[str, ...]:
     return (program, "-c", assets.wrapper_text("bootstrap.py"))
 
 
-def environment(own: str) -> dict[str, str]:
-    """What lets every interpreter of the container find the wrapper; `own` is the PYTHONPATH that it has without us."""
-    return {"PYTHONPATH": f"{_WRAPPER_PATH}:{own}" if own else _WRAPPER_PATH}
+def environment(own: Mapping[str, str]) -> dict[str, str]:
+    """What lets every interpreter of the container find the wrapper; `own` are the variables that it has without us."""
+    path = own.get("PYTHONPATH", "")
+    return {"PYTHONPATH": f"{_WRAPPER_PATH}:{path}" if path else _WRAPPER_PATH}
 
 
 def courier(program: str) -> tuple[str, ...]:
