@@ -1,0 +1,235 @@
+"""The socket of a process: one thread that takes requests, one connection after another.
+
+The thread is a guest in somebody else's process. It takes no signal; it sleeps in the kernel until somebody connects (a timer
+would now and then run the app's finalizers in this thread); it can be stopped around a fork, which must not see it; and it does
+not mind when the app closes every descriptor that it finds.
+
+What is called later is bound by name at import, because apps replace functions of these modules, as gevent does.
+"""
+
+import os
+from _signal import SIG_BLOCK, SIGBUS, SIGFPE, SIGILL, SIGSEGV, pthread_sigmask, valid_signals
+from _socket import AF_UNIX, MSG_NOSIGNAL, SHUT_RDWR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, socket
+from _thread import RLock, allocate_lock, get_native_id, start_new_thread
+from fcntl import F_DUPFD_CLOEXEC, fcntl
+from os import O_CLOEXEC, O_DIRECTORY, close, fstat, stat, unlink
+from time import monotonic, sleep
+
+_open, _chmod = os.open, os.chmod
+
+BACKLOG = 128
+REQUEST_BYTES = 256
+CLIENT_SECONDS = 5.0
+"""So long a client may take to send its request or to take the answer."""
+PATIENCE_SECONDS = 0.2
+"""So long a fork waits for a request that is being answered; then the client is cut off, and asks again."""
+STOP_SECONDS = 3.0
+"""So long a fork waits for the thread at all: the app goes first."""
+POLL_SECONDS = 0.00005
+RECOVERY_SECONDS = 0.1
+DESCRIPTORS_FROM = 4096
+DESCRIPTORS_SPARED = 64
+
+
+class Listener:
+    """Answers on `folder`/`name`: `answer(request)` is called in the thread with the line, and returns the bytes to send.
+
+    `tick`, if given, is called in the thread every `interval` seconds.
+    """
+
+    def __init__(self, folder, name, answer, tick=None, interval=None):
+        self._folder = folder
+        self._name = name
+        self._answer = answer
+        self._tick = tick
+        self._interval = interval
+        self._socket = None
+        self._inode = None
+        self._client = None
+        self._stopping = False
+        self._thread = 0
+        self._switching = RLock()
+
+    def start(self):
+        """Listen, from when this returns. Raises OSError or RuntimeError where that is impossible."""
+        with self._switching:
+            if self._thread:
+                return
+            if not self._is_open():
+                self._listen()
+            self._stopping = False
+            running = allocate_lock()
+            running.acquire()
+            start_new_thread(self._run, (running,))
+            running.acquire()
+
+    def stop(self):
+        """End the thread; connections wait until `start`. Returns when the kernel has forgotten the thread too."""
+        with self._switching:
+            thread = self._thread
+            if not thread or thread == get_native_id():
+                return
+            self._stopping = True
+            self._wake()
+            begin = monotonic()
+            while _thread_exists(thread) and monotonic() - begin < STOP_SECONDS:
+                if monotonic() - begin > PATIENCE_SECONDS:
+                    self._cut_off()
+                sleep(POLL_SECONDS)
+            self._thread = 0
+
+    def close(self):
+        """End the thread and refuse connections."""
+        self.stop()
+        self._forget_socket()
+
+    def forget(self):
+        """In a forked child: the parent's socket is the parent's, and so is its thread."""
+        self._forget_socket()
+        if self._client is not None:
+            close(self._client.detach())
+
+    def _run(self, running):
+        pthread_sigmask(SIG_BLOCK, valid_signals() - {SIGSEGV, SIGBUS, SIGFPE, SIGILL})
+        self._thread = get_native_id()
+        running.release()
+        try:
+            while not self._stopping:
+                self._serve_or_recover()
+        except Exception:
+            # The app's stderr is not ours. Requests go unanswered from here on, and the ledger says so.
+            return
+
+    def _serve_or_recover(self):
+        try:
+            self._serve()
+        except OSError:
+            if self._is_open():
+                sleep(RECOVERY_SECONDS)  # out of descriptors for the moment; whoever connected is waiting
+            else:
+                self._listen_again()
+
+    def _serve(self):
+        """Accept one connection and answer it, unless it is the one that ends the thread."""
+        accepting = self._socket
+        try:
+            descriptor, _ = accepting._accept()
+        except TimeoutError:
+            self._tick()
+            return
+        connection = socket(fileno=descriptor)
+        try:
+            if not self._stopping:
+                self._client = connection
+                self._converse(connection)
+        finally:
+            self._client = None
+            connection.close()
+        if not self._is_open():
+            self._listen()
+
+    def _converse(self, connection):
+        connection.settimeout(CLIENT_SECONDS)
+        request = b""
+        try:
+            while not request.endswith(b"\n"):
+                piece = connection.recv(REQUEST_BYTES)
+                if not piece or len(request) > REQUEST_BYTES:
+                    return
+                request += piece
+            answer = memoryview(self._answer(request.decode("utf-8", "replace").strip()))
+            while answer:
+                answer = answer[connection.send(answer, MSG_NOSIGNAL) :]
+        except OSError:
+            # The client hung up or took too long. It knows.
+            return
+
+    def _listen(self):
+        self._forget_socket()
+        folder = _open(self._folder, O_DIRECTORY | O_CLOEXEC)
+        try:
+            # A socket's path ends at 108 bytes; by way of a descriptor it is short, however deep the volume lies.
+            path = "/proc/self/fd/%d/%s" % (folder, self._name)
+            try:
+                unlink(path)
+            except FileNotFoundError:
+                pass
+            listening = _out_of_the_way(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC))
+            listening.bind(path)
+            _chmod(path, 0o666)
+        finally:
+            close(folder)
+        listening.listen(BACKLOG)
+        listening.settimeout(self._interval)
+        self._socket, self._inode = listening, fstat(listening.fileno())[1:3]
+
+    def _listen_again(self):
+        """The app closed our socket: another comes in its place. A client that was cut off asks again."""
+        while not self._stopping:
+            try:
+                self._listen()
+                return
+            except OSError:
+                # Out of descriptors, or the folder is out of reach. Only marks are lost, and the ledger names those.
+                sleep(RECOVERY_SECONDS)
+
+    def _is_open(self):
+        """Whether our descriptor is still our socket: daemons close what they find, and others take the number."""
+        try:
+            return self._socket is not None and fstat(self._socket.fileno())[1:3] == self._inode
+        except OSError:
+            return False
+
+    def _forget_socket(self):
+        if self._socket is None:
+            return
+        mine = self._is_open()
+        descriptor = self._socket.detach()
+        self._socket = None
+        if mine:
+            close(descriptor)
+
+    def _wake(self):
+        """Have the thread look at `_stopping`: connect to our own socket."""
+        try:
+            folder = _open(self._folder, O_DIRECTORY | O_CLOEXEC)
+        except OSError:
+            return
+        caller = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
+        try:
+            caller.connect("/proc/self/fd/%d/%s" % (folder, self._name))
+        except OSError:
+            # Its queue is full or its socket is gone: then it is awake anyway.
+            pass
+        finally:
+            caller.close()
+            close(folder)
+
+    def _cut_off(self):
+        client = self._client
+        try:
+            if client is not None:
+                client.shutdown(SHUT_RDWR)
+        except OSError:
+            # It has been closed meanwhile, which is what we want.
+            pass
+
+
+def _thread_exists(thread):
+    try:
+        stat("/proc/self/task/%d" % thread)
+    except OSError:
+        return False
+    return True
+
+
+def _out_of_the_way(opened):
+    """The same socket under a high number, where it disturbs no app that counts on its own being the next."""
+    limit = os.sysconf("SC_OPEN_MAX")
+    lowest = (DESCRIPTORS_FROM if limit < 0 else min(DESCRIPTORS_FROM, limit)) - DESCRIPTORS_SPARED
+    try:
+        moved = fcntl(opened.fileno(), F_DUPFD_CLOEXEC, max(lowest, 3))
+    except OSError:
+        return opened
+    opened.close()
+    return socket(fileno=moved)
