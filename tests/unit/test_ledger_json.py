@@ -41,6 +41,7 @@ LEDGERS = st.builds(
     Ledger,
     targets=st.lists(TARGETS, max_size=3).map(tuple),
     services_without_targets=st.lists(TEXTS, max_size=2).map(tuple),
+    unreported=st.lists(TEXTS, max_size=2).map(tuple),
 )
 
 

@@ -44,6 +44,7 @@ LEDGER = Ledger(
         TargetEntry("stock", "shop/stock-1/app", "t2", "failed", reason="node lost", slug="lost"),
     ),
     services_without_targets=("idle",),
+    unreported=("a.py: its source could not be had",),
 )
 
 
@@ -97,6 +98,7 @@ def test_the_ledger_is_summed_up_and_says_whether_it_is_complete() -> None:
         "targets": {"expected": 2, "collected": 1, "empty": 0, "failed": 1},
         "processes": {"expected": 2, "collected": 1, "empty": 1, "failed": 0},
         "services_without_targets": ["idle"],
+        "unreported": ["a.py: its source could not be had"],
     }
     assert built(ledger=Ledger(LEDGER.targets[:1]))["ledger"]["complete"] is True
 

@@ -43,6 +43,7 @@ def build(
             "targets": asdict(ledger.target_counts),
             "processes": asdict(ledger.process_counts),
             "services_without_targets": list(ledger.services_without_targets),
+            "unreported": list(ledger.unreported),
         },
         "total": numbers(total(by_path(report.files))),
         "services": {name: _service(report.of_service(name)) for name in service_names(report)},

@@ -141,7 +141,7 @@ def _index(material: Material, rows: list[FileRow]) -> dict[str, object]:
         "score": _score(material.files),
         "facts": facts(material.summary),
         "run": material.report.run,
-        "complete": ledger.complete,
+        "complete": ledger.complete and bool(ledger.targets),
         "target_counts": ledger.target_counts,
         "process_counts": ledger.process_counts,
         "failures": wording.failures(ledger),
@@ -157,8 +157,7 @@ def _index(material: Material, rows: list[FileRow]) -> dict[str, object]:
 def _write_files(material: Material, rows: list[FileRow], environment: Environment, target: Path) -> None:
     template = environment.get_template("file.html")
     files = sorted(material.files, key=material.name)
-    neighbours = zip([None, *rows[:-1]], files, rows, [*rows[1:], None], strict=True)
-    for previous, f, row, following in neighbours:
+    for previous, f, row, following in zip([None, *rows], files, rows, [*rows[1:], None], strict=False):
         views = line_views(f, material.sources(f.digest), material.report.epochs)
         page = template.render(
             file=row,
@@ -169,7 +168,7 @@ def _write_files(material: Material, rows: list[FileRow], environment: Environme
             previous=previous,
             following=following,
             run=material.report.run,
-            complete=material.ledger.complete,
+            complete=material.ledger.complete and bool(material.ledger.targets),
             known=material.sources(f.digest) is not None,
         )
         (target / row.page).write_text(page, encoding="utf-8")

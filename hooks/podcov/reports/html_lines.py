@@ -72,7 +72,7 @@ def line_views(f: FileCoverage, source: str | None, epochs: Iterable[Epoch]) -> 
     names = {e.number: _epoch_name(e) for e in epochs}
     seen = _seen(f)
     notes = _notes(f)
-    texts = _highlighted(source, f.language) if source is not None else [Markup()] * max(seen, default=0)
+    texts = _highlighted(source, f.language) if source is not None else [Markup()] * max((*seen, *f.excluded), default=0)
     views: list[LineView] = []
     for number, code in enumerate(texts, 1):
         state = _state(seen.get(number), bool(notes.get(number)), number in f.excluded)

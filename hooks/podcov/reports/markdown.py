@@ -42,7 +42,9 @@ def _lines(material: Material) -> Iterator[str]:
 
 
 def _ledger(ledger: Ledger) -> Iterator[str]:
-    if ledger.complete:
+    if not ledger.targets and ledger.complete:
+        yield "❌ **Ledger: EMPTY, nothing was ever seen.**"
+    elif ledger.complete:
         yield "✅ **Ledger: complete.**"
     else:
         yield "❌ **Ledger: INCOMPLETE, the numbers below may be too low.**"

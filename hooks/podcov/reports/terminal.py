@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from typing import TextIO
 
@@ -25,9 +26,17 @@ def print_report(report: Report, ledger: Ledger, out: TextIO, *, files: bool = F
 
     Colours only where `out` is a terminal; elsewhere lines are as long as they have to be.
     """
-    console = Console(file=out, highlight=False, soft_wrap=False, emoji=False)
-    if not console.is_terminal:
-        console = Console(file=out, highlight=False, emoji=False, width=_UNBOUNDED)
+    console = Console(file=out, highlight=False, emoji=False)
+    if console.is_terminal:
+        _print(console, report, ledger, files=files, show_missing=show_missing)
+        return
+    wide = Console(file=io.StringIO(), highlight=False, emoji=False, width=_UNBOUNDED, color_system=None)
+    with wide.capture() as captured:
+        _print(wide, report, ledger, files=files, show_missing=show_missing)
+    out.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _print(console: Console, report: Report, ledger: Ledger, *, files: bool, show_missing: bool) -> None:
     console.print(_table(report, files=files or show_missing, show_missing=show_missing))
     for line in _ledger_lines(ledger):
         console.print(line)
@@ -76,7 +85,9 @@ def _colour(percent: float | None) -> str:
 
 def _ledger_lines(ledger: Ledger) -> Iterable[Text]:
     yield Text()
-    if ledger.complete:
+    if not ledger.targets and ledger.complete:
+        yield Text("Ledger: EMPTY, nothing was ever seen", style="red bold")
+    elif ledger.complete:
         yield Text("Ledger: complete", style="green bold")
     else:
         yield Text("Ledger: INCOMPLETE, the numbers above may be too low", style="red bold")
