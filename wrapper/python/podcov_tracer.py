@@ -35,6 +35,10 @@ _stat, _fchmod, _fstat, _getpid, _getpgrp = os.stat, os.fchmod, os.fstat, os.get
 _now, _settrace, _gettrace = time.time_ns, sys.settrace, sys.gettrace
 
 
+class TracerUnavailable(Unsupported):
+    """No tracer for this interpreter was shipped; the message says which one was looked for, and where."""
+
+
 def wanted_tracer():
     """The name of the tracer that fits this interpreter: `cp311-x86_64-gnu`."""
     tag, _, rest = _imp.extension_suffixes()[0].removeprefix(".cpython-").partition("-")
@@ -47,7 +51,7 @@ def wanted_tracer():
 def load(folders):
     """The tracer's module, from the first folder that has the one that fits this interpreter.
 
-    Raises Unsupported where none has it, and ImportError, OSError or zlib.error where it is damaged or cannot be loaded.
+    Raises TracerUnavailable where none has it, and ImportError, OSError or zlib.error where it is damaged or cannot be loaded.
     """
     name = "podcov_tracer.%s.so.z" % wanted_tracer()
     for folder in folders:
@@ -56,7 +60,7 @@ def load(folders):
                 return _load_library(zlib.decompress(file.read()), name)
         except FileNotFoundError:
             continue
-    raise Unsupported("%s is needed for this, and is not in %s" % (name, " or ".join(folders)))
+    raise TracerUnavailable("%s is needed to record this Python, and is not in %s" % (name, " or ".join(folders)))
 
 
 def _load_library(library, name):
@@ -99,6 +103,7 @@ class Recorder:
         self._base = base
         self._epoch = self._first_epoch = epoch
         self._indexes = {}
+        self._tabled = None
         self._closed = b""
         self._flags = 0
         self._saved = None
@@ -257,14 +262,14 @@ class Recorder:
         return self._epoch, self._flags, sum(map(len, self._sets.copy().values()))
 
     def _write_files(self):
-        known = len(self._indexes)
         hits = [b""]
         for path, ran in self._sets.copy().items():
             hits.append(self._words(path, ran.copy()))
         hits[0] = pack("<8sIIQ40x", b"PODCOVH1", self._flags, self._first_epoch, _now()) + self._closed
         # The table goes first: a hit must never name an entry that is not there.
-        if len(self._indexes) > known or self._saved is None:
+        if self._tabled != len(self._indexes):
             _write_file(self._base + ".codes", self._table())
+            self._tabled = len(self._indexes)
         _write_file(self._base + ".hits", b"".join(hits))
 
     def _table(self):

@@ -85,7 +85,7 @@ def pinned(lock: Path) -> tuple[Tracer, ...]:
 def ensure(
     minors: Iterable[str], folder: Path | None = None, *, variants: Iterable[str] = (), lock: Path | None = None
 ) -> list[Path]:
-    """The tracer files for these minor versions, in `folder` (default: `default_folder()`), fetched where need be.
+    """The tracer files for these minor versions, in `folder` (default: `default_folder()`), fetched with NOTICE where need be.
 
     `variants` (`x86_64-gnu`, ...) leaves out the others; none means all. What is there and intact needs no network.
     Raises UsageError when a version or variant has no pinned tracer, when one cannot be downloaded, or when what
@@ -93,7 +93,8 @@ def ensure(
     """
     folder = folder or default_folder()
     wanted = _selected(pinned(lock or assets.wrapper_folder() / LOCK), tuple(minors), tuple(variants))
-    missing = [tracer for tracer in wanted if not _intact(folder / tracer.file_name, tracer)]
+    noticed = (folder / NOTICE).exists()
+    missing = [tracer for tracer in wanted if not (noticed and _intact(folder / tracer.file_name, tracer))]
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(max_workers=2) as pool:
