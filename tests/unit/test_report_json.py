@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,3 +119,18 @@ def test_a_report_of_another_name_is_called_by_it() -> None:
 def test_any_bytes_give_a_damaged_error_and_nothing_else(data: bytes) -> None:
     with pytest.raises(DamagedError):
         report_json.load(data)
+
+
+def keys(part: Any) -> set[str]:
+    """Every property that a schema names, however deep."""
+    if isinstance(part, list):
+        return set().union(*map(keys, part))
+    if not isinstance(part, dict):
+        return set()
+    return set(part.get("properties", ())).union(*map(keys, part.values()))
+
+
+@pytest.mark.parametrize("name", ["report-1", "ledger-1", "summary-1"])
+def test_every_key_is_documented(name: str, root: Path) -> None:
+    text = (root / "docs" / "report-json.md").read_text(encoding="utf-8")
+    assert {key for key in keys(schema(name)) if f"`{key}`" not in text} <= {"schema"}
