@@ -12,25 +12,27 @@ import os
 import shutil
 import subprocess
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from tempfile import mkdtemp
+from typing import Protocol
 
 import pytest
 from coverage import CoverageData
 from podcov.config import Service
 from podcov.edges.analysis import Analyst, coverage_zip
+from podcov.edges.tracers import ensure, minors_for
 from podcov.formats.analysis import FileAnalysis
 from podcov.formats.courier import frame
-from podcov.formats.records import FileEntry, Kind, ProcessRecords, StartRecord, TargetRecords
+from podcov.formats.records import FileEntry, Kind, ProcessRecords, StartRecord, TargetRecords, parse_target
 from podcov.languages import Converted, Need, Selection, ServiceData, Target, number_epochs, of
 from podcov.model import FileCoverage, Mode
 
 ROOT = Path(__file__).parent.parent.parent
 WRAPPER = ROOT / "wrapper" / "python"
 PROGRAMS = Path(__file__).parent / "analysis_programs"
-SID = Path.home() / ".cache" / "podcov-cluster" / "rootfs-sid"
 MINORS = ("3.11", "3.12", "3.13", "3.14")
 LIBRARIES = ("argparse", "ast", "configparser", "csv", "difflib", "pprint", "shlex", "statistics", "textwrap", "tokenize")
 
@@ -48,60 +50,25 @@ RULES = Selection(
 )
 
 
-@dataclass(frozen=True)
-class Interpreter:
-    """A Python, perhaps in a root file system of its own, and a folder that it can write to."""
-
-    minor: str
-    command: tuple[str, ...]
-    folder: Path
-    root: Path | None = None
-
-    def inside(self, path: Path) -> str:
-        """The path as the interpreter sees it."""
-        return str(path if self.root is None else Path("/", path.relative_to(self.root)))
-
-    def run(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None) -> bytes:
-        """Runs Python to its end, with nothing of our environment. A failure is the test's."""
-        shell = ("sh", "-c", 'cd "$0" && exec "$@"', self.inside(cwd or self.folder), self.python, *arguments)
-        process = subprocess.run(
-            [*self.command[:-1], *shell],
-            input=stdin,
-            capture_output=True,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
-            check=False,
-        )
-        assert process.returncode == 0, process.stderr.decode()
-        return process.stdout
+class Interpreter(Protocol):
+    """What the fixture `interpreters` gives."""
 
     @property
-    def python(self) -> str:
-        return self.command[-1]
+    def minor(self) -> str: ...
+    @property
+    def command(self) -> tuple[str, ...]: ...
+    @property
+    def root(self) -> Path | None: ...
+    @property
+    def folder(self) -> Path: ...
+    def inside(self, path: Path) -> str: ...
 
 
 @pytest.fixture(scope="module", params=MINORS)
-def interpreter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interpreter]:
-    minor = request.param
-    if found := _local_python(minor):
-        yield Interpreter(minor, (found,), tmp_path_factory.mktemp(f"python{minor}"))
-    elif (SID / "usr" / "bin" / f"python{minor}").exists() and os.geteuid() == 0:
-        folder = SID / "tmp" / f"podcov-truth-{os.getpid()}"
-        folder.mkdir()
-        yield Interpreter(minor, ("chroot", str(SID), f"/usr/bin/python{minor}"), folder, SID)
-        shutil.rmtree(folder)
-    else:
-        pytest.skip(f"no python{minor} here: not on the path, not in ~/.pyenv, and no root file system with it in {SID}")
-
-
-def _local_python(minor: str) -> str | None:
-    installed = sorted(Path.home().glob(f".pyenv/versions/{minor}.*/bin"))
-    search = os.pathsep.join([*map(str, installed), os.environ.get("PATH", "")])
-    return shutil.which(f"python{minor}", path=search)
-
-
-@pytest.fixture(scope="module")
-def truth(interpreter: Interpreter) -> Truth:
-    return Truth(interpreter)
+def truth(request: pytest.FixtureRequest, interpreters: Callable[[str], Interpreter]) -> Iterator[Truth]:
+    truth = Truth(interpreters(request.param))
+    yield truth
+    shutil.rmtree(truth.folder)
 
 
 class Truth:
@@ -109,14 +76,27 @@ class Truth:
 
     def __init__(self, interpreter: Interpreter) -> None:
         self.interpreter = interpreter
-        self.coverage = interpreter.folder / "coverage.zip"
+        self.folder = Path(mkdtemp(prefix="truth-", dir=interpreter.folder))
+        self.coverage = self.folder / "coverage.zip"
         self.coverage.write_bytes(coverage_zip((WRAPPER / "podcov_analysis.py").read_bytes()))
-        self.cache = interpreter.folder / "cache"
         self._known: dict[tuple[Path, Mode], dict[str, dict[str, object]]] = {}
+
+    def run(self, *arguments: str, env: Mapping[str, str], cwd: Path | None = None, stdin: bytes = b"") -> bytes:
+        """Runs Python to its end in `cwd`, with nothing of our environment. A failure is the test's."""
+        *enter, python = self.interpreter.command
+        process = subprocess.run(
+            [*enter, "sh", "-c", 'cd "$0" && exec "$@"', self.interpreter.inside(cwd or self.folder), python, *arguments],
+            input=stdin,
+            capture_output=True,
+            env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", **env},
+            check=False,
+        )
+        assert process.returncode == 0, process.stderr.decode()
+        return process.stdout
 
     def project(self, name: str) -> Path:
         """A folder with the program `main.py` of that name, and what it needs."""
-        folder = self.interpreter.folder / name
+        folder = self.folder / name
         if folder.exists():
             return folder
         if name == "programs":
@@ -128,8 +108,8 @@ class Truth:
 
     def _copy_libraries(self, folder: Path) -> None:
         """Modules of this version's standard library, as a project that uses them."""
-        where = self.interpreter.run("-c", "import argparse; print(argparse.__file__)").decode().strip()
-        library = Path(where).parent if self.interpreter.root is None else self.interpreter.root / where[1:].rpartition("/")[0]
+        where = self.run("-c", "import argparse; print(argparse.__file__)", env={}).decode().strip()
+        library = (self.interpreter.root or Path("/")) / Path(where).parent.relative_to("/")
         for name in LIBRARIES:
             shutil.copy(library / f"{name}.py", folder / f"our_{name}.py")
         shutil.copy(Path(__file__).parent / "analysis_libraries.txt", folder / "main.py")
@@ -139,9 +119,8 @@ class Truth:
         if (project, mode) not in self._known:
             branch = ["--branch"] if mode == "branch" else []
             env = {"PYTHONPATH": self.interpreter.inside(self.coverage), "COVERAGE_FILE": f".coverage.{mode}"}
-            run = self.interpreter.run
-            run("-m", "coverage", "run", *branch, "--source=.", "main.py", env=env, cwd=project)
-            run("-m", "coverage", "json", "-o", f"{mode}.json", env=env, cwd=project)
+            self.run("-m", "coverage", "run", *branch, "--source=.", "main.py", env=env, cwd=project)
+            self.run("-m", "coverage", "json", "-o", f"{mode}.json", env=env, cwd=project)
             self._known[project, mode] = json.loads((project / f"{mode}.json").read_bytes())["files"]
         return self._known[project, mode]
 
@@ -163,6 +142,34 @@ class Truth:
         start = StartRecord(1, 1, version=f"{self.interpreter.minor}.0", implementation="cpython", mode=mode)
         return TargetRecords(0, (), (ProcessRecords("1-1-00000000", start, files, {}, {0: words}),))
 
+    def recorded(self, project: Path, mode: Mode) -> TargetRecords:
+        """What the wrapper records of the same program."""
+        data = self.folder / f"data-{project.name}-{mode}"
+        data.mkdir()
+        env = {
+            "PYTHONPATH": self.interpreter.inside(self.wrapper),
+            "PODCOV_DATA": self.interpreter.inside(data),
+            "PODCOV_CONTAINER": "web",
+            "PODCOV_MODE": mode,
+        }
+        self.run("main.py", env=env, cwd=project)
+        (target,) = data.glob("targets/web/*")
+        records = parse_target({path.name: path.read_bytes() for path in target.iterdir() if path.is_file()})
+        assert [p.damage for p in records.processes] == [()]
+        assert [p.start and (p.start.state, p.start.reason, p.start.mode) for p in records.processes] == [
+            ("recording", None, mode)
+        ]
+        return records
+
+    @cached_property
+    def wrapper(self) -> Path:
+        """The wrapper, where the interpreter can read it, with the tracers beside it as in a pod."""
+        folder = self.folder / "wrapper"
+        shutil.copytree(WRAPPER, folder)
+        for tracer in ensure(minors_for("branch")):
+            shutil.copy(tracer, folder)
+        return folder
+
     def converted(self, project: Path, records: TargetRecords) -> Converted:
         """Our own coverage of the project."""
         contents = {path.relative_to(project).as_posix(): path.read_bytes() for path in project.glob("*.py")}
@@ -179,17 +186,14 @@ class Truth:
         return of("python").convert(data, self.tables(of("python").needs(data), texts))
 
     def tables(self, needs: Sequence[Need], texts: Mapping[str, bytes]) -> dict[Need, FileAnalysis]:
-        path = str(Path(self.interpreter.python).parent) if self.interpreter.root is None else ""
-        analyst = Analyst(WRAPPER / "podcov_analysis.py", self.cache, path=path)
+        path = str(Path(self.interpreter.command[-1]).parent) if self.interpreter.root is None else ""
+        analyst = Analyst(WRAPPER / "podcov_analysis.py", self.folder / "cache", path=path)
         return asyncio.run(analyst.tables(needs, texts.get, lambda _: self._courier))
 
     async def _courier(self, stdin: bytes) -> bytes:
-        wrapper = self.interpreter.folder / "wrapper"
-        if not wrapper.exists():
-            shutil.copytree(WRAPPER, wrapper)
-        program = self.interpreter.inside(wrapper / "podcov_courier.py")
-        env = {"PODCOV_DATA": self.interpreter.inside(self.interpreter.folder / "data")}
-        return self.interpreter.run("-Es", program, "run", "podcov_analysis", stdin=frame(stdin), env=env)
+        program = self.interpreter.inside(self.wrapper / "podcov_courier.py")
+        env = {"PODCOV_DATA": self.interpreter.inside(self.folder / "data")}
+        return self.run("-Es", program, "run", "podcov_analysis", stdin=frame(stdin), env=env)
 
 
 def _digest(content: bytes) -> str:
@@ -249,5 +253,14 @@ def differences(ours: Converted, theirs: Mapping[str, Mapping[str, object]]) -> 
 def test_what_coverage_collects_is_reported_as_coverage_reports_it(truth: Truth, program: str, mode: Mode) -> None:
     project = truth.project(program)
     converted = truth.converted(project, truth.records(project, mode))
+    assert differences(converted, truth.of(project, mode)) == {}
+    assert converted.warnings == converted.failures == ()
+
+
+@pytest.mark.parametrize("mode", ["line", "branch"])
+@pytest.mark.parametrize("program", ["programs", "libraries"])
+def test_what_the_wrapper_records_is_what_coverage_reports(truth: Truth, program: str, mode: Mode) -> None:
+    project = truth.project(program)
+    converted = truth.converted(project, truth.recorded(project, mode))
     assert differences(converted, truth.of(project, mode)) == {}
     assert converted.warnings == converted.failures == ()
