@@ -74,6 +74,11 @@ def test_a_missing_interpreter_is_replaced_by_the_next() -> None:
     assert "python9" in search.reason
 
 
+@pytest.mark.parametrize(("exit_code", "signal"), [(137, 9), (143, 15), (0, 0), (1, 0), (128, 0), (255, 0), (None, 0)])
+def test_a_command_that_was_killed_is_told_from_one_that_failed(exit_code: int | None, signal: int) -> None:
+    assert Outcome(exit_code, b"", "").signal == signal
+
+
 @pytest.mark.parametrize(
     "outcome",
     [

@@ -281,6 +281,8 @@ class ClusterPlatform:
                 continue
             if outcome.exit_code is None:
                 raise Cut(outcome.stderr)
+            if outcome.signal:
+                raise Cut(f"the courier was ended by signal {outcome.signal}: its container was ended, or is out of memory")
             self._invocations[key] = way
             return outcome
         raise CourierUnreachable(address, search.reason)

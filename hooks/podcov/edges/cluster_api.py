@@ -211,7 +211,7 @@ class Api:
         try:
             yield
         except aiohttp.WSServerHandshakeError as error:
-            raise self._refusal(action, error.status, error.message) from error
+            raise self._refusal(action, error.status, "") from error
         except ApiException as error:
             raise self._refusal(action, error.status or 0, str(error.reason)) from error
         except aiohttp.ClientConnectorError as error:

@@ -36,8 +36,16 @@ class Outcome:
     def no_executable(self) -> bool:
         """The container has no such program."""
         if self.exit_code is None:
-            return any(text in self.stderr for text in ("executable file", "no such file or directory", "not a directory"))
+            return any(
+                text in self.stderr
+                for text in ("executable file", "no such file or directory", "not a directory", "permission denied")
+            )
         return self.exit_code in (126, 127) and not self.stdout
+
+    @property
+    def signal(self) -> int:
+        """The signal that ended it, as a shell tells it; 0 where it ended by itself."""
+        return self.exit_code - 128 if self.exit_code is not None and 128 < self.exit_code < 160 else 0
 
     @property
     def no_script(self) -> bool:
