@@ -95,7 +95,9 @@ class Recorder:
     def __init__(self, mode, select):
         self.mode = mode
         self._select = select
-        self._paths = {}
+        # What runs under the lock must have been judged before, because judging takes the lock.
+        own = (_is_ours, MappedFile.grow)
+        self._paths = {function.__code__.co_filename: "" for function in own}
         self._paths_by_code = {}
         self._reset(None, 0)
 
@@ -122,6 +124,9 @@ class Recorder:
         self._tool = _take_tool()
         callbacks = {events.LINE: self._line}
         if self.mode == "branch":
+            from zlib import crc32  # now, because nothing can be imported once the interpreter is being taken down
+
+            self._crc32 = crc32
             callbacks = {
                 events.LINE: self._line_of_code,
                 events.BRANCH_LEFT: self._branch,
@@ -257,9 +262,7 @@ class Recorder:
         known = self._codes.get(id(code))
         if known:
             return known
-        from zlib import crc32
-
-        crc = "%08x" % crc32(code.co_code)
+        crc = "%08x" % self._crc32(code.co_code)
         index = self._entry(None, "C", self._file_entry(code), code.co_firstlineno, crc, code.co_qualname)
         self._codes[id(code)] = index, code
         return self._codes[id(code)]

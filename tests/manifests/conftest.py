@@ -1,0 +1,64 @@
+"""Projects on disk, and the real kustomize."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from podcov.edges import project
+
+Documents = dict[str, dict]
+Write = Callable[[Mapping[str, str]], Path]
+
+
+@pytest.fixture(autouse=True)
+def kubectl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kubectl on the PATH: the machine's, or the one that `tests/cluster/cluster build` makes."""
+    home = Path(os.environ.get("PODCOV_CLUSTER_HOME") or Path.home() / ".cache" / "podcov-cluster")
+    monkeypatch.setenv("PATH", os.pathsep.join([os.environ["PATH"], str(home / "bin")]))
+    if not shutil.which("kubectl"):
+        pytest.skip("there is no kubectl: `tests/cluster/cluster build` makes one")
+
+
+@pytest.fixture
+def example(root: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """A copy of one of the examples."""
+
+    def copy(name: str) -> Path:
+        return shutil.copytree(root / "examples" / name, tmp_path / name, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
+
+    return copy
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Makes a project of the given files."""
+
+    def files(contents: Mapping[str, str]) -> Path:
+        for name, text in contents.items():
+            path = tmp_path / "project" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return tmp_path / "project"
+
+    return files
+
+
+@pytest.fixture
+def render() -> Callable[[Path], Documents]:
+    """What kubectl renders of a folder, by `Kind/name`; ConfigMaps without the hash of their content."""
+
+    def documents(folder: Path) -> Documents:
+        found = [document for document in yaml.safe_load_all(project.kustomize(folder)) if document]
+        return {f"{d['kind']}/{_without_hash(d)}": d for d in found}
+
+    return documents
+
+
+def _without_hash(document: dict) -> str:
+    name = document["metadata"]["name"]
+    return name.rpartition("-")[0] if document["kind"] == "ConfigMap" and name.startswith("podcov-") else name
