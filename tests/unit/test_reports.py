@@ -232,11 +232,6 @@ def test_nothing_that_can_be_covered_is_not_100_percent() -> None:
     assert "TOTAL        0     0    n/a" in printed(Report("r", (), ()), Ledger())
 
 
-def test_the_headline_says_what_the_percentage_is_made_of() -> None:
-    assert wording.headline(APP_FILE.numbers) == "71% covered: 8 of 10 statements, 2 of 4 branches"
-    assert wording.headline(Numbers(1, 1)) == "100% covered: 1 of 1 statement"
-
-
 def test_facts_leave_out_what_is_not_known() -> None:
     bare = summary.build(REPORT, COMPLETE, run=RUN, platform="local", git=None, tests=None, exit={"code": 0, "reason": ""})
     assert facts.facts(bare) == [("run", RUN), ("platform", "local"), ("exit code", "0")]

@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 from podcov.ledger import Counts, Ledger, ProcessEntry, TargetEntry
-from podcov.model import Numbers
 
 NOT_APPLICABLE = "n/a"
 
@@ -24,14 +23,6 @@ def percent(value: float | None, precision: int = 0) -> str:
     elif 100 - step < value < 100:
         value = 100 - step
     return f"{round(value, precision):.{precision}f}%"
-
-
-def headline(numbers: Numbers) -> str:
-    """`42% covered: 17 of 40 statements, 3 of 8 branches`."""
-    said = f"{percent(numbers.percent)} covered: {numbers.covered} of {plural(numbers.statements, 'statement')}"
-    if numbers.branches:
-        said += f", {numbers.covered_branches} of {plural(numbers.branches, 'branch', 'branches')}"
-    return said
 
 
 def plural(count: int, one: str, many: str = "") -> str:
