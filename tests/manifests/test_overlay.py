@@ -223,7 +223,7 @@ ENVIRONMENT = (
     "  - {name: PYTHONPATH, value: $(HOME_DIR)/lib}\n"
     "  - {name: TOKEN, valueFrom: {secretKeyRef: {name: token, key: token}}}\n"
 )
-BY_ENVIRONMENT = "version: 1\nservices:\n  app: {workload: deployment/app, entry: environment}\ngenerate: {kustomize: k8s, skaffold: skaffold.yaml}\n"
+BY_ENVIRONMENT = podcov_yaml("entry: environment")
 
 
 def test_by_the_entrypoint_a_container_s_own_environment_is_untouched(
