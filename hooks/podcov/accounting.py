@@ -186,7 +186,7 @@ def _pulled(target: TargetFacts, start: ContainerStart | None, ignore: Sequence[
         state, slug = "failed", "no-records"
         reason = "no process of it could record" if target.processes else "no process registered"
     else:
-        state = "collected" if any(p.state == "collected" for p in processes) else "empty"
+        state = "collected" if any(p.hits for p in target.processes) else "empty"
     return TargetEntry(
         service=target.service,
         name=target.name,
