@@ -251,9 +251,9 @@ class Pod:
                 answer = self.ask(f"mark {epoch}", path)
             except ConnectionRefusedError:
                 return
-            except ConnectionResetError:
-                continue
-            if answer:  # cut off by a fork: asked again
+            except (ConnectionResetError, BrokenPipeError):
+                continue  # cut off by a fork, or by its end: asked again
+            if answer:
                 assert answer == f"ok mark {epoch}\n"
                 return
         pytest.fail(f"{path.name} never answered")

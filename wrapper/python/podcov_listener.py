@@ -118,10 +118,9 @@ class Listener:
             self._tick()
             return
         connection = socket(fileno=descriptor)
+        self._client = connection
         try:
-            if not self._stopping:
-                self._client = connection
-                self._converse(connection)
+            self._converse(connection)
         finally:
             self._client = None
             connection.close()

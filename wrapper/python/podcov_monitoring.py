@@ -124,6 +124,9 @@ class Recorder:
         self._tool = _take_tool()
         callbacks = {events.LINE: self._line}
         if self.mode == "branch":
+            from zlib import crc32  # now, because nothing can be imported once the interpreter is being taken down
+
+            self._crc32 = crc32
             callbacks = {
                 events.LINE: self._line_of_code,
                 events.BRANCH_LEFT: self._branch,
@@ -174,6 +177,8 @@ class Recorder:
             return DISABLE  # annotations are no code that runs, as coverage.py has it
         path = self._paths.get(code.co_filename)
         if path is None:
+            if code.co_filename.startswith(_OWN_FOLDER):
+                return DISABLE  # ours, perhaps by the thread that has the lock
             path = self._judge(code, _getframe(1))
         if path:
             monitoring.set_local_events(self._tool, code, self._local_events)
@@ -259,9 +264,7 @@ class Recorder:
         known = self._codes.get(id(code))
         if known:
             return known
-        from zlib import crc32
-
-        crc = "%08x" % crc32(code.co_code)
+        crc = "%08x" % self._crc32(code.co_code)
         index = self._entry(None, "C", self._file_entry(code), code.co_firstlineno, crc, code.co_qualname)
         self._codes[id(code)] = index, code
         return self._codes[id(code)]
@@ -315,6 +318,9 @@ class Recorder:
     def _raise_if_stopped(self):
         if self._stopped:
             raise Stopped("recording stopped: %s" % self._stopped)
+
+
+_OWN_FOLDER = os.path.dirname(_is_ours.__code__.co_filename) + "/"
 
 
 def _take_tool():
