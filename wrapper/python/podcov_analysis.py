@@ -51,6 +51,8 @@ from coverage.phystokens import source_encoding
 from coverage.regions import code_regions
 
 FORMAT = 1
+ARRIVALS = {opmap[name] for name in ("NOT_TAKEN", "POP_ITER") if name in opmap}
+NO_INSTRUCTIONS = {opmap[name] for name in ("CACHE", "EXTENDED_ARG") if name in opmap}
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 OPTIMIZATION_LEVELS = (0, 1, 2)
 """`-O` and `-OO` make other bytecode of the same text; each kind is known by its own crc."""
@@ -177,21 +179,29 @@ def branch_arcs(code: CodeType, multiline_map: dict) -> list:
     line_of = bytes_to_lines(code)
     resolver = BranchArcResolver(code, line_of, multiline_map)
     arcs = set()
-    for source, *destinations in code.co_branches():
-        for destination in reported_destinations(code.co_code, destinations):
-            arc = resolver.resolve(source, destination) or unforeseen(line_of.get(source), line_of.get(destination))
-            arcs.add((source, destination, *arc))
+    for source, destination in jumps(code):
+        arc = resolver.resolve(source, destination) or unforeseen(line_of.get(source), line_of.get(destination))
+        arcs.add((source, destination, *arc))
     return sorted(list(arc) for arc in arcs)
 
 
-def reported_destinations(bytecode: bytes, destinations: list) -> list:
-    """The offsets that the interpreter names as a jump's end.
+def jumps(code: CodeType) -> set:
+    """The pairs of offsets that the interpreter's branch events name.
 
-    An instrumented POP_ITER reports the jump to it once more, with the instruction after it as the end. It is jumped to where
-    `any(... for ...)` and its like are compiled inline.
+    `co_branches` lists nearly all of them. Some events come from the instruction at which a branch arrives, NOT_TAKEN or
+    POP_ITER: they name the instruction that ran before it, or itself where a line begins at it, and the one that follows. These
+    differ from the listed ones where `any(... for ...)` and its like are compiled inline, and in `async for` loops.
     """
-    pop_iter = opmap["POP_ITER"]
-    return destinations + [offset + 2 for offset in destinations if bytecode[offset] == pop_iter]
+    bytecode = code.co_code
+    found = {(source, destination) for source, *destinations in code.co_branches() for destination in destinations}
+    found |= {(source, offset + 2) for source, offset in found if bytecode[offset] in ARRIVALS}
+    before = 0
+    for offset in range(0, len(bytecode), 2):
+        if bytecode[offset] in ARRIVALS:
+            found |= {(before, offset + 2), (offset, offset + 2)}
+        if bytecode[offset] not in NO_INSTRUCTIONS:
+            before = offset
+    return found
 
 
 def unforeseen(source: int | None, destination: int | None) -> tuple:
