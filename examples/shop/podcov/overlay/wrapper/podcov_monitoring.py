@@ -177,6 +177,8 @@ class Recorder:
             return DISABLE  # annotations are no code that runs, as coverage.py has it
         path = self._paths.get(code.co_filename)
         if path is None:
+            if code.co_filename.startswith(_OWN_FOLDER):
+                return DISABLE  # ours, perhaps by the thread that has the lock
             path = self._judge(code, _getframe(1))
         if path:
             monitoring.set_local_events(self._tool, code, self._local_events)
@@ -316,6 +318,9 @@ class Recorder:
     def _raise_if_stopped(self):
         if self._stopped:
             raise Stopped("recording stopped: %s" % self._stopped)
+
+
+_OWN_FOLDER = os.path.dirname(_is_ours.__code__.co_filename) + "/"
 
 
 def _take_tool():

@@ -1,0 +1,258 @@
+"""`podcov init` on a project on disk: same input, same bytes; what people wrote stays theirs; errors say what to do."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from podcov.edges import project
+from podcov.errors import ConfigError, DriftError, ManifestError
+
+Example = Callable[[str], Path]
+
+
+@pytest.fixture
+def fresh(example: Example) -> Callable[[str], Path]:
+    """An example as it was before podcov: nothing of it in any file."""
+
+    def make(name: str) -> Path:
+        folder = example(name)
+        subprocess.run(["rm", "-r", "podcov", "podcov.yaml"], cwd=folder, check=True)
+        for file in ("skaffold.yaml", "Tiltfile"):
+            path = folder / file
+            lines = path.read_text().splitlines(keepends=True)
+            first = next(n for n, line in enumerate(lines) if "# >>> podcov" in line)
+            last = next(n for n, line in enumerate(lines) if "# <<< podcov" in line)
+            path.write_text("".join(lines[:first] + lines[last + 1 :]).replace("profiles:\n", "").lstrip("\n"))
+        return folder
+
+    return make
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["hello", "shop"])
+def test_from_nothing_it_arrives_at_the_example(name: str, fresh: Example, root: Path) -> None:
+    folder = fresh(name)
+    project.init(folder)
+    gold = contents(root / "examples" / name)
+    made = contents(folder)
+    del made["podcov.yaml"], gold["podcov.yaml"]
+    assert made == {path: gold[path] for path in made}
+
+
+def test_twice_gives_the_same_bytes_and_changes_nothing(fresh: Example) -> None:
+    folder = fresh("shop")
+    project.init(folder)
+    before = contents(folder)
+    assert project.init(folder).changes == ()
+    assert contents(folder) == before
+    project.init(folder, check=True)
+
+
+def test_what_it_does_not_own_stays_byte_for_byte(fresh: Example) -> None:
+    folder = fresh("shop")
+    before = contents(folder)
+    project.init(folder)
+    after = contents(folder)
+    own = {path for path in after if path.startswith("podcov")}
+    assert {path for path in before if before[path] != after[path]} == {"skaffold.yaml", "Tiltfile"}
+    assert after.keys() - before.keys() == own
+    for path in ("skaffold.yaml", "Tiltfile"):
+        theirs = after[path].decode()
+        begin, end = theirs.index("# >>> podcov"), theirs.index("# <<< podcov\n") + len("# <<< podcov\n")
+        rest = (theirs[:begin].rstrip(" ") + theirs[end:]).replace("profiles:\n", "").lstrip("\n")
+        assert rest == before[path].decode()
+
+
+def test_a_first_podcov_yaml_says_what_was_found(fresh: Example) -> None:
+    folder = fresh("shop")
+    findings = project.init(folder).findings
+    said = yaml.safe_load((folder / "podcov.yaml").read_text())
+    assert said["services"] == {
+        "catalog": {"workload": "deployment/catalog", "source": ["catalog"]},
+        "orders": {"workload": "deployment/orders", "source": ["orders"]},
+    }
+    assert said["tests"]["command"][-1] == "tests/integration"
+    assert [forward["resource"] for forward in said["port_forwards"]] == ["service/catalog", "service/orders"]
+    assert [(f.subject, f.decided) for f in findings] == [
+        ("deployment/catalog catalog", "entered in front of its image's command"),
+        ("deployment/orders orders", "entered in front of its image's command"),
+    ]
+
+
+def test_podcov_yaml_is_the_user_s(example: Example) -> None:
+    folder = example("shop")
+    path = folder / "podcov.yaml"
+    path.write_text(path.read_text().replace("workload: deployment/orders", "workload: deployment/orders\n    mode: branch"))
+    before = path.read_bytes()
+    project.init(folder)
+    assert path.read_bytes() == before
+    assert "value: branch" in (folder / "podcov/overlay/deployment-orders.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("orders/Dockerfile", '"2"', '"4"'),
+        ("k8s/catalog.yaml", "runAsNonRoot", "runAsUser"),
+        ("podcov.yaml", "source: [orders]", "sidecar: false"),
+    ],
+)
+def test_check_names_what_drifted_and_writes_nothing(path: str, old: str, new: str, example: Example) -> None:
+    folder = example("shop")
+    changed = folder / path
+    changed.write_text(changed.read_text().replace(old, new).replace("runAsUser: true", "runAsUser: 1000"))
+    before = contents(folder)
+    if path == "k8s/catalog.yaml":  # nothing that the overlay depends on
+        project.init(folder, check=True)
+    else:
+        with pytest.raises(
+            DriftError, match=r"^podcov/SHA256SUMS: is out of date\npodcov/overlay/deployment-orders.yaml: is out of date$"
+        ):
+            project.init(folder, check=True)
+    assert contents(folder) == before
+
+
+def test_check_names_what_is_missing(example: Example) -> None:
+    folder = example("hello")
+    (folder / "podcov/overlay/wrapper/sitecustomize.py").unlink()
+    with pytest.raises(DriftError, match=r"^podcov/overlay/wrapper/sitecustomize.py: is missing$"):
+        project.init(folder, check=True)
+    project.init(folder)
+    project.init(folder, check=True)
+
+
+@pytest.mark.parametrize(
+    "path", ["podcov/overlay/deployment-hello.yaml", "podcov/overlay/wrapper/sitecustomize.py", "podcov/Tiltfile"]
+)
+def test_a_generated_file_that_was_edited_by_hand_is_not_overwritten_unasked(path: str, example: Example) -> None:
+    folder = example("hello")
+    edited = folder / path
+    edited.write_text(edited.read_text() + "# mine\n")
+    before = contents(folder)
+    with pytest.raises(DriftError, match=f"{path}: was edited by hand") as caught:
+        project.init(folder)
+    assert "--force" in caught.value.hint
+    assert contents(folder) == before
+    project.init(folder, force=True)
+    assert "# mine" not in edited.read_text()
+    project.init(folder, check=True)
+
+
+@pytest.mark.parametrize("path", ["skaffold.yaml", "Tiltfile"])
+def test_a_marked_block_that_was_edited_by_hand_is_not_overwritten_unasked(path: str, example: Example) -> None:
+    folder = example("hello")
+    edited = folder / path
+    gold = edited.read_text()
+    edited.write_text(gold.replace("# `", "# mine `"))
+    with pytest.raises(DriftError, match=f"{path}: podcov's marked block was edited by hand"):
+        project.init(folder)
+    assert "mine" in edited.read_text()
+    project.init(folder, force=True)
+    assert edited.read_text() == gold
+
+
+def test_a_file_of_the_user_s_in_the_way_is_not_overwritten_unasked(fresh: Example) -> None:
+    folder = fresh("hello")
+    (folder / "podcov").mkdir()
+    (folder / "podcov/Tiltfile").write_text("print('mine')\n")
+    with pytest.raises(DriftError, match="podcov/Tiltfile: was edited by hand"):
+        project.init(folder)
+
+
+def test_what_is_not_needed_any_more_is_removed(example: Example) -> None:
+    folder = example("shop")
+    path = folder / "podcov.yaml"
+    text = path.read_text()
+    start, end = text.index("  orders:\n"), text.index("tests:\n")
+    path.write_text(text[:start] + text[end:])
+    project.init(folder)
+    assert not (folder / "podcov/overlay/deployment-orders.yaml").exists()
+    assert "deployment-orders" not in (folder / "podcov/overlay/kustomization.yaml").read_text()
+    project.init(folder, check=True)
+
+
+def test_sha256sum_agrees_with_the_list_of_generated_files(example: Example) -> None:
+    folder = example("hello") / "podcov"
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    listed = {line.split("  ")[1] for line in (folder / "SHA256SUMS").read_text().splitlines()}
+    assert listed | {"SHA256SUMS"} == contents(folder).keys()
+
+
+def test_a_container_that_does_not_exist_is_named_with_those_that_do(example: Example) -> None:
+    folder = example("shop")
+    path = folder / "podcov.yaml"
+    path.write_text(path.read_text().replace("workload: deployment/orders", "workload: deployment/orders\n    container: ordres"))
+    with pytest.raises(
+        ManifestError, match=r"services\.orders\.container: there is no container 'ordres' in deployment/orders"
+    ) as caught:
+        project.init(folder)
+    assert caught.value.hint == "There are: orders."
+
+
+def test_a_workload_that_does_not_exist_is_named_with_those_that_do(example: Example) -> None:
+    folder = example("shop")
+    path = folder / "podcov.yaml"
+    path.write_text(path.read_text().replace("deployment/orders", "statefulset/orders"))
+    with pytest.raises(ManifestError, match="there is no statefulset/orders in the manifests") as caught:
+        project.init(folder)
+    assert caught.value.hint == "There are: deployment/catalog, deployment/orders."
+
+
+def test_a_manifest_that_is_no_yaml_is_named_with_its_line(example: Example) -> None:
+    folder = example("shop")
+    path = folder / "k8s/orders.yaml"
+    path.write_text(path.read_text().replace("  replicas: 2\n", "  replicas: 2: 3\n"))
+    with pytest.raises(ManifestError, match=r"^k8s/orders\.yaml:6: this is no YAML: mapping values are not allowed here$"):
+        project.init(folder)
+
+
+def test_what_kustomize_refuses_is_said_in_its_words(example: Example) -> None:
+    folder = example("shop")
+    (folder / "k8s/kustomization.yaml").write_text("resources: [catalog.yaml, nowhere.yaml]\n")
+    with pytest.raises(ManifestError, match=r"k8s: kubectl kustomize: .*nowhere\.yaml"):
+        project.init(folder)
+
+
+def test_a_podcov_yaml_that_is_wrong_is_named_with_its_line(example: Example) -> None:
+    folder = example("hello")
+    (folder / "podcov.yaml").write_text("version: 1\nservices:\n  hello:\n    worklod: deployment/hello\n")
+    with pytest.raises(ConfigError, match=r"podcov\.yaml:4: "):
+        project.init(folder)
+
+
+def test_an_unknown_command_is_asked_for(example: Example) -> None:
+    folder = example("hello")
+    (folder / "Dockerfile").write_text("FROM company/runtime\nCOPY src .\n")
+    with pytest.raises(ManifestError, match="no command, and that of image hello is not known") as caught:
+        project.init(folder)
+    assert "`command:`" in caught.value.hint
+    path = folder / "podcov.yaml"
+    path.write_text(path.read_text().replace("source: [src]", "source: [src]\n    command: [python3, hello.py]"))
+    project.init(folder)
+    patch = yaml.safe_load((folder / "podcov/overlay/deployment-hello.yaml").read_text())
+    assert patch["spec"]["template"]["spec"]["containers"][0]["command"][-2:] == ["python3", "hello.py"]
+
+
+def test_a_folder_without_a_base_is_told_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="there is no Kustomize base") as caught:
+        project.init(tmp_path)
+    assert "kustomization.yaml" in caught.value.message
+    assert "kustomize create" in caught.value.hint
+
+
+def test_a_base_outside_the_project(example: Example, tmp_path: Path) -> None:
+    folder = example("hello")
+    (folder / "k8s").rename(tmp_path / "manifests")
+    for name in ("podcov.yaml", "skaffold.yaml", "Tiltfile"):
+        path = folder / name
+        path.write_text(path.read_text().replace("kustomize: k8s", "kustomize: ../manifests").replace("- k8s", "- ../manifests"))
+    project.init(folder)
+    project.kustomize(folder / "podcov/overlay")
+    project.init(folder, check=True)
