@@ -68,7 +68,7 @@ def _of_workload(workload: Workload, known: Sequence[Artifact], files: Project) 
 def _of_container(workload: Workload, container: Container, built: Built, files: Project) -> tuple[Service | None, Finding]:
     subject = f"{workload.reference} {container.name}"
     words = images.image_words(container, built.image)
-    command = container.command or (*(words or ()), *container.args)
+    command = container.command or (*(words or (built.image.command if built.image else ())), *container.args)
     reasons = {name: language.recognise(built.image, command, built.context, files) for name, language in LANGUAGES.items()}
     name, reason = next(((name, reason) for name, reason in reasons.items() if reason), ("", ""))
     if not name:

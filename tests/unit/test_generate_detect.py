@@ -1,0 +1,267 @@
+"""What is taken for a service, how it is entered, and what a first `podcov.yaml` says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from podcov.config import Service, parse
+from podcov.generate import api, detect, manifests, survey
+from podcov.generate.artifacts import Artifact
+from podcov.generate.detect import Detected
+from podcov.generate.findings import Finding
+from podcov.generate.project import join
+
+
+class MemoryProject:
+    """A project of the given files."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self._files = {join(path): text.encode() for path, text in files.items()}
+
+    def read(self, path: str) -> bytes | None:
+        return self._files.get(join(path))
+
+    def names(self, folder: str) -> Sequence[str]:
+        prefix = "" if join(folder) == "." else f"{join(folder)}/"
+        below = {path.removeprefix(prefix) for path in self._files if path.startswith(prefix)}
+        return sorted({f"{path.partition('/')[0]}/" if "/" in path else path for path in below})
+
+
+def workload(*containers: str, kind: str = "Deployment", name: str = "app", pod: str = "") -> str:
+    listed = "".join(f"      - {container}\n" for container in containers)
+    return (
+        f"---\napiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: {name}}}\n"
+        f"spec:\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec:\n{pod}      containers:\n{listed}"
+    )
+
+
+def look(rendered: str, artifacts: Sequence[Artifact] = (), **files: str) -> Detected:
+    return detect.detect(manifests.read(rendered), artifacts, MemoryProject(files))
+
+
+def one(dockerfile: str, container: str = "{name: app, image: app}", **files: str) -> tuple[Service, Finding]:
+    """The only service of a project whose image is built from `dockerfile` in the folder `app`."""
+    artifact = Artifact("app", "app", "app/Dockerfile", "skaffold.yaml")
+    found = look(workload(container), [artifact], **{"app/Dockerfile": dockerfile, **files})
+    (service,), (finding,) = found.services, found.findings
+    return service, finding
+
+
+PYTHON = 'FROM python:3.13-slim\nWORKDIR /app\nCOPY . .\nCMD ["python3", "app.py"]\n'
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "container", "entry", "interpreter", "sidecar", "reason"),
+    [
+        (PYTHON, "", "entrypoint", "python3", True, "built on python:3.13-slim"),
+        ('FROM registry.example/base/python:3.12\nENTRYPOINT ["run"]', "", "entrypoint", "python3", True, "built on"),
+        (
+            'FROM debian\nRUN apt-get install -y python3\nCMD ["gunicorn", "app:app"]',
+            "",
+            "entrypoint",
+            "python3",
+            True,
+            "runs gunicorn",
+        ),
+        ('FROM debian\nCMD ["/venv/bin/python", "-m", "app"]', "", "entrypoint", "/venv/bin/python", True, "runs python"),
+        (
+            'FROM company/base\nCMD ["/venv/bin/python3.12", "x"]',
+            "",
+            "environment",
+            "/venv/bin/python3.12",
+            True,
+            "runs python3.12",
+        ),
+        ('FROM company/base\nCMD ["uvicorn", "app:app"]', "", "environment", "python3", False, "runs uvicorn"),
+        ('FROM company/base\nENTRYPOINT ["uvicorn"]', "", "environment", "python3", False, "runs uvicorn"),
+        ("FROM python:3.13", "", "environment", "python3", True, "built on python:3.13"),
+        ("FROM python:3.13", "command: [./start.sh]", "entrypoint", "python3", True, "built on python:3.13"),
+        ("FROM python:3.13", "args: [python3, app.py]", "entrypoint", "python3", True, "built on python:3.13"),
+        ("FROM company/base", "command: [python, app.py]", "entrypoint", "python", True, "runs python"),
+    ],
+)
+def test_ways_in(dockerfile: str, container: str, entry: str, interpreter: str, sidecar: bool, reason: str) -> None:
+    service, finding = one(dockerfile, f"{{name: app, image: app, {container}}}")
+    assert (service.entry, service.interpreter, service.sidecar) == (entry, interpreter, sidecar)
+    assert reason in finding.found
+    assert (finding.level == "warning") == (not sidecar)
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "container", "found"),
+    [
+        ('FROM node:22\nCMD ["node", "app.js"]', "{name: app, image: app}", "built in app"),
+        (PYTHON, "{name: app, image: nginx:1.27}", "image nginx:1.27, which neither Skaffold nor Tilt builds"),
+    ],
+)
+def test_what_nothing_says_is_python_is_left_alone(dockerfile: str, container: str, found: str) -> None:
+    artifact = Artifact("app", "app", "app/Dockerfile", "skaffold.yaml")
+    detected = look(workload(container), [artifact], **{"app/Dockerfile": dockerfile})
+    assert detected.services == ()
+    assert [(f.found, f.decided) for f in detected.findings] == [(found, "left alone")]
+
+
+@pytest.mark.parametrize(
+    ("copy", "files", "source"),
+    [
+        ("COPY . .", {"app/app.py": ""}, ("app",)),
+        ("COPY src .", {"app/src/app.py": "", "app/tests/test_app.py": ""}, ("app/src",)),
+        ("COPY src/ /srv/src/", {"app/src/shop/__init__.py": ""}, ("app/src",)),
+        ("COPY requirements.txt .\nCOPY shop shop", {"app/shop/__init__.py": "", "app/requirements.txt": ""}, ("app",)),
+        ("COPY main.py .\nCOPY lib lib", {"app/main.py": "", "app/lib/help.py": ""}, ("app",)),
+        ("COPY one one\nCOPY two two", {"app/one/a.py": "", "app/two/b.py": ""}, ("app/one", "app/two")),
+        ("COPY *.py .", {"app/main.py": ""}, ("app",)),
+        ("COPY --from=build /wheels /wheels", {}, ("app",)),
+    ],
+)
+def test_source_folders(copy: str, files: dict[str, str], source: tuple[str, ...]) -> None:
+    service, _ = one(f"FROM python:3.13\nWORKDIR /app\n{copy}\nCMD python3 app.py\n", **files)
+    assert service.source == source
+
+
+@pytest.mark.parametrize(
+    ("run", "files", "packages"),
+    [
+        ("RUN pip install -r requirements.txt", {"app/shop/__init__.py": ""}, ()),
+        (
+            "RUN pip install .",
+            {"app/shop/__init__.py": "", "app/single.py": "", "app/setup.py": "", "app/tests/__init__.py": ""},
+            ("shop", "single"),
+        ),
+        ("RUN pip install --no-cache-dir .", {"app/src/shop/__init__.py": ""}, ("shop",)),
+        ("RUN uv sync --frozen", {"app/src/shop/__init__.py": ""}, ("shop",)),
+        ("COPY --from=build /venv /venv", {"app/shop/__init__.py": ""}, ("shop",)),
+    ],
+)
+def test_packages_are_named_where_the_image_may_have_them_installed(
+    run: str, files: dict[str, str], packages: tuple[str, ...]
+) -> None:
+    service, _ = one(f"FROM python:3.13\nCOPY . .\n{run}\nCMD python3 -m shop\n", **files)
+    assert service.packages == packages
+
+
+def test_names_tell_services_apart() -> None:
+    artifact = Artifact("app", "app", "app/Dockerfile", "skaffold.yaml")
+    rendered = (
+        workload("{name: main, image: app}", name="alone")
+        + workload("{name: web, image: app}", "{name: worker, image: app}", name="pair")
+        + workload("{name: main, image: app}", "{name: proxy, image: envoy}", name="mixed")
+        + workload("{name: main, image: app}", name="twin")
+        + workload("{name: main, image: app}", name="twin", kind="StatefulSet")
+    )
+    detected = look(rendered, [artifact], **{"app/Dockerfile": PYTHON})
+    assert [(s.name, s.workload, s.container) for s in detected.services] == [
+        ("alone", "deployment/alone", ""),
+        ("pair-web", "deployment/pair", "web"),
+        ("pair-worker", "deployment/pair", "worker"),
+        ("mixed", "deployment/mixed", "main"),
+        ("deployment-twin", "deployment/twin", ""),
+        ("statefulset-twin", "statefulset/twin", ""),
+    ]
+
+
+def test_init_containers_and_other_kinds_are_named_and_left_alone() -> None:
+    rendered = workload("{name: app, image: app}", pod="      initContainers: [{name: migrate, image: app}]\n")
+    detected = look(f"{rendered}---\nkind: Job\nmetadata: {{name: seed}}\n")
+    assert [(f.subject, f.decided) for f in detected.findings] == [
+        ("deployment/app migrate", "left alone"),
+        ("deployment/app app", "left alone"),
+        ("job/seed", "left alone"),
+    ]
+
+
+SERVICE = "---\nkind: Service\nmetadata: {{name: {name}}}\nspec:\n  selector: {{app: {app}}}\n  ports: [{{port: {port}}}]\n"
+
+
+def test_services_in_front_of_what_is_measured_are_forwarded() -> None:
+    artifact = Artifact("app", "app", "app/Dockerfile", "skaffold.yaml")
+    rendered = workload("{name: app, image: app}") + SERVICE.format(name="front", app="app", port=80)
+    rendered += SERVICE.format(name="database", app="database", port=5432)
+    detected = look(rendered, [artifact], **{"app/Dockerfile": PYTHON})
+    assert [(f.resource, f.port) for f in detected.port_forwards] == [("service/front", 80)]
+
+
+def test_a_first_podcov_yaml_can_be_read() -> None:
+    artifact = Artifact("app", "app", "app/Dockerfile", "skaffold.yaml")
+    rendered = workload("{name: web, image: app}", "{name: odd, image: odd, command: [uvicorn]}") + SERVICE.format(
+        name="a-b", app="app", port=80
+    )
+    detected = look(rendered, [artifact], **{"app/Dockerfile": PYTHON, "tests/test_a.py": ""})
+    text = detect.podcov_yaml(detected, survey.Generate(kustomize="k8s"))
+    config = parse(text)
+    assert config.services == detected.services
+    assert config.port_forwards == detected.port_forwards
+    assert config.tests.command[-1] == "tests"
+    assert "A_B_URL" in text
+
+
+def test_a_project_without_a_service_is_told_what_was_looked_at() -> None:
+    files = MemoryProject({"k8s/kustomization.yaml": ""})
+    with pytest.raises(
+        api.ManifestError, match=r"k8s: there is no service in it that podcov can measure\n  deployment/app app: image nginx"
+    ):
+        api.plan(files, lambda _: workload("{name: app, image: nginx}"), lambda _: {})
+
+
+def kustomizations(*folders: str) -> MemoryProject:
+    return MemoryProject({f"{folder}/kustomization.yaml": "" for folder in folders})
+
+
+@pytest.mark.parametrize(
+    ("folders", "base"),
+    [(["k8s"], "k8s"), (["deploy/base", "deploy/overlays/dev"], "deploy/base"), (["a/b", "podcov/overlay"], "a/b"), (["."], ".")],
+)
+def test_the_only_base_is_found(folders: list[str], base: str) -> None:
+    assert survey.look(kustomizations(*folders)).kustomize == base
+
+
+def test_several_bases_are_named_and_one_can_be_chosen() -> None:
+    files = kustomizations("one", "two")
+    with pytest.raises(api.ManifestError, match="several Kustomize bases: one, two") as caught:
+        survey.look(files)
+    assert caught.value.hint == "Say which: `podcov init one`."
+    assert survey.look(files, ["two"]).kustomize == "two"
+
+
+def test_files_that_the_user_names_are_told_apart() -> None:
+    files = MemoryProject({"k8s/kustomization.yaml": "", "dev/Tiltfile": "", "dev/build.yaml": "apiVersion: skaffold/v4beta11\n"})
+    found = survey.look(files, ["k8s", "dev/Tiltfile", "dev/build.yaml"])
+    assert (found.kustomize, found.tiltfile, found.skaffold) == ("k8s", "dev/Tiltfile", "dev/build.yaml")
+    with pytest.raises(api.ManifestError, match=r"^nothing: neither"):
+        survey.look(files, ["nothing"])
+
+
+CONFIG = "version: 1\nservices:\n  app: {workload: deployment/app}\ngenerate: {kustomize: k8s, tiltfile: Tiltfile}\n"
+
+
+def test_what_tilt_would_undo_is_a_warning() -> None:
+    tiltfile = "docker_build('app', 'app', entrypoint=['x'])\nk8s_yaml('k8s/app.yaml')\n"
+    files = MemoryProject({"podcov.yaml": CONFIG, "Tiltfile": tiltfile, "app/Dockerfile": PYTHON})
+    plan = api.plan(files, lambda _: workload("{name: app, image: app}"), lambda _: {})
+    assert [(f.subject, f.found, f.level) for f in plan.findings] == [
+        ("Tiltfile", "it does not render k8s", "warning"),
+        ("Tiltfile", "docker_build('app', entrypoint=...)", "warning"),
+    ]
+
+
+def test_an_unknown_language_is_refused() -> None:
+    files = MemoryProject({"podcov.yaml": CONFIG.replace("{workload", "{language: cobol, workload"), "Tiltfile": ""})
+    with pytest.raises(api.ManifestError, match=r"services\.app\.language: podcov cannot get into containers in cobol") as caught:
+        api.plan(files, lambda _: workload("{name: app, image: app}"), lambda _: {})
+    assert caught.value.hint == "It knows: python."
+
+
+def test_tracers_are_asked_for_where_the_image_may_need_them() -> None:
+    asked: list[str] = []
+
+    def tracers(minors: object) -> dict[str, bytes]:
+        asked.extend(minors)  # type: ignore[call-overload]
+        return {}
+
+    for base in ("python:3.13", "python:3.11-slim", "company/base"):
+        dockerfile = PYTHON.replace("python:3.13-slim", base)
+        files = MemoryProject({"podcov.yaml": CONFIG, "Tiltfile": "docker_build('app', 'app')", "app/Dockerfile": dockerfile})
+        api.plan(files, lambda _: workload("{name: app, image: app, command: [x]}"), tracers)
+        asked.append("|")
+    assert "".join(asked) == "|3.11|3.11|"
