@@ -1,0 +1,96 @@
+"""`skaffold run --profile coverage`: the main job, as people type it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def project(root: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """`project("shop")`: a copy of an example."""
+
+    def copy(name: str) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(root / "examples" / name, folder, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
+        return folder
+
+    return copy
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((folder / ".podcov/runs/latest/summary.json").read_text())
+    return read
+
+
+def use(folder: Path, old: str, new: str) -> None:
+    """Changes a line of the project's podcov.yaml."""
+    path = folder / "podcov.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_the_shop_is_deployed_tested_and_reported_with_nothing_missing(namespace: Any, project: Any) -> None:
+    shop = project("shop")
+    base = {"BASE": namespace.cluster.image("python:3.13")}
+    done = namespace.skaffold("run", "--profile", "coverage", cwd=shop, env=base)
+    told = summary(shop)
+    assert "Ledger: complete" in done.stdout + done.stderr
+    assert told["ledger"]["targets"] == {"expected": 4, "collected": 4, "empty": 0, "failed": 0}
+    assert told["ledger"]["processes"]["failed"] == 0
+    assert {name: s["percent"] > 0 for name, s in told["services"].items()} == {"catalog": True, "orders": True}
+    assert told["tests"]["exit_code"] == 0
+    assert (shop / ".podcov/runs/latest/reports/html/index.html").is_file()
+
+
+def test_failing_tests_fail_skaffold_and_are_reported_all_the_same(namespace: Any, project: Any) -> None:
+    hello = project("hello")
+    use(hello, "[python3, -m, unittest, discover, -s, tests/integration]", "[sh, -c, 'curl -fs $HELLO_URL/hello; exit 7']")
+    base = {"BASE": namespace.cluster.image("python:3.14")}
+    done = namespace.skaffold("run", "--profile", "coverage", cwd=hello, env=base, check=False)
+    told = summary(hello)
+    assert done.returncode != 0
+    assert told["exit"] == {"code": 7, "reason": "tests failed"}
+    assert told["ledger"]["targets"]["collected"] == 1
+    assert told["services"]["hello"]["percent"] > 0
+
+
+def test_without_the_profile_image_and_manifests_are_those_of_a_project_without_podcov(namespace: Any, project: Any) -> None:
+    hello = project("hello")
+    base = {"BASE": namespace.cluster.image("python:3.13")}
+
+    def build(*profile: str) -> Any:
+        return json.loads(namespace.skaffold("build", "--quiet", *profile, cwd=hello, env=base).stdout)
+
+    def render() -> str:
+        tags = hello / "tags.json"
+        tags.write_text(json.dumps(build()))
+        rendered: str = namespace.skaffold("render", "--build-artifacts", tags, cwd=hello, env=base).stdout
+        return rendered
+
+    assert build() == build("--profile", "coverage")
+    with_podcov = render()
+    skaffold = hello / "skaffold.yaml"
+    skaffold.write_text(skaffold.read_text().partition("profiles:")[0])
+    shutil.rmtree(hello / "podcov")
+    assert render() == with_podcov
+    assert "PODCOV" not in with_podcov
+
+
+def test_a_later_run_counts_only_itself_and_start_up(namespace: Any, project: Any) -> None:
+    hello = project("hello")
+    base = {"BASE": namespace.cluster.image("python:3.13")}
+    namespace.skaffold("run", "--profile", "coverage", cwd=hello, env=base)
+    first = summary(hello)
+    namespace.podcov("run", "--context", "podcov-test", "--namespace", namespace.name, "--", "true", cwd=hello)
+    idle = summary(hello)
+    assert idle["run"] != first["run"]
+    assert 0 < idle["total"]["covered"] < first["total"]["covered"]
+    namespace.podcov("run", "--context", "podcov-test", "--namespace", namespace.name, cwd=hello)
+    assert summary(hello)["total"] == first["total"]

@@ -1,0 +1,125 @@
+"""`tilt ci` and `tilt up` with the resource `coverage`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def hello(root: Path, tmp_path: Path, namespace: Any) -> Path:
+    """The smallest example. Tilt has to be told that it may deploy to a cluster that it doesn't know to be a local one."""
+    folder = tmp_path / "hello"
+    shutil.copytree(root / "examples/hello", folder, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
+    context = namespace.cluster.run("kubectl", "config", "current-context").stdout.strip()
+    tiltfile = folder / "Tiltfile"
+    head = f"allow_k8s_contexts({context!r})\ndefault_registry({namespace.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
+    # A port of the machine is not the test's to take.
+    tiltfile.write_text(head + tiltfile.read_text().replace(", port_forwards=8080", ""))
+    return folder
+
+
+@pytest.fixture
+def settings(namespace: Any) -> dict[str, str]:
+    return {"PODCOV": "1", "BASE": namespace.cluster.image("python:3.13")}
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def summary(folder: Path) -> dict[str, Any] | None:
+    path = folder / ".podcov/runs/latest/summary.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def test_tilt_ci_ends_with_coverage_done(namespace: Any, hello: Path, settings: dict[str, str]) -> None:
+    namespace.tilt("ci", "--port", free_port(), cwd=hello, env=settings)
+    told = summary(hello)
+    assert told is not None
+    assert told["ledger"]["complete"]
+    assert told["ledger"]["targets"]["collected"] == 1
+    assert told["services"]["hello"]["percent"] > 50
+
+
+def test_tilt_ci_fails_when_the_tests_fail(namespace: Any, hello: Path, settings: dict[str, str]) -> None:
+    config = hello / "podcov.yaml"
+    config.write_text(config.read_text().replace("[python3, -m, unittest, discover, -s, tests/integration]", "['false']"))
+    done = namespace.tilt("ci", "--port", free_port(), cwd=hello, env=settings, check=False)
+    assert done.returncode != 0
+    told = summary(hello)
+    assert told is not None
+    assert told["exit"] == {"code": 1, "reason": "tests failed"}
+
+
+def test_without_the_switch_tilt_deploys_the_base(namespace: Any, hello: Path, settings: dict[str, str]) -> None:
+    namespace.tilt("ci", "--port", free_port(), cwd=hello, env={**settings, "PODCOV": ""})
+    [deployment] = namespace.get("deployments")["items"]
+    assert "podcov" not in json.dumps(deployment["spec"])
+    assert summary(hello) is None
+
+
+@pytest.fixture
+def tilt_up(namespace: Any, hello: Path, settings: dict[str, str]) -> Iterator[Callable[..., str]]:
+    """`tilt up` in the background; calls of the fixture's value are commands to it."""
+    port = free_port()
+    env = {**namespace.cluster.env, **namespace.podcov_env, **settings}
+    log = (hello / "tilt.log").open("w")
+    command = ["tilt", "up", "--stream", "--port", port, "--namespace", namespace.name]
+    up = subprocess.Popen(command, cwd=hello, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+    def ask(*arguments: str) -> str:
+        done = subprocess.run(
+            ["tilt", *arguments, "--port", port], cwd=hello, env=env, capture_output=True, text=True, check=False
+        )
+        return done.stdout
+
+    yield ask
+    os.killpg(up.pid, signal.SIGTERM)
+    up.wait(60)
+    log.close()
+
+
+def test_under_tilt_up_it_is_triggered_by_hand_and_again_after_a_change(
+    tilt_up: Callable[..., str], hello: Path, wait_until: Callable[..., Any]
+) -> None:
+    def running() -> bool:
+        answer = tilt_up("get", "uiresource", "hello", "--output", "json")
+        return bool(answer) and json.loads(answer)["status"].get("runtimeStatus") == "ok"
+
+    def triggered() -> dict[str, Any]:
+        before = (summary(hello) or {}).get("run")
+        tilt_up("trigger", "coverage")
+
+        def later() -> dict[str, Any] | None:
+            told = summary(hello)
+            return told if told and told["run"] != before else None
+
+        told: dict[str, Any] = wait_until(later, 90, "coverage ran")
+        return told
+
+    wait_until(running, 120, "hello runs under tilt up")
+    assert summary(hello) is None, "nothing runs before it is asked to"
+    first = triggered()
+    assert first["ledger"]["complete"]
+
+    source = hello / "src/hello.py"
+    source.write_text(source.read_text().replace("GREETINGS = ", 'EXTRA = "one more statement"\nGREETINGS = '))
+
+    def rebuilt() -> dict[str, Any] | None:
+        told = triggered()
+        return told if told["total"]["statements"] == first["total"]["statements"] + 1 else None
+
+    second = wait_until(rebuilt, 180, "the changed service was covered")
+    assert second["ledger"]["complete"]

@@ -1,0 +1,52 @@
+"""The wheel, installed alone into an empty environment, has everything that podcov needs: no checkout is near."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def wheel(root, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, root], check=True)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def podcov(wheel, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=True)
+    subprocess.run([folder / "bin/pip", "install", "--quiet", wheel], check=True)
+    return folder / "bin/podcov"
+
+
+def test_wrapper_overlays_templates_and_schemas_are_in_it(wheel, root):
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    for room in ("wrapper", "overlays", "templates"):
+        ours = {p.relative_to(root).as_posix() for p in (root / room).rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+        assert {f"podcov/_assets/{name}" for name in ours} <= inside
+    assert "podcov/schemas/podcov-yaml-1.json" in inside
+
+
+def test_it_sets_up_a_project_without_the_checkout(podcov, root, tmp_path):
+    project = tmp_path / "hello"
+    shutil.copytree(root / "examples/hello", project, ignore=shutil.ignore_patterns("podcov", ".podcov"))
+    done = subprocess.run([podcov, "init"], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (project / "podcov/overlay/kustomization.yaml").is_file()
+
+
+def test_it_runs_the_main_job_without_the_checkout(podcov, root, tmp_path):
+    project = tmp_path / "hello"
+    shutil.copytree(root / "examples/hello", project, ignore=shutil.ignore_patterns(".podcov"))
+    done = subprocess.run([podcov, "run", "--platform", "local"], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Ledger: complete" in done.stdout
+    assert (project / ".podcov/runs/latest/reports/html/index.html").is_file()
