@@ -57,9 +57,12 @@ def _root_with(minor: str) -> Path | None:
 
 
 @contextmanager
-def _interpreter(minor: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interpreter]:
+def _interpreter(minor: str) -> Iterator[Interpreter]:
     if command := _local(minor):
-        yield Interpreter(minor, command, None, tmp_path_factory.mktemp(f"python{minor}"))
+        folder = Path(mkdtemp(prefix="podcov-"))  # pytest's own folders are closed to other users
+        folder.chmod(0o755)
+        yield Interpreter(minor, command, None, folder)
+        shutil.rmtree(folder)
     elif root := _root_with(minor):
         folder = Path(mkdtemp(prefix="podcov-", dir=root / "tmp"))
         folder.chmod(0o755)
@@ -73,15 +76,14 @@ def _interpreter(minor: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 class Interpreters:
     """Each is looked for once, and gets the wrapper compiled."""
 
-    def __init__(self, tmp_path_factory: pytest.TempPathFactory, wrapper: Path) -> None:
-        self._factory = tmp_path_factory
+    def __init__(self, wrapper: Path) -> None:
         self._wrapper = wrapper
         self._found: dict[str, Interpreter] = {}
         self._open: list[object] = []
 
     def __call__(self, minor: str) -> Interpreter:
         if minor not in self._found:
-            entered = _interpreter(minor, self._factory)
+            entered = _interpreter(minor)
             self._found[minor] = entered.__enter__()
             self._open.append(entered)
             self._unpack(self._found[minor])
@@ -100,9 +102,9 @@ class Interpreters:
 
 
 @pytest.fixture(scope="session")
-def interpreters(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interpreters]:
+def interpreters(root: Path) -> Iterator[Interpreters]:
     """`interpreters("3.13")`: a real one of that minor version, with the wrapper beside it; skips where there is none."""
-    found = Interpreters(tmp_path_factory, root / "wrapper" / "python")
+    found = Interpreters(root / "wrapper" / "python")
     yield found
     found.close()
 

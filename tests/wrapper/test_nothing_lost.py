@@ -193,7 +193,8 @@ def test_a_program_before_an_exec_and_the_one_after_it_both_have_records(pod: Po
     program = f"import os, sys\nprint('first', flush=True)\nos.execv(sys.executable, [sys.executable, {second!r}])\n"
     assert pod.check(pod.write("first.py", program)) == "first\nsecond\n"
     first, then = pod.processes()
-    assert first.start and then.start
+    assert first.start
+    assert then.start
     assert (first.start.pid, first.start.start_time) == (then.start.pid, then.start.start_time)
     assert pod.lines("first.py") == {1, 2, 3}
     assert pod.lines("second.py") == {1, 2}
