@@ -9,7 +9,7 @@ of hit logs into coverage with it.
 
 Standard input is `<bytes>\\n` and that many bytes of JSON:
 
-    {"files": [{"digest", "path", "source": base64}], "exclude": [regex], "partial": [regex], "branch": bool}
+    {"files": [{"digest", "source": base64}], "exclude": [regex], "partial": [regex], "branch": bool}
 
 Standard output is JSON:
 
@@ -51,6 +51,8 @@ from coverage.phystokens import source_encoding
 from coverage.regions import code_regions
 
 FORMAT = 1
+NAME = "<source>"
+"""Stands for the text in messages: a text may lie at many paths, and its table is the same for all of them."""
 ARRIVALS = {opmap[name] for name in ("NOT_TAKEN", "POP_ITER") if name in opmap}
 NO_INSTRUCTIONS = {opmap[name] for name in ("CACHE", "EXTENDED_ARG") if name in opmap}
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -70,7 +72,7 @@ def answer(request: dict) -> dict:
     tables = {}
     for file in request["files"]:
         try:
-            tables[file["digest"]] = table(base64.b64decode(file["source"]), file["path"], request)
+            tables[file["digest"]] = table(base64.b64decode(file["source"]), request)
         except Exception as error:  # whatever one file does to the parser, the others are told about
             tables[file["digest"]] = {"error": f"{type(error).__name__}: {error}"}
     return {
@@ -81,12 +83,12 @@ def answer(request: dict) -> dict:
     }
 
 
-def table(source: bytes, path: str, rules: dict) -> dict:
+def table(source: bytes, rules: dict) -> dict:
     """The table of one text. Raises whatever the parsers raise where it is not Python of this version."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         text = source_text(source)
-        parser = PythonParser(text=text, filename=path, exclude=join_regex(rules["exclude"]))
+        parser = PythonParser(text=text, filename=NAME, exclude=join_regex(rules["exclude"]))
         parser.parse_source()
         found = {
             "statements": sorted(parser.statements),
@@ -97,9 +99,9 @@ def table(source: bytes, path: str, rules: dict) -> dict:
         if rules["branch"]:
             found["arcs"] = sorted(parser.arcs())
             found["exits"] = sorted(parser.exit_counts().items())
-            found["no_branch"] = sorted(parser.lines_matching(join_regex(rules["partial"])))
+            found["no_branch"] = sorted(parser.lines_matching(join_regex(rules["partial"]))) if rules["partial"] else []
             found["with_jumps"] = with_jumps(parser)
-            found["codes"] = code_tables(source, path, parser.multiline_map)
+            found["codes"] = code_tables(source, parser.multiline_map)
         return found
 
 
@@ -133,7 +135,7 @@ def with_jumps(parser: PythonParser) -> list:
     return sorted([*arc, *(replacement or ())] for arc, replacement in fixers.items())
 
 
-def code_tables(source: bytes, path: str, multiline_map: dict) -> list:
+def code_tables(source: bytes, multiline_map: dict) -> list:
     """The tables of all code objects, where this interpreter can list their branches.
 
     Two code objects that look alike but differ in their tables are left out: nobody can tell which of them ran.
@@ -142,7 +144,7 @@ def code_tables(source: bytes, path: str, multiline_map: dict) -> list:
         return []
     known: dict = {}
     for level in OPTIMIZATION_LEVELS:
-        for code in code_objects(compile(source, path, "exec", dont_inherit=True, optimize=level)):
+        for code in code_objects(compile(source, NAME, "exec", dont_inherit=True, optimize=level)):
             key = (code.co_firstlineno, code.co_qualname, f"{crc32(code.co_code):08x}")
             offsets = [line_ranges(code), branch_arcs(code, multiline_map)]
             if known.setdefault(key, offsets) != offsets:

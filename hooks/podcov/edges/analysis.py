@@ -185,7 +185,7 @@ def _batches(
         if content is None:
             found[need] = FileAnalysis(error="its text is not in the run's folder any more")
             continue
-        batch[need] = SourceText(need.digest, need.path, content)
+        batch[need] = SourceText(need.digest, content)
         size += len(content)
         if size >= BATCH_BYTES:
             yield batch

@@ -41,10 +41,9 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
-    """A text to analyse; `path` is for messages only."""
+    """A text to analyse."""
 
     digest: str
-    path: str
     content: bytes
 
 
@@ -100,7 +99,7 @@ class Answer:
 
 def write_request(texts: Iterable[SourceText], rules: Rules) -> bytes:
     """The standard input of `podcov_analysis`."""
-    files = [{"digest": t.digest, "path": t.path, "source": base64.b64encode(t.content).decode("ascii")} for t in texts]
+    files = [{"digest": t.digest, "source": base64.b64encode(t.content).decode("ascii")} for t in texts]
     request = json.dumps({"files": files, "exclude": rules.exclude, "partial": rules.partial, "branch": rules.branch}).encode()
     return b"%d\n%b" % (len(request), request)
 
