@@ -17,7 +17,6 @@ from podcov.edges import coverage_config
 from podcov.edges.analysis import Analyst, Remote
 from podcov.edges.checkout import LocalFiles
 from podcov.edges.store import RunFolder
-from podcov.errors import NoDataError
 from podcov.formats import ledger_json, report_json, summary
 from podcov.formats.analysis import FileAnalysis
 from podcov.formats.run_json import RunRecord
@@ -91,7 +90,6 @@ async def examine(
     written = write_all(
         project.config.reports, report, ledger, built, lambda digest: _text(folder, digest), folder.reports, root=project.root
     )
-    project.store.set_latest(folder)
     return Result(report, ledger, built, written)
 
 
@@ -135,9 +133,3 @@ def _text(folder: RunFolder, digest: str) -> str | None:
 def _relative(path: Path) -> Path:
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def refuse_nothing(targets: int, folder: RunFolder) -> None:
-    """Raises NoDataError for a run that nothing was pulled of."""
-    if not targets:
-        raise NoDataError(f"{folder.path}: nothing was pulled", hint="pull the data with `podcov collect` while the services run")

@@ -15,7 +15,7 @@ from podcov.commands import options
 from podcov.commands.progress import ConsoleProgress
 from podcov.commands.remote import interpreters
 from podcov.commands.reporting import Result, examine, show
-from podcov.commands.session import PlatformName, Project, Where, save
+from podcov.commands.session import PlatformName, Project, Where
 from podcov.edges import suite
 from podcov.errors import UsageError
 
@@ -95,7 +95,7 @@ async def _conduct(
         record = await pipeline.conduct(
             record, platform, folder, lambda env: _suite(project, tests, env, as_json=as_json), progress, time.time
         )
-        save(folder, record)
+        project.keep(folder, record)
         return await examine(
             project, folder, record, progress, allow_partial=allow_partial, remote=await interpreters(platform, folder)
         )

@@ -64,6 +64,11 @@ class Project:
         )
         return folder, record
 
+    def keep(self, folder: RunFolder, record: RunRecord) -> None:
+        """Writes what was observed; from here on the run is the latest, whatever becomes of its report."""
+        folder.write("run.json", run_json.dump(record))
+        self.store.set_latest(folder)
+
     def platform(self, where: Where, folder: RunFolder) -> AbstractAsyncContextManager[Platform]:
         """Where the services run; entering it starts them (local) or connects to them (kubernetes)."""
         if self.config.platform == "local":
@@ -80,10 +85,6 @@ class Project:
             tilt=where.tilt,
             selector=where.selector,
         )
-
-
-def save(folder: RunFolder, record: RunRecord) -> None:
-    folder.write("run.json", run_json.dump(record))
 
 
 def load(folder: RunFolder) -> RunRecord:

@@ -15,7 +15,7 @@ from podcov.commands import options
 from podcov.commands.progress import ConsoleProgress
 from podcov.commands.remote import interpreters
 from podcov.commands.reporting import Result, examine, show
-from podcov.commands.session import Project, Where, load, need_cluster, save
+from podcov.commands.session import Project, Where, load, need_cluster
 from podcov.edges.store import RunFolder
 from podcov.errors import NoDataError
 from podcov.formats.run_json import RunRecord
@@ -37,8 +37,7 @@ def mark(context: str, namespace: str, config: Path, as_json: bool, quiet: bool,
 
     with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
         marked = asyncio.run(work())
-    save(folder, marked)
-    project.store.set_latest(folder)
+    project.keep(folder, marked)
     unmarked = {target: reasons for target, reasons in marked.unmarked.items() if reasons}
     click.echo(json.dumps({"run": folder.id, "unmarked": unmarked}) if as_json else folder.id)
 
@@ -84,8 +83,7 @@ def pull(run_id: str, context: str, namespace: str, config: Path, as_json: bool,
             return await pipeline.collect(record, platform, folder, progress, time.time)
 
     with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
-        save(folder, asyncio.run(work()))
-    project.store.set_latest(folder)
+        project.keep(folder, asyncio.run(work()))
     click.echo(json.dumps({"run": folder.id, "path": str(folder.path)}) if as_json else str(folder.path))
 
 
@@ -115,7 +113,7 @@ def collect(
     async def work() -> Result:
         async with project.platform(where, folder) as platform:
             collected = await pipeline.collect(record, platform, folder, progress, time.time)
-            save(folder, collected)
+            project.keep(folder, collected)
             remote = await interpreters(platform, folder)
             return await examine(project, folder, collected, progress, allow_partial=allow_partial, remote=remote)
 
