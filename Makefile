@@ -14,7 +14,7 @@ $(VENV)/.installed: pyproject.toml
 # The main job on the embedded default: the shop's services as processes on this machine, no cluster.
 demo: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --requirement examples/shop/catalog/requirements.txt --requirement examples/shop/orders/requirements.txt
-	cd examples/shop && ../../$(BIN)/podcov run --platform local
+	cd examples/shop && PATH="$(CURDIR)/$(BIN):$$PATH" podcov run --platform local
 
 test: lint unit cluster
 
