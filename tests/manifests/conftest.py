@@ -16,12 +16,15 @@ Write = Callable[[Mapping[str, str]], Path]
 
 
 @pytest.fixture(autouse=True)
-def kubectl(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kubectl on the PATH: the machine's, or the one that `tests/cluster/cluster build` makes."""
+def tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """kubectl, skaffold and tilt on the PATH: the machine's, or those that `tests/cluster/cluster build` makes; no cluster."""
     home = Path(os.environ.get("PODCOV_CLUSTER_HOME") or Path.home() / ".cache" / "podcov-cluster")
     monkeypatch.setenv("PATH", os.pathsep.join([os.environ["PATH"], str(home / "bin")]))
-    if not shutil.which("kubectl"):
-        pytest.skip("there is no kubectl: `tests/cluster/cluster build` makes one")
+    monkeypatch.setenv("KUBECONFIG", os.devnull)
+    monkeypatch.delenv("PODCOV", raising=False)
+    for tool in ("kubectl", "skaffold", "tilt"):
+        if not shutil.which(tool):
+            pytest.skip(f"there is no {tool}: `tests/cluster/cluster build` makes one")
 
 
 @pytest.fixture
@@ -32,6 +35,24 @@ def example(root: Path, tmp_path: Path) -> Callable[[str], Path]:
         return shutil.copytree(root / "examples" / name, tmp_path / name, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
 
     return copy
+
+
+@pytest.fixture
+def fresh(example: Callable[[str], Path]) -> Callable[[str], Path]:
+    """An example as it was before podcov: nothing of it in any file."""
+
+    def make(name: str) -> Path:
+        folder = example(name)
+        shutil.rmtree(folder / "podcov")
+        (folder / "podcov.yaml").unlink()
+        for file in ("skaffold.yaml", "Tiltfile"):
+            path = folder / file
+            lines = path.read_text().splitlines(keepends=True)
+            first, last = (next(n for n, line in enumerate(lines) if mark in line) for mark in ("# >>> podcov", "# <<< podcov"))
+            path.write_text("".join(lines[:first] + lines[last + 1 :]).replace("profiles:\n", "").lstrip("\n"))
+        return folder
+
+    return make
 
 
 @pytest.fixture

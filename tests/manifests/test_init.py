@@ -14,24 +14,6 @@ from podcov.errors import ConfigError, DriftError, ManifestError
 Example = Callable[[str], Path]
 
 
-@pytest.fixture
-def fresh(example: Example) -> Callable[[str], Path]:
-    """An example as it was before podcov: nothing of it in any file."""
-
-    def make(name: str) -> Path:
-        folder = example(name)
-        subprocess.run(["rm", "-r", "podcov", "podcov.yaml"], cwd=folder, check=True)
-        for file in ("skaffold.yaml", "Tiltfile"):
-            path = folder / file
-            lines = path.read_text().splitlines(keepends=True)
-            first = next(n for n, line in enumerate(lines) if "# >>> podcov" in line)
-            last = next(n for n, line in enumerate(lines) if "# <<< podcov" in line)
-            path.write_text("".join(lines[:first] + lines[last + 1 :]).replace("profiles:\n", "").lstrip("\n"))
-        return folder
-
-    return make
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 

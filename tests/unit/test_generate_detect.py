@@ -265,3 +265,14 @@ def test_tracers_are_asked_for_where_the_image_may_need_them() -> None:
         api.plan(files, lambda _: workload("{name: app, image: app, command: [x]}"), tracers)
         asked.append("|")
     assert "".join(asked) == "|3.11|3.11|"
+
+
+@pytest.mark.parametrize(
+    ("context", "ignored", "warned"),
+    [(".", "", True), (".", "*\n!src\n", False), (".", "venv\n.podcov/\n", False), ("..", "", True), ("app", "", False)],
+)
+def test_results_in_a_build_context_are_a_warning(context: str, ignored: str, warned: bool) -> None:
+    tiltfile = f"docker_build('app', '{context}', dockerfile='app/Dockerfile')\nk8s_yaml(kustomize('k8s'))\n"
+    files = {"podcov.yaml": CONFIG, "Tiltfile": tiltfile, "app/Dockerfile": PYTHON, ".dockerignore": ignored}
+    plan = api.plan(MemoryProject(files), lambda _: workload("{name: app, image: app}"), lambda _: {})
+    assert [f.subject for f in plan.findings] == ([join(context, ".dockerignore")] if warned else [])

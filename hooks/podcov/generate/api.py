@@ -78,7 +78,7 @@ def plan(files: Project, kustomize: Kustomize, tracers: Tracers, paths: Sequence
     return Plan(
         config=config,
         changes=tuple(sorted(changes, key=lambda change: change.path)),
-        findings=(*findings, *_advice(config, tools)),
+        findings=(*findings, *_advice(config, tools), *_contexts(tools, files)),
         base=base,
         rendered=rendered,
         overlay=where,
@@ -291,5 +291,19 @@ def _advice(config: Config, tools: Tools) -> list[Finding]:
             why = "Tilt puts it in place of the command that the overlay sets: the service would run without podcov"
             found.append(
                 Finding(artifact.origin, f"docker_build({artifact.image!r}, entrypoint=...)", "left as it is", why, "warning")
+            )
+    return found
+
+
+def _contexts(tools: Tools, files: Project) -> list[Finding]:
+    """Build contexts that podcov's results would be part of."""
+    found = []
+    for context in dict.fromkeys(artifact.context for artifact in tools.artifacts):
+        inside = not project.relative(".", context).startswith("..")
+        ignored = (project.text(files, project.join(context, ".dockerignore")) or "").split()
+        if inside and not {"*", "**", ".podcov", ".podcov/", "**/.podcov"} & set(ignored):
+            why = "the results in .podcov would change the image with every run, and have Tilt build it anew: name it there"
+            found.append(
+                Finding(project.join(context, ".dockerignore"), "it does not leave out .podcov", "left as it is", why, "warning")
             )
     return found

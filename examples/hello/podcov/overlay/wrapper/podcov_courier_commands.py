@@ -41,7 +41,7 @@ def _serve(volume):
 
 
 def _unpack(volume):
-    _print({"folder": unpack(volume)})
+    _print({"folder": unpack(volume), "python": ".".join(map(str, sys.version_info[:3]))})
 
 
 def _status(volume):

@@ -47,6 +47,7 @@ class Listener:
         self._inode = None
         self._client = None
         self._stopping = False
+        self._lost = False  # the thread did not end when it was told to; nobody waits for it again
         self._thread = 0
         self._switching = RLock()
 
@@ -71,12 +72,19 @@ class Listener:
                 return
             self._stopping = True
             self._wake()
-            begin = monotonic()
-            while _thread_exists(thread) and monotonic() - begin < STOP_SECONDS:
-                if monotonic() - begin > PATIENCE_SECONDS:
-                    self._cut_off()
-                sleep(POLL_SECONDS)
+            self._wait_for_end(thread)
             self._thread = 0
+
+    def _wait_for_end(self, thread):
+        begin = monotonic()
+        while _thread_exists(thread):
+            waited = monotonic() - begin
+            if waited > STOP_SECONDS or self._lost:
+                self._lost = True
+                return
+            if waited > PATIENCE_SECONDS:
+                self._cut_off()
+            sleep(POLL_SECONDS)
 
     def close(self):
         """End the thread and refuse connections."""
@@ -111,9 +119,8 @@ class Listener:
 
     def _serve(self):
         """Accept one connection and answer it, unless it is the one that ends the thread."""
-        accepting = self._socket
         try:
-            descriptor, _ = accepting._accept()
+            descriptor, _ = self._socket._accept()
         except TimeoutError:
             self._tick()
             return
@@ -189,17 +196,23 @@ class Listener:
             close(descriptor)
 
     def _wake(self):
-        """Have the thread look at `_stopping`: connect to our own socket."""
+        """Have the thread look at `_stopping`: connect to our own socket, or do away with it."""
         try:
-            folder = _open(self._folder, O_DIRECTORY | O_CLOEXEC)
-        except OSError:
+            self._connect()
+        except BlockingIOError:
+            # Its queue is full: it is awake.
             return
+        except OSError:
+            # A change of user or of the root folder has put the folder out of reach.
+            if self._is_open():
+                self._socket.shutdown(SHUT_RDWR)
+                self._forget_socket()
+
+    def _connect(self):
+        folder = _open(self._folder, O_DIRECTORY | O_CLOEXEC)
         caller = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
         try:
             caller.connect("/proc/self/fd/%d/%s" % (folder, self._name))
-        except OSError:
-            # Its queue is full or its socket is gone: then it is awake anyway.
-            pass
         finally:
             caller.close()
             close(folder)

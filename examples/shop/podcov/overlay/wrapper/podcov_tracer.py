@@ -231,10 +231,7 @@ class Recorder:
         if filename.endswith("/greenlet/__init__.py"):
             self._meet_greenlets()
         disposition = self._disposition()
-        try:
-            path = self._select(filename, frame)
-        except FileNotFoundError:
-            path = None  # a relative name, in a folder that is gone
+        path = self._select(filename, frame)
         if path is not None and path not in self._first_seen:
             self._first_seen[path] = _size_and_time(path)
         disposition.original_filename = disposition.canonical_filename = filename
