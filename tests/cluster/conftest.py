@@ -129,26 +129,35 @@ def cluster() -> Iterator[Cluster]:
         subprocess.run([command, "down"], check=True)
 
 
-@pytest.fixture
-def make_namespace(
-    cluster: Cluster, request: pytest.FixtureRequest, tmp_path: Path, wait_until: Callable[..., object]
-) -> Iterator[Callable[..., Namespace]]:
-    """`make_namespace(restricted=False)` -> Namespace; all are deleted when the test ends."""
-    made: list[Namespace] = []
+@pytest.fixture(scope="session")
+def create_namespace(cluster: Cluster, wait_until: Callable[..., object]) -> Callable[..., Namespace]:
+    """`create_namespace(folder, restricted=False)` -> Namespace, which is the caller's to delete."""
 
-    def make(*, restricted: bool = False) -> Namespace:
-        folder = tmp_path / f"namespace-{next(numbers)}"
+    def create(folder: Path, *, restricted: bool = False) -> Namespace:
         folder.mkdir()
         name = f"podcov-{os.getpid()}-{folder.name}"
         labels = RESTRICTED if restricted else {}
         manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
         cluster.run("kubectl", "create", "--filename", "-", stdin=json.dumps(manifest))
         space = Namespace(name, cluster, folder)
-        made.append(space)
         space.kubectl("apply", "--kustomize", rbac_in(space))
         space.podcov_env.update(podcov_environment(space, kubeconfig_of("podcov", space)))
         wait_until(lambda: space.kubectl("get", "serviceaccount", "default", check=False), 30, "the default account is there")
         return space
+
+    return create
+
+
+@pytest.fixture
+def make_namespace(
+    cluster: Cluster, request: pytest.FixtureRequest, tmp_path: Path, create_namespace: Callable[..., Namespace]
+) -> Iterator[Callable[..., Namespace]]:
+    """`make_namespace(restricted=False)` -> Namespace; all are deleted when the test ends."""
+    made: list[Namespace] = []
+
+    def make(*, restricted: bool = False) -> Namespace:
+        made.append(create_namespace(tmp_path / f"namespace-{next(numbers)}", restricted=restricted))
+        return made[-1]
 
     yield make
     for space in made:

@@ -1,0 +1,289 @@
+"""Apps that tests end in hard ways: each test says by a mark what it needs, and all are deployed at once before the first runs.
+
+    @pytest.mark.deployed("deleted", grace=10)
+    def test_...(app):
+        with app.tested() as tests:         # `podcov run`, whose test command lasts as long as the block
+            tests.get("/first")
+        assert tests.result.exit_code == 0
+
+The overlay is what `podcov init` makes of a Kustomize base, so the generator is tested with it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+import yaml
+from podcov.formats import report_json
+from podcov.model import Report
+
+SOURCES = Path(__file__).parent / "app"
+GATE = 'echo "$APP_URL" >"$0/url.new"; mv "$0/url.new" "$0/url"; read code <"$0/end"; exit "$code"'
+"""a test command that says where the app is, and lasts until it is told its exit code"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "deployed(name, **how): an app for this test; see Deployed in tests/cluster/faults/conftest.py")
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What a test needs. `wrapper` says what of the overlay's wrapper is replaced: file -> content; None where it is missing."""
+
+    name: str
+    image: str = "python:3.13"
+    command: Sequence[str] = ("python3", "/srv/app.py")
+    mode: str = "line"
+    replicas: int = 1
+    grace: int = 5
+    container: Mapping[str, Any] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    wrapper: Mapping[str, str] | None = field(default_factory=dict)
+
+    @property
+    def service(self) -> dict[str, Any]:
+        """Its entry in podcov.yaml."""
+        return {"workload": f"deployment/{self.name}", "source": ["app"], "mode": self.mode}
+
+    def manifest(self, image: str) -> dict[str, Any]:
+        container = {
+            "name": "app",
+            "image": image,
+            "command": list(self.command),
+            "readinessProbe": {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 1},
+            "volumeMounts": [{"name": "source", "mountPath": "/srv"}],
+        }
+        volumes = [{"name": "source", "configMap": {"name": "source"}}]
+        spec = {"terminationGracePeriodSeconds": self.grace, "containers": [container | self.container], "volumes": volumes}
+        labels = {"app": self.name}
+        template = {"metadata": {"labels": labels}, "spec": spec | self.spec}
+        return {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": self.name},
+            "spec": {"replicas": self.replicas, "selector": {"matchLabels": labels}, "template": template},
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """What podcov said, and what it left on disk."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    folder: Path
+
+    def read(self, name: str) -> Any:
+        return json.loads((self.folder / ".podcov/runs/latest" / name).read_text())
+
+    @property
+    def targets(self) -> list[dict[str, Any]]:
+        """Those of the ledger, by name and start."""
+        found: list[dict[str, Any]] = self.read("ledger.json")["targets"]
+        return sorted(found, key=lambda t: (t["name"], t["start"]))
+
+    @property
+    def processes(self) -> list[dict[str, Any]]:
+        return [process for target in self.targets for process in target["processes"]]
+
+    @property
+    def complete(self) -> bool:
+        counts = self.read("summary.json")["ledger"]
+        return not (counts["targets"]["failed"] or counts["processes"]["failed"])
+
+    @property
+    def report(self) -> Report:
+        return report_json.load((self.folder / ".podcov/runs/latest/report.json").read_bytes())
+
+    def lines(self, file: str = "app.py") -> set[int]:
+        """The lines of a source file that ran."""
+        files = [f for f in self.report.files if f.path.endswith(f"/{file}") or f.path == file]
+        return {line for f in files for r in f.regions if r.covered for line in range(r.start[0], r.end[0] + 1)}
+
+    def names(self, file: str = "app.py") -> set[str]:
+        """The names of those that have one."""
+        return {name for number, name in named_lines(SOURCES / file).items() if number in self.lines(file)}
+
+    def __str__(self) -> str:
+        return f"exit {self.exit_code}\n{self.stdout}\n{self.stderr}"
+
+
+def named_lines(file: Path) -> dict[int, str]:
+    found = ((number, re.search(r"  # ([a-z -]+)$", line)) for number, line in enumerate(file.read_text().splitlines(), 1))
+    return {number: name[1] for number, name in found if name}
+
+
+class Tests:
+    """Integration tests under way."""
+
+    __test__ = False
+
+    def __init__(self, url: str, process: subprocess.Popen[str], wait_until: Callable[..., Any]) -> None:
+        self.url = url
+        self.process = process
+        self._wait_until = wait_until
+        self.exit_code = 0
+        """what they will end with"""
+        self.result: Result
+        """once they have ended"""
+
+    def get(self, path: str, seconds: float = 60) -> str:
+        """The app's answer; asks again, for so long, until there is one."""
+        return str(self._wait_until(lambda: self.try_get(path), seconds, f"an answer to {path}"))
+
+    def try_get(self, path: str) -> str | None:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+                return str(answer.read().decode())
+        except (URLError, OSError):
+            return None
+
+
+class App:
+    """One deployed app, and a project folder whose podcov.yaml knows only that."""
+
+    def __init__(self, deployed: Deployed, space: Any, folder: Path, wait_until: Callable[..., Any]) -> None:
+        self.deployed = deployed
+        self.name = deployed.name
+        self.space = space
+        self.folder = folder
+        self.wait_until = wait_until
+        shutil.copytree(SOURCES, folder / "app")
+        self.configure()
+
+    def configure(self, **changes: Any) -> None:
+        """Writes podcov.yaml; `service` changes the service's settings, all else those of the top level."""
+        service = self.deployed.service | changes.pop("service", {})
+        forward = {"resource": f"deployment/{self.name}", "port": 8080, "name": "app"}
+        whole = {"version": 1, "services": {self.name: service}, "port_forwards": [forward], "reports": [], **changes}
+        (self.folder / "podcov.yaml").write_text(yaml.safe_dump(whole))
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Those that are not ending."""
+        found = self.space.get("pods", "--selector", f"app={self.name}")["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def pod(self) -> str:
+        (pod,) = self.pods()
+        return str(pod["metadata"]["name"])
+
+    def restarts(self) -> int:
+        return sum(pod["status"]["containerStatuses"][0]["restartCount"] for pod in self.pods())
+
+    def ready(self) -> None:
+        self.space.kubectl("rollout", "status", f"deployment/{self.name}", "--timeout=120s")
+
+    def podcov(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Result:
+        done = self.space.podcov(*arguments, cwd=self.folder, check=False, env=env)
+        return Result(done.returncode, done.stdout, done.stderr, self.folder)
+
+    def run(self, *command: str, options: Sequence[str] = (), env: Mapping[str, str] | None = None) -> Result:
+        """`podcov run`."""
+        return self.podcov("run", "-n", self.space.name, "--verbose", *options, "--", *command, env=env)
+
+    @contextmanager
+    def tested(self, *options: str) -> Iterator[Tests]:
+        """`podcov run`, with tests that last as long as the block; `tests.result` afterwards."""
+        gate = self.folder / "gate"
+        shutil.rmtree(gate, ignore_errors=True)
+        gate.mkdir()
+        subprocess.run(["mkfifo", gate / "end"], check=True)
+        command = ["podcov", "run", "-n", self.space.name, "--verbose", *options, "--", "sh", "-c", GATE, str(gate)]
+        env = {**self.space.cluster.env, **self.space.podcov_env}
+        process = subprocess.Popen(
+            command, cwd=self.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+        )
+        try:
+            self.wait_until(lambda: (gate / "url").exists() or process.poll() is not None, 120, "the tests have begun")
+            if process.poll() is not None:
+                pytest.fail("podcov ended before the tests began: {}\n{}".format(*process.communicate()))
+            tests = Tests((gate / "url").read_text().strip(), process, self.wait_until)
+            yield tests
+            if process.poll() is None and not getattr(tests, "interrupted", False):
+                (gate / "end").write_text(f"{tests.exit_code}\n")
+            stdout, stderr = process.communicate(timeout=240)
+            tests.result = Result(process.returncode, stdout, stderr, self.folder)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.communicate(timeout=30)
+
+
+class Stage:
+    """Deploys apps in one namespace: writes a Kustomize base, has `podcov init` make an overlay, applies that."""
+
+    def __init__(self, space: Any, folder: Path, wait_until: Callable[..., Any]) -> None:
+        self.space = space
+        self.folder = folder
+        self.wait_until = wait_until
+
+    def deploy(self, name: str, deployments: Sequence[Deployed]) -> Path:
+        """Those whose wrapper is the same; returns the project's folder."""
+        folder = self.folder / name
+        shutil.copytree(SOURCES, folder / "app")
+        manifests = [d.manifest(self.space.cluster.image(d.image)) for d in deployments]
+        (folder / "app/manifests.yaml").write_text(yaml.safe_dump_all(manifests))
+        sources = {"name": "source", "files": sorted(p.name for p in SOURCES.glob("*.py"))}
+        base = {"resources": ["manifests.yaml"], "configMapGenerator": [sources]}
+        (folder / "app/kustomization.yaml").write_text(yaml.safe_dump(base))
+        services = {d.name: d.service for d in deployments}
+        config = {"version": 1, "services": services, "generate": {"kustomize": "app"}}
+        (folder / "podcov.yaml").write_text(yaml.safe_dump(config))
+        self.space.podcov("init", "--quiet", cwd=folder)
+        spoil(folder / "podcov/overlay", deployments[0].wrapper)
+        self.space.kubectl("apply", "--kustomize", folder / "podcov/overlay")
+        return folder
+
+
+def spoil(overlay: Path, wrapper: Mapping[str, str] | None) -> None:
+    """Leaves the ConfigMaps out, or replaces files of them."""
+    if wrapper is None:
+        kustomization = overlay / "kustomization.yaml"
+        content = yaml.safe_load(kustomization.read_text())
+        del content["configMapGenerator"]
+        kustomization.write_text(yaml.safe_dump(content))
+    for name, text in (wrapper or {}).items():
+        assert (overlay / "wrapper" / name).exists()
+        (overlay / "wrapper" / name).write_text(text)
+
+
+@pytest.fixture(scope="session")
+def stage(create_namespace: Any, cluster: Any, tmp_path_factory: pytest.TempPathFactory, wait_until: Any) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("faults")
+    space = create_namespace(folder / "namespace-faults")
+    yield Stage(space, folder, wait_until)
+    cluster.run("kubectl", "delete", "namespace", space.name, "--wait=false", check=False)
+
+
+@pytest.fixture(scope="session")
+def all_deployed(stage: Stage, request: pytest.FixtureRequest) -> None:
+    """What any of the tests needs starts now, at once."""
+    groups: dict[str, list[Deployed]] = {}
+    for item in request.session.items:
+        for mark in item.iter_markers("deployed"):
+            deployed = Deployed(*mark.args, **mark.kwargs)
+            groups.setdefault(repr(deployed.wrapper), []).append(deployed)
+    for number, deployments in enumerate(groups.values(), 1):
+        stage.deploy(f"project-{number}", deployments)
+
+
+@pytest.fixture
+def app(stage: Stage, all_deployed: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[App]:
+    """The app that the test's mark describes; it runs and is ready."""
+    mark = request.node.get_closest_marker("deployed")
+    app = App(Deployed(*mark.args, **mark.kwargs), stage.space, tmp_path / "project", stage.wait_until)
+    app.ready()
+    yield app
+    stage.space.kubectl("delete", "deployment", app.name, "--wait=false")
