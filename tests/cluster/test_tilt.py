@@ -92,7 +92,7 @@ def tilt_up(namespace: Any, hello: Path, settings: dict[str, str]) -> Iterator[C
 
 
 def test_under_tilt_up_it_is_triggered_by_hand_and_again_after_a_change(
-    tilt_up: Callable[..., str], hello: Path, wait_until: Callable[..., Any]
+    tilt_up: Callable[..., str], namespace: Any, hello: Path, wait_until: Callable[..., Any]
 ) -> None:
     def running() -> bool:
         answer = tilt_up("get", "uiresource", "hello", "--output", "json")
@@ -114,12 +114,14 @@ def test_under_tilt_up_it_is_triggered_by_hand_and_again_after_a_change(
     first = triggered()
     assert first["ledger"]["complete"]
 
+    def pods() -> set[str]:
+        return {pod["metadata"]["uid"] for pod in namespace.get("pods")["items"] if "deletionTimestamp" not in pod["metadata"]}
+
+    old = pods()
     source = hello / "src/hello.py"
     source.write_text(source.read_text().replace("GREETINGS = ", 'EXTRA = "one more statement"\nGREETINGS = '))
-
-    def rebuilt() -> dict[str, Any] | None:
-        told = triggered()
-        return told if told["total"]["statements"] == first["total"]["statements"] + 1 else None
-
-    second = wait_until(rebuilt, 180, "the changed service was covered")
+    wait_until(lambda: pods() and not pods() & old, 120, "the changed service was deployed")
+    wait_until(running, 60, "the changed service is up")
+    second = triggered()
     assert second["ledger"]["complete"]
+    assert second["total"]["statements"] == first["total"]["statements"] + 1
