@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -45,7 +46,7 @@ async def conduct(
         progress.step("marking")
         addresses = await collector.mark()
         record = replace(record, marked=clock())
-        progress.note(f"{len(addresses)} {'pod' if len(addresses) == 1 else 'pods'} marked")
+        progress.note("marked " + ", ".join(f"{name} ({n})" for name, n in Counter(a.service for a in addresses).items()))
         if suite is not None:
             record = await _test(record, platform, suite, progress, clock)
         progress.step("collecting")
