@@ -49,20 +49,25 @@ def map_files(
     *,
     explicit: Mapping[str, str] | None = None,
     sources: Sequence[str] = (),
+    root: str = "",
     service: str = "",
 ) -> dict[RecordedFile, ReportedFile]:
     """Finds a place for every recorded file of one service; only blank files that several local ones match alike have none.
 
     `local` is the digest of each local file. `explicit` maps container folders or files to local ones, and wins. Files below
-    `sources`, the service's own folders, are preferred to others of the same content.
+    `sources`, the service's own folders, are preferred to others of the same content. What ran below `root`, the project's
+    absolute path on this machine, is the project's own file.
     Raises MappingError where local files of the same content cannot be told apart.
     """
     everything = sorted(set(recorded))
     twins = _by_digest(local, sources)
     placed: dict[RecordedFile, ReportedFile] = {}
     for file in everything:
+        own = file.path.removeprefix(f"{root}/") if root else file.path
         if told := _explicit(file.path, explicit or {}):
             placed[file] = _at(told, file, local)
+        elif own != file.path and own in local:
+            placed[file] = _at(own, file, local)
         elif not file.blank and len(twins.get(file.digest, ())) == 1:
             placed[file] = ReportedFile(twins[file.digest][0], "local", True)
     folders = _agreed_folders((file.path, place.path) for file, place in placed.items() if place.local and not file.blank)

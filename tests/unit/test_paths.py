@@ -98,6 +98,23 @@ def test_an_explicit_mapping_may_lead_to_the_project_itself() -> None:
     }
 
 
+def test_what_ran_in_the_checkout_itself_is_the_file_that_it_is() -> None:
+    local = {"a/util.py": "same", "b/util.py": "same", "b/main.py": "new", "b/__init__.py": " ", "a/__init__.py": " "}
+    recorded = {"/project/b/util.py": "same", "/project/b/main.py": "old", "/project/b/__init__.py": " "}
+    assert places(recorded, local, root="/project") == {
+        "/project/b/util.py": ("b/util.py", "local"),
+        "/project/b/main.py": ("b/main.py", "recorded"),
+        "/project/b/__init__.py": ("b/__init__.py", "local"),
+    }
+
+
+def test_a_container_s_path_is_not_taken_for_the_project_s() -> None:
+    assert places({"/app/main.py": "old"}, {"app/main.py": "new"}) == {"/app/main.py": ("app/main.py", "recorded")}
+    assert warnings(map_files([RecordedFile("/app/main.py", "old")], {"app/main.py": "new"}))[0].startswith(
+        "1 file that ran, but"
+    )
+
+
 def test_blank_files_stop_nobody() -> None:
     local = {"web/main.py": "a", "web/shop/__init__.py": " ", "web/__init__.py": " ", "api/shop/__init__.py": " "}
     assert places({"/app/main.py": "a", "/app/shop/__init__.py": " "}, local)["/app/shop/__init__.py"] == (

@@ -60,6 +60,7 @@ class Python:
                 data.local,
                 explicit=data.service.paths,
                 sources=data.service.source,
+                root=data.root,
                 service=data.service.name,
             )
         )
@@ -139,13 +140,19 @@ class _Service:
         ours = path.endswith(_SUFFIXES) or digest in self._local_digests or path in self.data.service.paths
         return ours and not self.data.selection.omits(path)
 
+    @cached_property
+    def _named_packages(self) -> tuple[str, ...]:
+        """What paths of the packages that podcov.yaml names begin with."""
+        names = [package.replace(".", "/") for package in self.data.service.packages]
+        return tuple(name + end for name in names for end in ("/", ".py"))
+
     def measured(self, placed: Mapping[RecordedFile, ReportedFile]) -> dict[RecordedFile, ReportedFile]:
         """What the project's configuration and podcov.yaml want to see."""
         return {file: place for file, place in placed.items() if self._measures(file, place)}
 
     def _measures(self, file: RecordedFile, place: ReportedFile) -> bool:
-        installed, _, rest = place.path.partition("/")
-        named = installed == "site-packages" and rest.split("/")[0].removesuffix(".py") in self.data.service.packages
+        installed = place.path.removeprefix("site-packages/")
+        named = installed != place.path and installed.startswith(self._named_packages)
         path = f"{self.data.root}/{place.path}" if place.local else file.path
         return self.data.selection.measures(path, named=named)
 
