@@ -15,7 +15,7 @@ from podcov.collecting import Progress
 from podcov.commands.session import Project
 from podcov.edges import coverage_config
 from podcov.edges.analysis import Analyst, Remote
-from podcov.edges.checkout import LocalFiles
+from podcov.edges.python_files import PythonFiles
 from podcov.edges.store import RunFolder
 from podcov.formats import ledger_json, report_json, summary
 from podcov.formats.analysis import FileAnalysis
@@ -59,7 +59,7 @@ async def examine(
     Raises MappingError, InterpreterError, DamagedError; the raw data stay as they are.
     """
     progress.step("reporting")
-    local = LocalFiles(project.root)
+    local = PythonFiles(project.root)
     targets = pipeline.read_targets(folder, record.id)
     checkout = pipeline.Checkout(
         root=str(project.root),
@@ -105,7 +105,7 @@ def show(result: Result, *, as_json: bool, files: bool, show_missing: bool = Fal
 
 
 def _analyse(
-    project: Project, folder: RunFolder, local: LocalFiles, remote: RemoteInterpreter
+    project: Project, folder: RunFolder, local: PythonFiles, remote: RemoteInterpreter
 ) -> Callable[[Iterable[Need]], Awaitable[Mapping[Need, FileAnalysis]]]:
     analyst = Analyst(assets.wrapper_folder("python") / "podcov_analysis.py", project.store.cache / "analysis")
 
@@ -118,7 +118,7 @@ def _analyse(
     return analyse
 
 
-def _keep_sources(report: Report, folder: RunFolder, local: LocalFiles) -> None:
+def _keep_sources(report: Report, folder: RunFolder, local: PythonFiles) -> None:
     """Files that nothing loaded were read from the checkout: the report stays right when that moves on."""
     for digest in {f.digest for f in report.files}:
         if folder.source(digest) is None and (content := local.content(digest)) is not None:
