@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 from podcov.config import Service, parse
-from podcov.generate import api, detect, manifests, survey
+from podcov.generate import api, detect, manifests, python, survey
 from podcov.generate.artifacts import Artifact
 from podcov.generate.detect import Detected
 from podcov.generate.findings import Finding
@@ -276,3 +276,26 @@ def test_results_in_a_build_context_are_a_warning(context: str, ignored: str, wa
     files = {"podcov.yaml": CONFIG, "Tiltfile": tiltfile, "app/Dockerfile": PYTHON, ".dockerignore": ignored}
     plan = api.plan(MemoryProject(files), lambda _: workload("{name: app, image: app}"), lambda _: {})
     assert [f.subject for f in plan.findings] == ([join(context, ".dockerignore")] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (["python3", "-I", "app.py"], "-I"),
+        (["/venv/bin/python3.12", "-u", "-Es", "app.py"], "-Es"),
+        (["python3", "-u", "app.py", "-I"], ""),
+        (["python3", "-m", "app", "-E"], ""),
+        (["python3", "-um", "app", "-E"], ""),
+        (["python3", "-", "-E"], ""),
+        (["gunicorn", "-I"], ""),
+        ([], ""),
+    ],
+)
+def test_options_that_keep_the_wrapper_out(command: list[str], option: str) -> None:
+    assert python.keeps_out(command) == option
+
+
+def test_a_command_that_keeps_the_wrapper_out_is_a_warning() -> None:
+    files = MemoryProject({"podcov.yaml": CONFIG, "Tiltfile": "k8s_yaml(kustomize('k8s'))"})
+    plan = api.plan(files, lambda _: workload("{name: app, image: app, command: [python3, -I, app.py]}"), lambda _: {})
+    assert [(f.subject, f.found, f.level) for f in plan.findings] == [("deployment/app app", "it runs with -I", "warning")]

@@ -10,7 +10,7 @@ try:
 except BaseException as end:
     if isinstance(end, SystemExit) and not end.code:
         raise
-    sys.stderr.write("podcov: the courier cannot run, the pod goes on without it: %r\n" % (end,))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    sys.stderr.write("podcov: the courier cannot run, the pod goes on without it: %r\n" % (end,))
     while True:
         signal.pause()

@@ -78,7 +78,7 @@ def plan(files: Project, kustomize: Kustomize, tracers: Tracers, paths: Sequence
     return Plan(
         config=config,
         changes=tuple(sorted(changes, key=lambda change: change.path)),
-        findings=(*findings, *_advice(config, tools), *_contexts(tools, files)),
+        findings=(*findings, *_advice(config, tools), *_contexts(tools, files), *_isolated(entered)),
         base=base,
         rendered=rendered,
         overlay=where,
@@ -307,3 +307,19 @@ def _contexts(tools: Tools, files: Project) -> list[Finding]:
                 Finding(project.join(context, ".dockerignore"), "it does not leave out .podcov", "left as it is", why, "warning")
             )
     return found
+
+
+def _isolated(entered: Sequence[tuple[Workload, Sequence[Entered]]]) -> list[Finding]:
+    """Commands that keep the wrapper out."""
+    return [
+        Finding(
+            f"{workload.reference} {e.container.name}",
+            f"it runs with {option}",
+            "left as it is",
+            "nothing is recorded",
+            "warning",
+        )
+        for workload, group in entered
+        for e in group
+        if (option := e.language.keeps_out(e.own_command))
+    ]

@@ -26,6 +26,9 @@ class Language(Protocol):
     def packages(self, image: Image | None, folders: Sequence[str], context: str, files: Project) -> tuple[str, ...]:
         """What the source folders provide that the image may have installed elsewhere."""
 
+    def keeps_out(self, command: Sequence[str]) -> str:
+        """The option by which a command would keep the wrapper out; empty where it has none."""
+
     def entrypoint(self, program: str) -> tuple[str, ...]:
         """What stands in front of the container's own command."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from posixpath import basename, dirname
 
 from podcov import assets
@@ -20,6 +21,8 @@ _INSTALLS_PYTHON = re.compile(
 _INSTALLS_PROJECT = re.compile(
     r"\bpip3? install\b(?:\s+-\S+)*\s+(?:-e\s+)?\.|\bpoetry install\b|\buv sync\b|\buv pip install\s+\."
 )
+_TAKES_THE_REST = re.compile(r"-[A-Za-z]*[cm]|-$|--")
+_ISOLATES = re.compile(r"-[A-Za-z]*[EIS]")
 _PROJECT_FILES = ("requirements.txt", "pyproject.toml", "setup.py", "setup.cfg", "Pipfile", "poetry.lock", "uv.lock")
 _NEVER_SERVICES = ("test", "tests", "docs", "examples", "build", "dist", "setup", "conftest", "noxfile", "venv", "node_modules")
 _RUNNERS = ("gunicorn", "uvicorn", "hypercorn", "daphne", "granian", "celery", "flask", "fastapi", "waitress-serve")
@@ -88,6 +91,14 @@ def _is_package(folder: str, files: Project) -> bool:
 
 def _inside(path: str, folder: str) -> bool:
     return folder == "." or path.startswith(f"{folder}/")
+
+
+def keeps_out(command: Sequence[str]) -> str:
+    """The option by which a command makes its interpreter ignore our environment; empty where it has none."""
+    if not command or not _INTERPRETER.fullmatch(basename(command[0])):
+        return ""
+    options = takewhile(lambda word: word.startswith("-") and not _TAKES_THE_REST.match(word), command[1:])
+    return next((option for option in options if _ISOLATES.match(option)), "")
 
 
 def entrypoint(program: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from fcntl import F_DUPFD_CLOEXEC, fcntl
 from os import O_CLOEXEC, O_DIRECTORY, close, fstat, stat, unlink
 from time import monotonic, sleep
 
-_open, _chmod = os.open, os.chmod
+_open, _chmod, _sysconf = os.open, os.chmod, os.sysconf
 
 BACKLOG = 128
 REQUEST_BYTES = 256
@@ -237,7 +237,7 @@ def _thread_exists(thread):
 
 def _out_of_the_way(opened):
     """The same socket under a high number, where it disturbs no app that counts on its own being the next."""
-    limit = os.sysconf("SC_OPEN_MAX")
+    limit = _sysconf("SC_OPEN_MAX")
     lowest = (DESCRIPTORS_FROM if limit < 0 else min(DESCRIPTORS_FROM, limit)) - DESCRIPTORS_SPARED
     try:
         moved = fcntl(opened.fileno(), F_DUPFD_CLOEXEC, max(lowest, 3))
