@@ -110,7 +110,8 @@ def _analyse(
     analyst = Analyst(assets.wrapper_folder("python") / "podcov_analysis.py", project.store.cache / "analysis")
 
     def source(digest: str) -> bytes | None:
-        return folder.source(digest) or local.content(digest)
+        recorded = folder.source(digest)  # which may well be empty: `__init__.py`
+        return local.content(digest) if recorded is None else recorded
 
     def analyse(needs: Iterable[Need]) -> Awaitable[Mapping[Need, FileAnalysis]]:
         return analyst.tables(needs, source, remote)
