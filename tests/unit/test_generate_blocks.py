@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from podcov.generate import blocks
 
 LINES = st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), max_size=20), max_size=8)
 
 
+@settings(deadline=None)
 @given(body=LINES, before=LINES, after=LINES, indent=st.sampled_from(["", "  ", "    "]))
 def test_what_is_written_is_found_unedited(body: list[str], before: list[str], after: list[str], indent: str) -> None:
     written = blocks.write("\n".join(body), indent)

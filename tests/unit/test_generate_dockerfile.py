@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from podcov.errors import ManifestError
 from podcov.generate import dockerfile
@@ -134,12 +134,14 @@ def test_what_is_no_dockerfile(text: str, message: str) -> None:
         dockerfile.parse(text)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("FROM CMD ENV RUN\\\n\"'[]${}<>:=-#ab"), max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(ManifestError):
         dockerfile.parse(text)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"], exclude_characters="\x85"), min_size=1),
