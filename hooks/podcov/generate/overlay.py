@@ -24,6 +24,8 @@ from podcov.model import Mode
 DATA = "podcov-data"
 WRAPPER = "podcov-wrapper"
 TRACERS = "podcov-tracers"
+LABELS = {"app.kubernetes.io/part-of": "podcov"}
+"""of every ConfigMap: each version of the wrapper has one of its own, and earlier ones stay until somebody removes them"""
 ANNOTATION = "kubectl.kubernetes.io/default-container"
 
 _HEADER = "# Written by `podcov init` from podcov.yaml: change that, not this, and run it again.\n"
@@ -122,7 +124,8 @@ def _size_in_manifest(content: bytes) -> int:
 
 
 def _generator(name: str, paths: list[str], namespace: str) -> dict[str, Any]:
-    return {"name": name, **({"namespace": namespace} if namespace else {}), "files": paths}
+    place = {"namespace": namespace} if namespace else {}
+    return {"name": name, **place, "files": paths, "options": {"labels": LABELS}}
 
 
 def _patch(workload: Workload, entered: Sequence[Entered], maps: Iterable[str]) -> dict[str, Any]:

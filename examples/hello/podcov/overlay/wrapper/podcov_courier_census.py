@@ -80,7 +80,7 @@ def _sight(target):
     if "PODCOV_START" in os.environ:
         if os.environ["PODCOV_START"] != target.start_id:
             return None
-        sessions = {session for session in (_session(p.pid) for p in target.processes()) if session}
+        sessions = {_session(p.pid) for p in target.processes() if _began(p.pid) == p.start_time}
         return lambda pid: _session(pid) in sessions or _has_start(pid, target.start_id)
     pid_one, _, namespace = target.start_id.partition("-")
     if pid_one == "0" or pid_one != _pid_one_start():
@@ -127,6 +127,13 @@ def _looks_like_python(pid, argv):
 
 def _start_time(pid):
     return int(_stat(pid)[19])
+
+
+def _began(pid):
+    try:
+        return _start_time(pid)
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _session(pid):

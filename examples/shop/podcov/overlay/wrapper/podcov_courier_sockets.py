@@ -52,7 +52,7 @@ def _hold(talks, deadline):
     window = _allow_descriptors(len(talks))
     waiting, running = deque(talks), {}
     poll = select.poll()
-    while waiting or running:
+    while True:
         now = time.monotonic()
         if now >= deadline:
             for talk in (*waiting, *running.values()):
@@ -65,6 +65,8 @@ def _hold(talks, deadline):
                 poll.register(talk.fileno, select.POLLIN)
             elif talk.answer is None:
                 waiting.append(talk)
+        if not running and not waiting:
+            return
         patience = RETRY_SECONDS if waiting else deadline - now
         for fileno, _ in poll.poll(max(1, int(patience * 1000))):
             talk = running[fileno]

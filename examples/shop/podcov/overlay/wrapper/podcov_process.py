@@ -265,9 +265,10 @@ class _EndedFork:
 def _replace_forks(process):
     """Have the listener's thread away while `os.fork` runs, because from 3.12 the interpreter warns the app of threads.
 
-    Hooks will not do: 3.13 looks for threads after they have run, and an exception that a signal handler raises in a hook is lost. A
-    function around the real one will not do: where the app deserves the warning, it would name our line. This stand-in has no frame:
-    calling it calls `begin`, then `reduce(_Fork.end, <one real fork>, fork)`, and that calls the real fork and `end`.
+    Hooks will not do: 3.13 looks for threads after they have run, and an exception that a signal handler raises in a hook is
+    lost. A function around the real one will not do: where the app deserves the warning, it would name our line. This stand-in
+    has no frame: calling it calls `begin`, then `reduce(_Fork.end, <one real fork>, fork)`, and that calls the real fork and
+    `end`.
     """
 
     def stand_in(real):
