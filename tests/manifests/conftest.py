@@ -21,7 +21,8 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> None:
     home = Path(os.environ.get("PODCOV_CLUSTER_HOME") or Path.home() / ".cache" / "podcov-cluster")
     monkeypatch.setenv("PATH", os.pathsep.join([os.environ["PATH"], str(home / "bin")]))
     monkeypatch.setenv("KUBECONFIG", os.devnull)
-    monkeypatch.delenv("PODCOV", raising=False)
+    for name in [name for name in os.environ if name == "PODCOV" or name.startswith("SKAFFOLD_")]:
+        monkeypatch.delenv(name)
     for tool in ("kubectl", "skaffold", "tilt"):
         if not shutil.which(tool):
             pytest.skip(f"there is no {tool}: `tests/cluster/cluster build` makes one")
