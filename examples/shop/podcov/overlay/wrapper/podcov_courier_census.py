@@ -130,6 +130,7 @@ def _start_time(pid):
 
 
 def _began(pid):
+    """When a process began; 0 where that cannot be read, as in start ids."""
     try:
         return _start_time(pid)
     except (OSError, ValueError, IndexError):
@@ -150,10 +151,7 @@ def _stat(pid):
 
 
 def _pid_one_start():
-    try:
-        return str(_start_time(1))
-    except (OSError, ValueError, IndexError):
-        return "0"
+    return str(_began(1))
 
 
 def _mount_namespace(pid):
