@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -53,14 +53,25 @@ class Collector:
 
     Use: `async with collector.following():` around the time in which services may start and end; `mark` before the
     tests, `collect` after them.
+
+    `before_release` is told of each pod that ends, when its data are here and its courier still answers; it must not raise.
     """
 
-    def __init__(self, platform: Platform, store: RawStore, run: str, label: str, progress: Progress) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        store: RawStore,
+        run: str,
+        label: str,
+        progress: Progress,
+        before_release: Callable[[CourierAddress], Awaitable[None]] | None = None,
+    ) -> None:
         self.platform = platform
         self.store = store
         self.run = run
         self.label = label
         self.progress = progress
+        self.before_release = before_release
         self.collected = Collected()
         self._marked: dict[str, int] = {}
         """pod uid -> container starts that it had when it was marked"""
@@ -152,6 +163,8 @@ class Collector:
             await self._pull(address)
             self.progress.note(f"{address.name} ended; its data are here", verbose=True)
             if address.sidecar:
+                if self.before_release:
+                    await self.before_release(address)
                 await self._ask(address, "release", attempts=1)
         except CourierUnreachable as error:
             if address.pod_uid not in self.collected.pulled:

@@ -22,7 +22,7 @@ from podcov.languages import Converted, Need, Numbering, Selection, ServiceData,
 from podcov.ledger import Ledger
 from podcov.merge import divergent
 from podcov.model import Report
-from podcov.platform import Platform
+from podcov.platform import CourierAddress, Platform
 from podcov.raw import RawStore, StoredTarget
 
 START_UP = 0
@@ -35,13 +35,20 @@ Suite = Callable[[Mapping[str, str]], Awaitable[int]]
 
 
 async def conduct(
-    record: RunRecord, platform: Platform, store: RawStore, suite: Suite | None, progress: Progress, clock: Clock
+    record: RunRecord,
+    platform: Platform,
+    store: RawStore,
+    suite: Suite | None,
+    progress: Progress,
+    clock: Clock,
+    before_release: Callable[[CourierAddress], Awaitable[None]] | None = None,
 ) -> RunRecord:
     """Marks, runs the tests if there are any, and collects whatever came of them. Returns what was observed.
 
-    Raises NoDataError where there is nothing to mark; what fails later is in the record, for the ledger.
+    `before_release` is told of each pod that ends, when its data are here and its courier still answers. Raises NoDataError
+    where there is nothing to mark; what fails later is in the record, for the ledger.
     """
-    collector = Collector(platform, store, record.id, " ".join(record.tests.command), progress)
+    collector = Collector(platform, store, record.id, " ".join(record.tests.command), progress, before_release)
     async with collector.following():
         progress.step("marking")
         addresses = await collector.mark()
@@ -206,6 +213,16 @@ class Checkout:
     digests: Mapping[str, str]
     selections: Mapping[str, Selection]
     default_minor: str
+
+
+def needs(record: RunRecord, targets: Sequence[Target], config: Config, checkout: Checkout) -> tuple[Need, ...]:
+    """The texts that converting these targets will want analysed."""
+    epochs = number_epochs((t.records for t in targets), record.id)
+    return tuple(
+        need
+        for service in config.services
+        for need in languages.of(service.language).needs(_service_data(service, targets, epochs, config, checkout))
+    )
 
 
 async def examine(

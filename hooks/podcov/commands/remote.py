@@ -26,10 +26,12 @@ async def interpreters(platform: Platform, store: RawStore) -> Callable[[str], R
             for process in target.records.processes:
                 if process.start:
                     by_minor.setdefault(process.start.minor, address)
-    return lambda minor: _ask(platform, by_minor[minor]) if minor in by_minor else None
+    return lambda minor: interpreter_of(platform, by_minor[minor]) if minor in by_minor else None
 
 
-def _ask(platform: Platform, address: CourierAddress) -> Remote:
+def interpreter_of(platform: Platform, address: CourierAddress) -> Remote:
+    """The interpreter of one pod."""
+
     async def ask(stdin: bytes) -> bytes:
         answer = await platform.call(address, ("run", MODULE), stdin, seconds=ANALYSIS_SECONDS)
         if answer.exit_code:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from podcov.edges import coverage_config
 from podcov.edges.analysis import Analyst, Remote
 from podcov.edges.python_files import PythonFiles
 from podcov.edges.store import RunFolder
+from podcov.errors import PodcovError
 from podcov.formats import ledger_json, report_json, summary
 from podcov.formats.analysis import FileAnalysis
 from podcov.formats.run_json import RunRecord
@@ -61,13 +63,8 @@ async def examine(
     progress.step("reporting")
     local = PythonFiles(project.root)
     targets = pipeline.read_targets(folder, record.id)
-    checkout = pipeline.Checkout(
-        root=str(project.root),
-        digests=local.digests,
-        selections={s.name: coverage_config.read(project.root, s) for s in project.config.services},
-        default_minor=f"{sys.version_info[0]}.{sys.version_info[1]}",
-    )
-    report, ledger = await pipeline.examine(record, targets, project.config, checkout, _analyse(project, folder, local, remote))
+    analyse = _analyse(project, folder, local, remote)
+    report, ledger = await pipeline.examine(record, targets, project.config, _checkout(project, local), analyse)
     _keep_sources(report, folder, local)
     code, reason = pipeline.outcome(
         record.tests, ledger, anything=pipeline.recorded_anything(report), allow_partial=allow_partial
@@ -91,6 +88,29 @@ async def examine(
         project.config.reports, report, ledger, built, lambda digest: _text(folder, digest), folder.reports, root=project.root
     )
     return Result(report, ledger, built, written)
+
+
+async def analyse_before_it_is_gone(
+    project: Project, folder: RunFolder, record: RunRecord, pod_uid: str, interpreter: Remote
+) -> None:
+    """Has a pod that ends analyse what it ran: it may be the last with an interpreter of its version.
+
+    What cannot be analysed now is asked for again when the report is made, and only then missing.
+    """
+    local = PythonFiles(project.root)
+    targets = [t for t in pipeline.read_targets(folder, record.id) if t.stored.info.pod_uid == pod_uid]
+    needs = pipeline.needs(record, targets, project.config, _checkout(project, local))
+    with contextlib.suppress(PodcovError):
+        await _analyse(project, folder, local, lambda _: interpreter)(needs)
+
+
+def _checkout(project: Project, local: PythonFiles) -> pipeline.Checkout:
+    return pipeline.Checkout(
+        root=str(project.root),
+        digests=local.digests,
+        selections={s.name: coverage_config.read(project.root, s) for s in project.config.services},
+        default_minor=f"{sys.version_info[0]}.{sys.version_info[1]}",
+    )
 
 
 def show(result: Result, *, as_json: bool, files: bool, show_missing: bool = False) -> None:

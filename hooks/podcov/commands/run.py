@@ -13,8 +13,8 @@ import click
 from podcov import pipeline
 from podcov.commands import options
 from podcov.commands.progress import ConsoleProgress
-from podcov.commands.remote import interpreters
-from podcov.commands.reporting import Result, examine, show
+from podcov.commands.remote import interpreter_of, interpreters
+from podcov.commands.reporting import Result, analyse_before_it_is_gone, examine, show
 from podcov.commands.session import PlatformName, Project, Where
 from podcov.edges import suite
 from podcov.errors import UsageError
@@ -92,8 +92,15 @@ async def _conduct(
 ) -> Result:
     folder, record = project.new_run(tests, where.context)
     async with project.platform(where, folder) as platform:
+        begun = record
         record = await pipeline.conduct(
-            record, platform, folder, lambda env: _suite(project, tests, env, as_json=as_json), progress, time.time
+            begun,
+            platform,
+            folder,
+            lambda env: _suite(project, tests, env, as_json=as_json),
+            progress,
+            time.time,
+            lambda pod: analyse_before_it_is_gone(project, folder, begun, pod.pod_uid, interpreter_of(platform, pod)),
         )
         project.keep(folder, record)
         return await examine(

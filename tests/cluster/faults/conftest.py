@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,21 +26,34 @@ from urllib.error import URLError
 
 import pytest
 import yaml
+from podcov.config import variable_prefix
 from podcov.formats import report_json
 from podcov.model import Report
 
 SOURCES = Path(__file__).parent / "app"
-GATE = 'echo "$APP_URL" >"$0/url.new"; mv "$0/url.new" "$0/url"; read code <"$0/end"; exit "$code"'
-"""a test command that says where the app is, and lasts until it is told its exit code"""
+GATE = 'env >"$0/env.new"; mv "$0/env.new" "$0/env"; read code <"$0/end"; exit "$code"'
+"""a test command that shows its environment, and lasts until it is told its exit code"""
+ONCE_FUNCTIONS, ONCE_LINES = 800, 25
+"""how many functions once.py has, and how many lines each that run when it is called, for the first and only time"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "deployed(name, **how): an app for this test; see Deployed in tests/cluster/faults/conftest.py")
+    config.addinivalue_line(
+        "markers", "deployed(name, **how): an app for this test; see Deployed in tests/cluster/faults/conftest.py"
+    )
+
+
+def write_sources(folder: Path) -> None:
+    """What the containers have in /srv."""
+    shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    functions = (f"def f{number:03}():\n" + "    x = 1\n" * ONCE_LINES for number in range(ONCE_FUNCTIONS))
+    (folder / "once.py").write_text("".join(functions))
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What a test needs. `wrapper` says what of the overlay's wrapper is replaced: file -> content; None where it is missing."""
+    """What a test needs. `spoiled` says what of the overlay is replaced after `podcov init`: a file's text by its path, or None
+    by the name of a ConfigMap that shall be missing."""
 
     name: str
     image: str = "python:3.13"
@@ -49,7 +63,7 @@ class Deployed:
     grace: int = 5
     container: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
-    wrapper: Mapping[str, str] | None = field(default_factory=dict)
+    spoiled: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def service(self) -> dict[str, Any]:
@@ -107,14 +121,15 @@ class Result:
     def report(self) -> Report:
         return report_json.load((self.folder / ".podcov/runs/latest/report.json").read_bytes())
 
-    def lines(self, file: str = "app.py") -> set[int]:
-        """The lines of a source file that ran."""
-        files = [f for f in self.report.files if f.path.endswith(f"/{file}") or f.path == file]
+    def lines(self, file: str = "app.py", service: str = "") -> set[int]:
+        """The lines of a source file that ran, in one service or in any."""
+        files = [f for f in self.report.files if f.path == f"app/{file}" and service in ("", f.service)]
         return {line for f in files for r in f.regions if r.covered for line in range(r.start[0], r.end[0] + 1)}
 
     def names(self, file: str = "app.py") -> set[str]:
         """The names of those that have one."""
-        return {name for number, name in named_lines(SOURCES / file).items() if number in self.lines(file)}
+        ran = self.lines(file)
+        return {name for number, name in named_lines(SOURCES / file).items() if number in ran}
 
     def __str__(self) -> str:
         return f"exit {self.exit_code}\n{self.stdout}\n{self.stderr}"
@@ -130,22 +145,22 @@ class Tests:
 
     __test__ = False
 
-    def __init__(self, url: str, process: subprocess.Popen[str], wait_until: Callable[..., Any]) -> None:
-        self.url = url
+    def __init__(self, env: Mapping[str, str], process: subprocess.Popen[str], wait_until: Callable[..., Any]) -> None:
+        self.env = env
         self.process = process
         self._wait_until = wait_until
-        self.exit_code = 0
-        """what they will end with"""
+        self.exit_code: int | None = 0
+        """what they will end with; None where they will not end by themselves"""
         self.result: Result
         """once they have ended"""
 
-    def get(self, path: str, seconds: float = 60) -> str:
+    def get(self, path: str, *, forward: str = "app", seconds: float = 60) -> str:
         """The app's answer; asks again, for so long, until there is one."""
-        return str(self._wait_until(lambda: self.try_get(path), seconds, f"an answer to {path}"))
+        return str(self._wait_until(lambda: self.try_get(path, forward=forward), seconds, f"an answer to {path}"))
 
-    def try_get(self, path: str) -> str | None:
+    def try_get(self, path: str, *, forward: str = "app") -> str | None:
         try:
-            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            with urllib.request.urlopen(self.env[f"{variable_prefix(forward)}_URL"] + path, timeout=120) as answer:
                 return str(answer.read().decode())
         except (URLError, OSError):
             return None
@@ -160,7 +175,7 @@ class App:
         self.space = space
         self.folder = folder
         self.wait_until = wait_until
-        shutil.copytree(SOURCES, folder / "app")
+        write_sources(folder / "app")
         self.configure()
 
     def configure(self, **changes: Any) -> None:
@@ -206,19 +221,20 @@ class App:
             command, cwd=self.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
         )
         try:
-            self.wait_until(lambda: (gate / "url").exists() or process.poll() is not None, 120, "the tests have begun")
-            if process.poll() is not None:
+            self.wait_until(lambda: (gate / "env").exists() or process.poll() is not None, 120, "the tests have begun")
+            if not (gate / "env").exists():
                 pytest.fail("podcov ended before the tests began: {}\n{}".format(*process.communicate()))
-            tests = Tests((gate / "url").read_text().strip(), process, self.wait_until)
+            env = dict(line.split("=", 1) for line in (gate / "env").read_text().splitlines() if "_URL=" in line)
+            tests = Tests(env, process, self.wait_until)
             yield tests
-            if process.poll() is None and not getattr(tests, "interrupted", False):
+            if tests.exit_code is not None:
                 (gate / "end").write_text(f"{tests.exit_code}\n")
             stdout, stderr = process.communicate(timeout=240)
             tests.result = Result(process.returncode, stdout, stderr, self.folder)
         finally:
             if process.poll() is None:
-                process.terminate()
-                process.communicate(timeout=30)
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=60)
 
 
 class Stage:
@@ -232,31 +248,31 @@ class Stage:
     def deploy(self, name: str, deployments: Sequence[Deployed]) -> Path:
         """Those whose wrapper is the same; returns the project's folder."""
         folder = self.folder / name
-        shutil.copytree(SOURCES, folder / "app")
+        write_sources(folder / "app")
         manifests = [d.manifest(self.space.cluster.image(d.image)) for d in deployments]
         (folder / "app/manifests.yaml").write_text(yaml.safe_dump_all(manifests))
-        sources = {"name": "source", "files": sorted(p.name for p in SOURCES.glob("*.py"))}
+        sources = {"name": "source", "files": ["app.py", "once.py"]}
         base = {"resources": ["manifests.yaml"], "configMapGenerator": [sources]}
         (folder / "app/kustomization.yaml").write_text(yaml.safe_dump(base))
         services = {d.name: d.service for d in deployments}
         config = {"version": 1, "services": services, "generate": {"kustomize": "app"}}
         (folder / "podcov.yaml").write_text(yaml.safe_dump(config))
         self.space.podcov("init", "--quiet", cwd=folder)
-        spoil(folder / "podcov/overlay", deployments[0].wrapper)
+        spoil(folder / "podcov/overlay", deployments[0].spoiled)
         self.space.kubectl("apply", "--kustomize", folder / "podcov/overlay")
         return folder
 
 
-def spoil(overlay: Path, wrapper: Mapping[str, str] | None) -> None:
-    """Leaves the ConfigMaps out, or replaces files of them."""
-    if wrapper is None:
-        kustomization = overlay / "kustomization.yaml"
-        content = yaml.safe_load(kustomization.read_text())
-        del content["configMapGenerator"]
-        kustomization.write_text(yaml.safe_dump(content))
-    for name, text in (wrapper or {}).items():
-        assert (overlay / "wrapper" / name).exists()
-        (overlay / "wrapper" / name).write_text(text)
+def spoil(overlay: Path, spoiled: Mapping[str, str | None]) -> None:
+    """See Deployed."""
+    kustomization = overlay / "kustomization.yaml"
+    content = yaml.safe_load(kustomization.read_text())
+    kept = [generator for generator in content["configMapGenerator"] if generator["name"] not in spoiled]
+    kustomization.write_text(yaml.safe_dump({**content, "configMapGenerator": kept}))
+    for path, text in spoiled.items():
+        if text is not None:
+            assert (overlay / path).exists()
+            (overlay / path).write_text(text)
 
 
 @pytest.fixture(scope="session")
@@ -274,7 +290,7 @@ def all_deployed(stage: Stage, request: pytest.FixtureRequest) -> None:
     for item in request.session.items:
         for mark in item.iter_markers("deployed"):
             deployed = Deployed(*mark.args, **mark.kwargs)
-            groups.setdefault(repr(deployed.wrapper), []).append(deployed)
+            groups.setdefault(repr(deployed.spoiled), []).append(deployed)
     for number, deployments in enumerate(groups.values(), 1):
         stage.deploy(f"project-{number}", deployments)
 

@@ -1,12 +1,19 @@
-"""A server that does what it is asked to, for tests that end it in hard ways. They find its lines by the name at the end of each."""
+"""A server that does what it is asked to, for tests that end it in hard ways. A comment at a line's end is what they call it."""
 
 import atexit
 import http.server
+import importlib
 import os
 import signal
 import sys
+import threading
+import time
+from pathlib import Path
 
 STARTED = os.getpid()  # start-up
+VOLUME = os.environ.get("PODCOV_DATA", "/podcov/data")
+THREADS = 8
+LEFT_FOR_CHILDREN = 160
 healthy = True
 
 
@@ -18,6 +25,10 @@ def second():
     return "second"  # second
 
 
+def whoami():
+    return os.environ["HOSTNAME"]
+
+
 def health():
     if healthy:
         return "well"
@@ -25,9 +36,8 @@ def health():
 
 
 def hang():
-    """The kubelet finds it unhealthy, tells it to end, and then kills it."""
+    """The kubelet finds it unhealthy and tells it to end; as it does not, the kubelet kills it."""
     global healthy
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     healthy = False  # hang
     return "hangs"
 
@@ -38,21 +48,73 @@ def burst():
     return str(len(block * (1 << 30)))
 
 
-def whoami():
-    return os.environ["HOSTNAME"]
+def fill():
+    """Leaves no room in the data volume, then runs more than the room that recording has taken already."""
+    with Path(VOLUME, "filler").open("wb", buffering=0) as filler:
+        try:
+            while True:
+                filler.write(bytes(4096))
+        except OSError as error:
+            reason = error.strerror
+    for function in once():
+        function()
+    return reason
+
+
+def storm():
+    """Lines that run once, in threads, each function right when a mark begins an epoch; all but those left for `sacrifice`."""
+    functions = once()[LEFT_FOR_CHILDREN:]
+    threads = [threading.Thread(target=keep_pace, args=(functions[n::THREADS],)) for n in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return "over"
+
+
+def keep_pace(functions):
+    for function in functions:
+        begun = epoch()
+        function()
+        patience = time.monotonic() + 0.25
+        while epoch() == begun and time.monotonic() < patience:
+            time.sleep(0.002)
+
+
+def sacrifice():
+    """Child processes that are killed right after their last line."""
+    functions = once()[:LEFT_FOR_CHILDREN]
+    for number in range(0, len(functions), 4):
+        child = os.fork()
+        if not child:
+            for function in functions[number : number + 4]:
+                function()
+            os.kill(os.getpid(), signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    return "killed"
+
+
+def once():
+    module = importlib.import_module("once")
+    return [function for name, function in sorted(vars(module).items()) if name.startswith("f")]
+
+
+def epoch():
+    return [path.read_text() for path in Path(VOLUME).glob("targets/*/*/epoch")]
 
 
 def terminated(*_):
     """SIGTERM."""
-    sys.stderr.write("told to end\n")  # terminated
-    sys.exit()
+    if healthy:
+        sys.stderr.write("told to end\n")  # terminated
+        sys.exit()
 
 
 def left():
     sys.stderr.write("ended\n")  # left
 
 
-DEEDS = {f"/{deed.__name__}": deed for deed in (first, second, health, hang, burst, whoami)}
+DEEDS = {f"/{deed.__name__}": deed for deed in (first, second, whoami, health, hang, burst, fill, storm, sacrifice)}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
