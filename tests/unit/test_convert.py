@@ -14,6 +14,7 @@ import pytest
 from podcov.config import Service
 from podcov.edges.analysis import Analyst
 from podcov.errors import MappingError, UsageError
+from podcov.formats.analysis import FileAnalysis
 from podcov.formats.records import CodeEntry, EpochRecord, FileEntry, Kind, ProcessRecords, StartRecord, TargetRecords
 from podcov.languages import Converted, Selection, ServiceData, Target, number_epochs, of
 from podcov.model import Epoch, FileCoverage
@@ -259,6 +260,17 @@ def test_blank_files_are_reported_without_statements(convert: Convert) -> None:
     )
     converted = convert(data, ["", "import shop\n"])
     assert {f.path: f.numbers.statements for f in converted.files} == {"web/main.py": 1, "web/shop/__init__.py": 0}
+
+
+def test_a_text_that_two_versions_ran_is_analysed_by_both_and_reported_once() -> None:
+    """What counts as a statement may differ between them."""
+    ran = [process(["/app/x.py"], {0: [line(1, number)]}, version=version) for number, version in ((1, "3.11.7"), (2, "3.14.0"))]
+    data = service([target(ran, {"/app/x.py": CART})], {"x.py": CART})
+    old, new = of("python").needs(data)
+    assert [need.minor for need in (old, new)] == ["3.11", "3.14"]
+    tables = {old: FileAnalysis(statements=frozenset({1, 3})), new: FileAnalysis(statements=frozenset({1, 2, 3}))}
+    (file,) = of("python").convert(data, tables).files
+    assert [(r.start[0], r.covered) for r in file.regions] == [(1, True), (2, True), (3, False)]
 
 
 def test_a_language_that_nobody_knows_is_a_usage_error() -> None:
