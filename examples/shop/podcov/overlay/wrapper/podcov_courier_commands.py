@@ -9,7 +9,7 @@ import time
 from collections import namedtuple
 
 import podcov_courier_status as status
-from podcov_courier_bundle import write_bundle
+from podcov_courier_bundle import pack, write_bundle
 from podcov_courier_serve import lease_until, serve, unpack
 from podcov_courier_sources import Keeper, sha256
 from podcov_courier_volume import PROTOCOL, CourierError, Volume, make_shared_folder, replace_file
@@ -45,7 +45,7 @@ def _unpack(volume):
 
 
 def _status(volume):
-    _print(status.status(_existing(volume)))
+    _print(status.status(_existing(volume).targets()))
 
 
 def _mark(volume, run, label, seconds=ANSWER_SECONDS):
@@ -57,15 +57,14 @@ def _dump(volume, seconds=ANSWER_SECONDS):
 
 
 def _pull(volume):
-    _existing(volume)
+    targets = _existing(volume).targets()
+    manifest = status.status(targets)
+    packed = pack(("targets/%s/%s" % (target.name, name), content) for target in targets for name, content in target.files())
     keeper = Keeper(volume)
-    targets = volume.targets()
-    keeper.keep(targets)
-    manifest = status.status(volume)
+    keeper.keep(targets)  # after the tables were read: whatever they name is looked for
     for described, target in zip(manifest["targets"], targets):
         described["sources"] = keeper.describe(target)
-    files = (("targets/%s/%s" % (target.name, name), content) for target in targets for name, content in target.files())
-    write_bundle(sys.stdout.buffer, manifest, files)
+    write_bundle(sys.stdout.buffer, manifest, packed)
 
 
 def _sources(volume):
@@ -75,7 +74,8 @@ def _sources(volume):
         raise CourierError("its input is no JSON list of digests: %s" % error) from error
     keeper = Keeper(_existing(volume))
     contents = ((digest, keeper.content(digest)) for digest in digests)
-    write_bundle(sys.stdout.buffer, {"protocol": PROTOCOL}, (("sources/" + d, c) for d, c in contents if c is not None))
+    packed = pack(("sources/" + digest, content) for digest, content in contents if content is not None)
+    write_bundle(sys.stdout.buffer, {"protocol": PROTOCOL}, packed)
 
 
 def _lease(volume, seconds):
@@ -104,17 +104,26 @@ def _release(volume):
 def _run(volume, module):
     """The module's own input is what follows the zip; it may be of any length, because all of it is in one frame."""
     content = io.BytesIO(_read_frame(sys.stdin.buffer))
-    archive = _read_frame(content)
+    sys.path.insert(0, _importable(volume, _read_frame(content)))
+    sys.argv = [module]
+    sys.stdin = io.TextIOWrapper(content)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _importable(volume, archive):
+    """A path that modules of the zip can be imported from; in memory where the system can, for the volume may be full."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("podcov")
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(archive)
+        return "/proc/self/fd/%d" % descriptor
     folder = os.path.join(volume.courier, "run")
     path = os.path.join(folder, sha256(archive).hexdigest() + ".zip")
     if not os.path.exists(path):
         volume.make()
         make_shared_folder(folder)
         replace_file(path, archive)
-    sys.path.insert(0, path)
-    sys.argv = [module]
-    sys.stdin = io.TextIOWrapper(content)
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    return path
 
 
 COMMANDS = {
