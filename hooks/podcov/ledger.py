@@ -85,6 +85,4 @@ class Ledger:
     @property
     def complete(self) -> bool:
         """Nothing is missing: no target and no process failed, every service had a target, all that came is reported."""
-        return not (
-            self.services_without_targets or self.unreported or self.target_counts.failed or self.process_counts.failed
-        )
+        return not (self.services_without_targets or self.unreported or self.target_counts.failed or self.process_counts.failed)
