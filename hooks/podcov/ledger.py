@@ -16,7 +16,7 @@ State = Literal["collected", "empty", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class ProcessEntry:
-    """One OS process. `id` is the protocol's `<pid>-<start time>-<nonce>`, or `<pid>-<start time>` for one that never registered."""
+    """One OS process. `id` is the protocol's `<pid>-<start time>-<nonce>`; without the nonce for one that never registered."""
 
     id: str
     argv: tuple[str, ...]

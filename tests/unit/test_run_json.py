@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from podcov.errors import DamagedError
 from podcov.formats.run_json import RunRecord, SuiteRecord, dump, load
 from podcov.platform import ContainerStart, CourierAddress
