@@ -9,8 +9,8 @@ LEVEL = 1
 """of compression: logs and sources shrink well at once, and the app's container pays for the time"""
 
 
-def write_bundle(out, manifest, files):
-    """Writes (path, content) pairs to a binary stream; the manifest becomes theirs by `files`."""
+def pack(files):
+    """(the manifest's `files`, the bytes of each) for (path, content) pairs; small, so that a whole pull fits into memory."""
     entries, pieces = [], []
     for path, content in files:
         packed = zlib.compress(content, LEVEL)
@@ -25,6 +25,12 @@ def write_bundle(out, manifest, files):
                 "sha256": sha256(content).hexdigest(),
             }
         )
+    return entries, pieces
+
+
+def write_bundle(out, manifest, packed):
+    """Writes what `pack` returned to a binary stream, behind a manifest."""
+    entries, pieces = packed
     head = json.dumps(dict(manifest, files=entries)).encode()
     total = sha256()
     for piece in (b"podcov-bundle 1 %d\n" % len(head), head, *pieces):

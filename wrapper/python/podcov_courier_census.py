@@ -80,7 +80,7 @@ def _sight(target):
     if "PODCOV_START" in os.environ:
         if os.environ["PODCOV_START"] != target.start_id:
             return None
-        sessions = {session for session in (_session(p.pid) for p in target.processes()) if session}
+        sessions = {_session(p.pid) for p in target.processes() if _began(p.pid) == p.start_time}
         return lambda pid: _session(pid) in sessions or _has_start(pid, target.start_id)
     pid_one, _, namespace = target.start_id.partition("-")
     if pid_one == "0" or pid_one != _pid_one_start():
@@ -129,6 +129,14 @@ def _start_time(pid):
     return int(_stat(pid)[19])
 
 
+def _began(pid):
+    """When a process began; 0 where that cannot be read, as in start ids."""
+    try:
+        return _start_time(pid)
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def _session(pid):
     try:
         return int(_stat(pid)[3])
@@ -143,10 +151,7 @@ def _stat(pid):
 
 
 def _pid_one_start():
-    try:
-        return str(_start_time(1))
-    except (OSError, ValueError, IndexError):
-        return "0"
+    return str(_began(1))
 
 
 def _mount_namespace(pid):

@@ -18,9 +18,9 @@ def document(targets):
     return {"protocol": PROTOCOL, "time": time.time_ns(), "targets": targets}
 
 
-def status(volume):
+def status(targets):
     """Every target with its processes, and the interpreters that never registered."""
-    return document([_target_status(target) for target in volume.targets()])
+    return document([_target_status(target) for target in targets])
 
 
 def mark(volume, run, label, seconds):

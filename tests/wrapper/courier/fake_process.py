@@ -1,7 +1,6 @@
 """Registers, and then behaves as its argument says: what recorders do only when something is wrong with them.
 
-Usage: fake_process.py BEHAVIOUR FOLDER [KEY=JSON ...]; the keys change its start record. Prints its process name once it is
-registered.
+Usage: fake_process.py BEHAVIOUR FOLDER [KEY=JSON ...]; the keys change its start record. Prints its name when it is ready.
 """
 
 import json
@@ -39,17 +38,20 @@ def main():
         **{key: json.loads(value) for key, value in (change.split("=", 1) for change in changes)},
     }
     Path(f"{name}.start").write_text(json.dumps(record) + "\n")
-    print(name, flush=True)
-    BEHAVIOURS[behaviour](f"{name}.sock")
+    BEHAVIOURS[behaviour](name)
     while True:
         time.sleep(60)
 
 
-def listening(path):
+def listening(name):
     server = socket.socket(socket.AF_UNIX)
-    server.bind(path)
+    server.bind(f"{name}.sock")
     server.listen(16)
     return server
+
+
+def announce(name):
+    print(name, flush=True)
 
 
 def answer(server, text):
@@ -59,35 +61,41 @@ def answer(server, text):
         connection.sendall((text or "ok " + request).encode() + b"\n")
 
 
-def has_no_socket(path):
-    pass
+def has_no_socket(name):
+    announce(name)
 
 
-def listens_late(path):
+def listens_late(name):
+    announce(name)
     time.sleep(1)
-    answers(path)
+    serve(listening(name))
 
 
-def answers(path, text=""):
-    server = listening(path)
+def answers(name, text=""):
+    server = listening(name)
+    announce(name)
+    serve(server, text)
+
+
+def serve(server, text=""):
     while True:
         answer(server, text)
 
 
-def refuses(path):
-    answers(path, "error the table is gone")
+def refuses(name):
+    answers(name, "error the table is gone")
 
 
-def talks_nonsense(path):
-    answers(path, "ok source many")
+def talks_nonsense(name):
+    answers(name, "ok source many")
 
 
-def hangs_up_twice(path):
-    server = listening(path)
+def hangs_up_twice(name):
+    server = listening(name)
+    announce(name)
     for _ in range(2):
         server.accept()[0].close()
-    while True:
-        answer(server, "")
+    serve(server)
 
 
 BEHAVIOURS = {
