@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from podcov.formats import records
 
 ROOTS = Path(os.environ.get("PODCOV_CLUSTER_HOME", Path.home() / ".cache" / "podcov-cluster"))
 SECONDS = 60
+NEVER = threading.Event()
 RECORDED = ("3.11", "3.12", "3.13", "3.14")
 MAPPED = ("3.12", "3.13", "3.14")
 PLAIN = ("2.7", "3.9", "3.10")
@@ -248,17 +250,19 @@ class Pod:
             self._mark(path, epoch)
 
     def _mark(self, path: Path, epoch: int) -> None:
+        hung_up = False
         for _ in range(200):
             try:
-                answer = self.ask(f"mark {epoch}", path)
+                if answer := self.ask(f"mark {epoch}", path):
+                    assert answer == f"ok mark {epoch}\n"
+                    return
+                hung_up = True
             except ConnectionRefusedError:
-                return
+                if not hung_up:
+                    return  # it has ended
             except (ConnectionResetError, BrokenPipeError):
-                continue  # cut off by a fork, or by its end: asked again
-            if answer:
-                assert answer == f"ok mark {epoch}\n"
-                return
-        pytest.fail(f"{path.name} never answered")
+                hung_up = True
+            NEVER.wait(0.005)  # a fork or a new socket came in between, or it has ended just now
 
 
 def _lines(process: records.ProcessRecords, name: str, words: Iterable[int]) -> set[int]:

@@ -135,9 +135,9 @@ def test_file_names_that_are_no_unicode_are_carried(pod: Pod):
 
 
 def test_logs_grow_past_every_size_that_they_begin_with(mapped_pod: Pod):
-    count = 40_000
-    mapped_pod.check(mapped_pod.write("main.py", "x = 0\n" * count))
-    assert mapped_pod.lines("main.py") == set(range(1, count + 1))
+    function = "def f():\n" + "    x = 0\n" * 98 + "f()\n"
+    mapped_pod.check(mapped_pod.write("main.py", function * 400))
+    assert mapped_pod.lines("main.py") == set(range(1, 40_001))
 
 
 def test_tables_grow_too(mapped_pod: Pod):

@@ -1,8 +1,8 @@
 """The socket of a process: one thread that takes requests, one connection after another.
 
 The thread is a guest in somebody else's process. It takes no signal; it sleeps in the kernel until somebody connects (a timer
-would now and then run the app's finalizers in this thread); it can be stopped around a fork, which must not see it; and it does
-not mind when the app closes every descriptor that it finds.
+would now and then run the app's finalizers in this thread); it keeps low descriptor numbers free, which an app may count on; it
+can be stopped around a fork, which must not see it; and it does not mind when the app closes every descriptor that it finds.
 
 What is called later is bound by name at import, because apps replace functions of these modules, as gevent does.
 """
@@ -12,10 +12,10 @@ from _signal import SIG_BLOCK, SIGBUS, SIGFPE, SIGILL, SIGSEGV, pthread_sigmask,
 from _socket import AF_UNIX, MSG_NOSIGNAL, SHUT_RDWR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, socket
 from _thread import RLock, allocate_lock, get_native_id, start_new_thread
 from fcntl import F_DUPFD_CLOEXEC, fcntl
-from os import O_CLOEXEC, O_DIRECTORY, close, fstat, stat, unlink
+from os import O_CLOEXEC, O_DIRECTORY, close, fstat, rename, stat
 from time import monotonic, sleep
 
-_open, _chmod = os.open, os.chmod
+_open, _chmod, _sysconf = os.open, os.chmod, os.sysconf
 
 BACKLOG = 128
 REQUEST_BYTES = 256
@@ -25,6 +25,8 @@ PATIENCE_SECONDS = 0.2
 """So long a fork waits for a request that is being answered; then the client is cut off, and asks again."""
 STOP_SECONDS = 3.0
 """So long a fork waits for the thread at all: the app goes first."""
+UNTIL_SOMEBODY_CONNECTS = 1e6
+"""Seconds. Without any, accepting would reserve the lowest free descriptor for as long as it sleeps."""
 POLL_SECONDS = 0.00005
 RECOVERY_SECONDS = 0.1
 DESCRIPTORS_FROM = 4096
@@ -34,15 +36,15 @@ DESCRIPTORS_SPARED = 64
 class Listener:
     """Answers on `folder`/`name`: `answer(request)` is called in the thread with the line, and returns the bytes to send.
 
-    `tick`, if given, is called in the thread every `interval` seconds.
+    `tick` is called in the thread every `interval` seconds, or hardly ever where that is None.
     """
 
-    def __init__(self, folder, name, answer, tick=None, interval=None):
+    def __init__(self, folder, name, answer, tick, interval):
         self._folder = folder
         self._name = name
         self._answer = answer
         self._tick = tick
-        self._interval = interval
+        self._interval = interval or UNTIL_SOMEBODY_CONNECTS
         self._socket = None
         self._inode = None
         self._client = None
@@ -124,7 +126,7 @@ class Listener:
         except TimeoutError:
             self._tick()
             return
-        connection = socket(fileno=descriptor)
+        connection = _out_of_the_way(socket(fileno=descriptor))
         self._client = connection
         try:
             self._converse(connection)
@@ -151,22 +153,23 @@ class Listener:
             return
 
     def _listen(self):
-        self._forget_socket()
+        """Listen on a new socket. It takes the earlier one's place at once: to find no socket means that a process has ended."""
+        listening = _out_of_the_way(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC))
         folder = _open(self._folder, O_DIRECTORY | O_CLOEXEC)
         try:
             # A socket's path ends at 108 bytes; by way of a descriptor it is short, however deep the volume lies.
             path = "/proc/self/fd/%d/%s" % (folder, self._name)
-            try:
-                unlink(path)
-            except FileNotFoundError:
-                pass
-            listening = _out_of_the_way(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC))
-            listening.bind(path)
-            _chmod(path, 0o666)
+            listening.bind(path + ".new")
+            _chmod(path + ".new", 0o666)
+            listening.listen(BACKLOG)
+            rename(path + ".new", path)
+        except OSError:
+            listening.close()
+            raise
         finally:
             close(folder)
-        listening.listen(BACKLOG)
         listening.settimeout(self._interval)
+        self._forget_socket()
         self._socket, self._inode = listening, fstat(listening.fileno())[1:3]
 
     def _listen_again(self):
@@ -237,7 +240,7 @@ def _thread_exists(thread):
 
 def _out_of_the_way(opened):
     """The same socket under a high number, where it disturbs no app that counts on its own being the next."""
-    limit = os.sysconf("SC_OPEN_MAX")
+    limit = _sysconf("SC_OPEN_MAX")
     lowest = (DESCRIPTORS_FROM if limit < 0 else min(DESCRIPTORS_FROM, limit)) - DESCRIPTORS_SPARED
     try:
         moved = fcntl(opened.fileno(), F_DUPFD_CLOEXEC, max(lowest, 3))

@@ -19,9 +19,10 @@ All of them may raise; `mark`, `save` and `dump` raise when what they promise di
 import atexit
 import os
 import sys
+from _functools import reduce
 from _io import open
 from _thread import allocate_lock
-from itertools import starmap
+from itertools import islice, starmap
 
 import podcov_record
 from podcov_listener import Listener
@@ -67,7 +68,7 @@ class Process:
         self._recorder = recorder
         self._epoch = 0
         self._marking = allocate_lock()
-        self._forks = []
+        self._forks = set()
         self._ended = False
         self.name = ""
 
@@ -83,7 +84,7 @@ class Process:
                 self._listener.close()
                 raise
         self._register(None)
-        os.register_at_fork(before=self.pause, after_in_parent=self.resume, after_in_child=self._begin_anew)
+        os.register_at_fork(after_in_child=self._begin_anew)
         if sys.version_info >= (3, 12):
             _replace_forks(self)
         atexit.register(self._finish)
@@ -167,16 +168,14 @@ class Process:
 
     # Forks.
 
-    def pause(self):
+    def pause(self, fork):
         """Before a fork, which must not see a thread of ours."""
-        if sys.version_info >= (3, 12):
-            self._forks.append(None)
-            self._listener.stop()
+        self._forks.add(fork)
+        self._listener.stop()
 
-    def resume(self):
+    def resume(self, fork):
         """After it, in the parent. In the child nothing is paused: it has begun anew."""
-        if self._forks:
-            self._forks.pop()
+        self._forks.discard(fork)
         if self._forks or self._ended:
             return
         try:
@@ -188,7 +187,7 @@ class Process:
     def _begin_anew(self):
         """In a forked child, before any of the app's code."""
         parent, self.name = self.name, podcov_record.process_name()
-        self._forks, self._marking = [], allocate_lock()
+        self._forks, self._marking = set(), allocate_lock()
         self._listener.forget()
         if self._ended:
             return
@@ -236,35 +235,51 @@ class Process:
             return
 
 
-class _Resuming:
-    """Resumes when it goes away, whether what it was made for came off or not."""
+class _Fork:
+    """One fork. Paused for from `begin` to `end`; or, where that is never reached, until this goes away."""
 
-    __slots__ = ("_process",)
+    __slots__ = ("_process", "_number")
 
     def __init__(self, process):
         self._process = process
+        self._number = id(self)
+
+    def begin(self):
+        self._process.pause(self._number)
+
+    def end(self, pid):
+        self._process.resume(self._number)
+        self.__class__ = _EndedFork
+        return pid
 
     def __del__(self):
-        self._process.resume()
+        self._process.resume(self._number)
+
+
+class _EndedFork:
+    """A fork that needs nothing any more, not even a `__del__`: there, exceptions of the app's signal handlers would be lost."""
+
+    __slots__ = ("_process", "_number")
 
 
 def _replace_forks(process):
-    """Have the listener's thread away for as long as the interpreter looks for threads to warn the app of.
+    """Have the listener's thread away while `os.fork` runs, because from 3.12 the interpreter warns the app of threads.
 
-    The hooks alone will not do: 3.13 looks after they have run, and an exception that a signal handler of the app raises in a
-    hook is lost. The stand-in has no Python frame, so that a warning which the app itself deserves names the app's line:
-    calling it calls `starmap(next, ...)`, which takes a pair from `prepare` and calls `next(forks, resuming)`, which calls the
-    real fork; then the pair goes away.
+    Hooks will not do: 3.13 looks for threads after they have run, and an exception that a signal handler raises in a hook is
+    lost. A function around the real one will not do: where the app deserves the warning, it would name our line. This stand-in
+    has no frame: calling it calls `begin`, then `reduce(_Fork.end, <one real fork>, fork)`, and that calls the real fork and
+    `end`.
     """
 
     def stand_in(real):
-        forks = iter(real, None)
+        results = iter(real, None)
 
-        def prepare():
-            process.pause()
-            return forks, _Resuming(process)
+        def begin():
+            fork = _Fork(process)
+            fork.begin()
+            return _Fork.end, islice(results, 1), fork
 
-        return starmap(next, iter(prepare, None)).__next__
+        return starmap(reduce, iter(begin, None)).__next__
 
     os.fork, os.forkpty = stand_in(os.fork), stand_in(os.forkpty)
 

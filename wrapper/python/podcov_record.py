@@ -8,6 +8,10 @@ import sys
 import time
 from binascii import hexlify
 
+# By these names, because apps replace functions of modules (gevent does), and forked children come here late.
+_open, _write, _close, _mkdir, _chmod, _stat = os.open, os.write, os.close, os.mkdir, os.chmod, os.stat
+_fchmod, _getpid, _getppid, _urandom, _now = getattr(os, "fchmod", None), os.getpid, os.getppid, os.urandom, time.time
+
 PROTOCOL = 1
 TEXT = type(b"".decode())
 
@@ -24,19 +28,19 @@ def target_folder(environ):
     for name in ("targets", environ.get("PODCOV_CONTAINER") or "unnamed", environ.get("PODCOV_START") or start_id()):
         folder = os.path.join(folder, name)
         try:
-            os.mkdir(folder)
+            _mkdir(folder)
         except OSError:
             if not os.path.isdir(folder):
                 raise
         else:
-            os.chmod(folder, 0o777)  # the umask is the app's, and other users of this container come here too
+            _chmod(folder, 0o777)  # the umask is the app's, and other users of this container come here too
     return folder
 
 
 def start_id():
     """The same for every process of one start of a container, and another after a restart."""
     try:
-        namespace = os.stat("/proc/self/ns/mnt").st_ino
+        namespace = _stat("/proc/self/ns/mnt").st_ino
     except OSError:
         namespace = 0
     return "%d-%d" % (start_time("1"), namespace)
@@ -53,7 +57,7 @@ def start_time(pid):
 
 def process_name():
     """A new name for this process: a fork has its own pid, an exec its own nonce."""
-    return "%d-%d-%s" % (os.getpid(), start_time("self"), hexlify(os.urandom(4)).decode("ascii"))
+    return "%d-%d-%s" % (_getpid(), start_time("self"), hexlify(_urandom(4)).decode("ascii"))
 
 
 def write(folder, name, **said):
@@ -63,10 +67,10 @@ def write(folder, name, **said):
         "protocol": PROTOCOL,
         "language": "python",
         "pid": int(pid),
-        "ppid": os.getppid(),
+        "ppid": _getppid(),
         "start_time": int(started),
         "parent": None,
-        "time": int(time.time() * 1e9),
+        "time": int(_now() * 1e9),
         "executable": sys.executable,
         "argv": command_line(),
         "implementation": implementation(),
@@ -78,14 +82,13 @@ def write(folder, name, **said):
         "epoch": 0,
     }
     record.update(said)
-    descriptor = os.open(os.path.join(folder, name + ".start"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    descriptor = _open(os.path.join(folder, name + ".start"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        chmod = getattr(os, "fchmod", None)
-        if chmod:
-            chmod(descriptor, 0o666)
-        os.write(descriptor, (json(record) + "\n").encode("ascii"))
+        if _fchmod:
+            _fchmod(descriptor, 0o666)
+        _write(descriptor, (json(record) + "\n").encode("ascii"))
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
 def implementation():
