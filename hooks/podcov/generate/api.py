@@ -7,6 +7,7 @@ Dockerfiles --(Skaffold's, Tilt's artifacts)-------+
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from posixpath import dirname
@@ -69,7 +70,7 @@ def plan(files: Project, kustomize: Kustomize, tracers: Tracers, paths: Sequence
     rendered = _render(files, kustomize, base)
     tools = survey.tools(files, config.generate)
     entered = _entered(config, _read(rendered, base), tools, files)
-    overlay_files = _overlay(config, entered, tracers)
+    overlay_files = _as_compressed_before(files, where, _overlay(config, entered, tracers))
     changes = [
         *([] if files.read(CONFIG) is not None else [Change(CONFIG, text.encode(), "is missing")]),
         *_whole_files(files, _folder(config), _own_files(config, entered, overlay_files)),
@@ -216,6 +217,21 @@ def _overlay(config: Config, entered: Sequence[tuple[Workload, Sequence[Entered]
         wrapper={name: content for lang in languages for name, content in assets.wrapper_files(lang).items()},
         tracers=tracers(minors) if minors else {},
     )
+
+
+def _as_compressed_before(files: Project, folder: str, wanted: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Compressed files as the project has them, where they hold the same: compressors of two machines need not agree."""
+    present = {name: files.read(project.join(folder, name)) for name in wanted if name.endswith(".z")}
+    return {
+        name: was if (was := present.get(name)) and _holds_the_same(was, content) else content for name, content in wanted.items()
+    }
+
+
+def _holds_the_same(one: bytes, other: bytes) -> bool:
+    try:
+        return zlib.decompress(one) == zlib.decompress(other)
+    except zlib.error:
+        return False
 
 
 def _own_files(
