@@ -13,6 +13,8 @@ from rich.table import Table
 from podcov.commands import options
 from podcov.edges import project
 from podcov.edges.project import Initialised
+from podcov.errors import UsageError
+from podcov.generate import api
 
 
 @click.command()
@@ -27,22 +29,39 @@ def init(
     config: Path,
     as_json: bool,
     quiet: bool,
-    verbose: bool,  # noqa: ARG001  (all commands take it)
+    verbose: bool,
 ) -> None:
     """Add coverage to a project: podcov.yaml, the overlay, one marked block in skaffold.yaml or Tiltfile.
 
     PATHS name the Kustomize base, skaffold.yaml and Tiltfile where they are not where one would look for them.
     """
+    if config.name != api.CONFIG:
+        raise UsageError(f"{config}: `podcov init` writes {api.CONFIG}, under that name", hint="name that, or leave -c out")
     done = project.init(config.resolve().parent, paths, check=check, force=force)
     if as_json:
         click.echo(json.dumps(_document(done)))
         return
     if not quiet:
         _print_findings(done)
-    for change in done.changes:
-        click.echo(f"{'removed' if change.content is None else 'wrote'} {change.path}")
+    for line in _written(done) if not verbose else [_line(c.path, c.content is None) for c in done.changes]:
+        click.echo(line)
     if not done.changes:
         click.echo("everything is up to date")
+
+
+def _written(done: Initialised) -> list[str]:
+    """A line a file; those of podcov's own folders, which nobody edits, as one line a folder."""
+    lines: dict[str, int] = {}
+    for change in done.changes:
+        folder, _, name = change.path.rpartition("/")
+        own = folder and change.content is not None and not name.endswith("Tiltfile")
+        line = _line(f"{folder}/", False) if own else _line(change.path, change.content is None)
+        lines[line] = lines.get(line, 0) + 1
+    return [f"{line} ({count} files)" if line.endswith("/") and count > 1 else line for line, count in lines.items()]
+
+
+def _line(path: str, removed: bool) -> str:
+    return f"{'removed' if removed else 'wrote'} {path}"
 
 
 def _document(done: Initialised) -> dict[str, object]:
@@ -53,6 +72,8 @@ def _document(done: Initialised) -> dict[str, object]:
 
 
 def _print_findings(done: Initialised) -> None:
+    if not done.findings:
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("what", "found", "decided", "why"):
         table.add_column(title, overflow="fold")
