@@ -33,8 +33,8 @@ from podcov.model import Report
 SOURCES = Path(__file__).parent / "app"
 GATE = 'env >"$0/env.new"; mv "$0/env.new" "$0/env"; read code <"$0/end"; exit "$code"'
 """a test command that shows its environment, and lasts until it is told its exit code"""
-ONCE_FUNCTIONS, ONCE_LINES = 800, 25
-"""how many functions once.py has, and how many lines each that run when it is called, for the first and only time"""
+ONCE_FUNCTIONS, ONCE_LINES, ONCE_FOR_CHILDREN = 800, 25, 160
+"""how many functions once.py has, how many lines each that run when it is called, and how many are left for children"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,6 +48,20 @@ def write_sources(folder: Path) -> None:
     shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns("__pycache__"))
     functions = (f"def f{number:03}():\n" + "    x = 1\n" * ONCE_LINES for number in range(ONCE_FUNCTIONS))
     (folder / "once.py").write_text("".join(functions))
+
+
+@dataclass(frozen=True)
+class Once:
+    """The lines of once.py: those that `/storm` runs, and those that children run just before they are killed."""
+
+    storm: set[int]
+    sacrifice: set[int]
+
+
+@pytest.fixture(scope="session")
+def once() -> Once:
+    bodies = [set(range(n * (ONCE_LINES + 1) + 2, (n + 1) * (ONCE_LINES + 1) + 1)) for n in range(ONCE_FUNCTIONS)]
+    return Once(set().union(*bodies[ONCE_FOR_CHILDREN:]), set().union(*bodies[:ONCE_FOR_CHILDREN]))
 
 
 @dataclass(frozen=True)
@@ -169,7 +183,8 @@ class Tests:
 class App:
     """One deployed app, and a project folder whose podcov.yaml knows only that."""
 
-    def __init__(self, deployed: Deployed, space: Any, folder: Path, wait_until: Callable[..., Any]) -> None:
+    def __init__(self, deployed: Deployed, overlay: Path, space: Any, folder: Path, wait_until: Callable[..., Any]) -> None:
+        self.overlay = overlay
         self.deployed = deployed
         self.name = deployed.name
         self.space = space
@@ -199,6 +214,11 @@ class App:
 
     def ready(self) -> None:
         self.space.kubectl("rollout", "status", f"deployment/{self.name}", "--timeout=120s")
+
+    def deploy_again(self) -> None:
+        """The same overlay as it was generated, unchanged."""
+        self.space.kubectl("apply", "--kustomize", self.overlay)
+        self.ready()
 
     def podcov(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Result:
         done = self.space.podcov(*arguments, cwd=self.folder, check=False, env=env)
@@ -246,7 +266,7 @@ class Stage:
         self.wait_until = wait_until
 
     def deploy(self, name: str, deployments: Sequence[Deployed]) -> Path:
-        """Those whose wrapper is the same; returns the project's folder."""
+        """Those whose wrapper is the same; returns the overlay."""
         folder = self.folder / name
         write_sources(folder / "app")
         manifests = [d.manifest(self.space.cluster.image(d.image)) for d in deployments]
@@ -258,9 +278,10 @@ class Stage:
         config = {"version": 1, "services": services, "generate": {"kustomize": "app"}}
         (folder / "podcov.yaml").write_text(yaml.safe_dump(config))
         self.space.podcov("init", "--quiet", cwd=folder)
-        spoil(folder / "podcov/overlay", deployments[0].spoiled)
-        self.space.kubectl("apply", "--kustomize", folder / "podcov/overlay")
-        return folder
+        overlay = folder / "podcov/overlay"
+        spoil(overlay, deployments[0].spoiled)
+        self.space.kubectl("apply", "--kustomize", overlay)
+        return overlay
 
 
 def spoil(overlay: Path, spoiled: Mapping[str, str | None]) -> None:
@@ -284,22 +305,26 @@ def stage(create_namespace: Any, cluster: Any, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
-def all_deployed(stage: Stage, request: pytest.FixtureRequest) -> None:
-    """What any of the tests needs starts now, at once."""
+def all_deployed(stage: Stage, request: pytest.FixtureRequest) -> dict[str, Path]:
+    """What any of the tests needs starts now, at once. The overlay of each app."""
+    marks = [mark for item in request.session.items for mark in item.iter_markers("deployed")]
+    everything = {deployed.name: deployed for deployed in (Deployed(*mark.args, **mark.kwargs) for mark in marks)}
     groups: dict[str, list[Deployed]] = {}
-    for item in request.session.items:
-        for mark in item.iter_markers("deployed"):
-            deployed = Deployed(*mark.args, **mark.kwargs)
-            groups.setdefault(repr(deployed.spoiled), []).append(deployed)
-    for number, deployments in enumerate(groups.values(), 1):
-        stage.deploy(f"project-{number}", deployments)
+    for deployed in everything.values():
+        groups.setdefault(repr(deployed.spoiled), []).append(deployed)
+    return {
+        deployed.name: overlay
+        for number, deployments in enumerate(groups.values(), 1)
+        for overlay in [stage.deploy(f"project-{number}", deployments)]
+        for deployed in deployments
+    }
 
 
 @pytest.fixture
-def app(stage: Stage, all_deployed: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[App]:
+def app(stage: Stage, all_deployed: Mapping[str, Path], request: pytest.FixtureRequest, tmp_path: Path) -> App:
     """The app that the test's mark describes; it runs and is ready."""
     mark = request.node.get_closest_marker("deployed")
-    app = App(Deployed(*mark.args, **mark.kwargs), stage.space, tmp_path / "project", stage.wait_until)
+    deployed = Deployed(*mark.args, **mark.kwargs)
+    app = App(deployed, all_deployed[deployed.name], stage.space, tmp_path / "project", stage.wait_until)
     app.ready()
-    yield app
-    stage.space.kubectl("delete", "deployment", app.name, "--wait=false")
+    return app

@@ -6,14 +6,10 @@ from typing import Any
 
 import pytest
 
+ASK_HOW_IT_IS = {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 1, "timeoutSeconds": 10}
 UNHEALTHY_IS_KILLED = {
-    "livenessProbe": {
-        "httpGet": {"path": "/health", "port": 8080},
-        "periodSeconds": 1,
-        "failureThreshold": 1,
-        "timeoutSeconds": 10,
-        "terminationGracePeriodSeconds": 1,
-    }
+    "startupProbe": {**ASK_HOW_IT_IS, "failureThreshold": 120},
+    "livenessProbe": {**ASK_HOW_IT_IS, "failureThreshold": 1, "terminationGracePeriodSeconds": 1},
 }
 LITTLE_MEMORY = {"resources": {"limits": {"memory": "128Mi"}}}
 BOUND = "it ended without a last save: at most its last 2 s are missing"
