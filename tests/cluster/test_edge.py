@@ -174,6 +174,9 @@ async def until(look: Callable[[], Awaitable[Any]], what: str, seconds: float = 
     return seen
 
 
+CLIENTS = ThreadPoolExecutor(100)
+
+
 async def get(url: str) -> str:
     """What the service answers; each request is a connection of its own."""
 
@@ -181,7 +184,7 @@ async def get(url: str) -> str:
         with urllib.request.urlopen(url, timeout=60) as answer:
             return str(answer.read().decode())
 
-    return await asyncio.get_running_loop().run_in_executor(None, fetch)
+    return await asyncio.get_running_loop().run_in_executor(CLIENTS, fetch)
 
 
 class TestAddresses:
@@ -571,7 +574,6 @@ class TestForwards:
         async def work(platform: ClusterPlatform) -> set[str]:
             async with platform.forwards() as environment:
                 assert environment["WEB_HOST"] == "127.0.0.1"
-                asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(40))
                 return set(await asyncio.gather(*(get(environment["WEB_URL"]) for _ in range(100))))
 
         pods = {pod["metadata"]["name"] for pod in space.get("pods")["items"]}

@@ -6,10 +6,13 @@ JSON comes out as it was sent; `cluster_pods` makes values of it. All methods ra
 
 from __future__ import annotations
 
+import asyncio
 import json
+from asyncio.trsock import TransportSocket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from socket import SHUT_RDWR
 from types import TracebackType
 from typing import Any, Self
 
@@ -86,11 +89,34 @@ class _WebSockets(WsApiClient):  # type: ignore[misc]
         )
 
 
+class _Farewells:
+    """Connections that were closed before their end. TLS says goodbye in the background, and nothing else waits for that."""
+
+    def __init__(self) -> None:
+        self._sockets: list[TransportSocket] = []
+
+    def expect(self, socket: TransportSocket | None) -> None:
+        self._sockets = [known for known in self._sockets if known.fileno() != -1]
+        if socket is not None:
+            self._sockets.append(socket)
+
+    async def hasten(self) -> None:
+        """Ends those that are left; returns when they are closed, or after _CLOSING_SECONDS."""
+        for socket in self._sockets:
+            with suppress(OSError):
+                socket.shutdown(SHUT_RDWR)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                while any(socket.fileno() != -1 for socket in self._sockets):  # noqa: ASYNC110 (nobody tells)
+                    await asyncio.sleep(0.005)
+
+
 class Api:
     """One API server, as one user. An async context manager: it holds connections."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        self._farewells = _Farewells()
         try:
             self._rest = ApiClient(access.configuration)
             self._sockets = _WebSockets(access.configuration, heartbeat=HEARTBEAT_SECONDS)
@@ -114,6 +140,7 @@ class Api:
     ) -> None:
         await self._sockets.close()
         await self._rest.close()
+        await self._farewells.hasten()
 
     async def list_pods(self, namespace: str, selector: str = "") -> tuple[list[Json], str]:
         """The pods, and the resource version from which a watch goes on."""
@@ -193,6 +220,8 @@ class Api:
         async with self._translated(action):
             response = await request
             async with response:
+                if response.connection and response.connection.transport:
+                    self._farewells.expect(response.connection.transport.get_extra_info("socket"))
                 if response.status >= 400:
                     raise self._refusal(action, response.status, _message(await response.read()))
                 yield response
@@ -201,6 +230,7 @@ class Api:
     async def _websocket(self, action: _Action, request: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         async with self._translated(action):
             websocket = await (await request)
+        self._farewells.expect(websocket.get_extra_info("socket"))
         try:
             yield websocket
         finally:

@@ -85,6 +85,7 @@ class _Route:
     port: int | str
     _ready: list[Pod] = field(default_factory=list)
     _listed: float = float("-inf")
+    _listing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _chosen: str = ""
     """uid of the pod that connections go to"""
 
@@ -121,15 +122,17 @@ class _Route:
         return pod
 
     async def _ready_pods(self) -> list[Pod]:
-        if _now() - self._listed > _FRESH_SECONDS:
-            try:
-                documents, _ = await self.api.list_pods(self.namespace)
-            except Failed:
-                return []
-            pods = [cluster_pods.parse(document) for document in documents]
-            self._ready = sorted((p for p in pods if p.ready and not p.ending and self.belongs(p)), key=lambda pod: pod.name)
-            self._listed = _now()
-        return self._ready
+        async with self._listing:
+            if _now() - self._listed > _FRESH_SECONDS:
+                try:
+                    documents, _ = await self.api.list_pods(self.namespace)
+                except Failed:
+                    return []
+                pods = [cluster_pods.parse(document) for document in documents]
+                ready = (pod for pod in pods if pod.ready and not pod.ending and self.belongs(pod))
+                self._ready = sorted(ready, key=lambda pod: pod.name)
+                self._listed = _now()
+            return self._ready
 
     def _port_of(self, pod: Pod) -> int:
         if isinstance(self.port, int):
