@@ -4,8 +4,9 @@ import sys
 
 try:
     folders = os.environ.get("PODCOV_DATA", "/podcov/data") + "/wrapper", os.environ.get("PODCOV_WRAPPER", "/podcov/wrapper")
-    path = [folder for folder in folders if os.path.isdir(folder)] + [os.environ.get("PYTHONPATH")]
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    path = os.pathsep.join(filter(None, list(filter(os.path.isdir, folders)) + [os.environ.get("PYTHONPATH")]))
+    os.environ.update({"PYTHONPATH": path} if path else {})
     os.execvp(sys.argv[1], sys.argv[1:])
 except EnvironmentError as error:
-    sys.exit(sys.stderr.write("podcov: %s: %s\n" % (sys.argv[1], error.strerror)) and (127 if error.errno == 2 else 126))
+    sys.stderr.write("podcov: %s: %s\n" % (sys.argv[1], error.strerror))
+    sys.exit(127 if error.errno == 2 else 126)
