@@ -107,11 +107,16 @@ def test_a_native_sidecar_starts_before_the_app_and_outlives_it(cluster: Any, na
 
 
 def test_the_bare_image_has_python_and_what_the_examples_need_and_no_other_command(cluster: Any, namespace: Any) -> None:
-    look = "import importlib.util as u, os, flask, ssl, sqlite3; print(sorted(os.listdir('/usr/bin')), u.find_spec('coverage'))"
+    look = """
+import flask, importlib.util, os, shutil, sqlite3, ssl
+folders = [folder for folder in ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin") if os.path.isdir(folder)]
+commands = {name for folder in folders for name in os.listdir(folder) if not name.startswith("python3")}
+print(commands, importlib.util.find_spec("coverage"))
+"""
     namespace.apply(pod("bare", container("app", cluster.image("python:bare"), look), restartPolicy="Never"))
     namespace.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/bare", "--timeout=60s")
 
-    assert namespace.kubectl("logs", "bare").strip() == "['python3', 'python3.13'] None"
+    assert namespace.kubectl("logs", "bare").strip() == "set() None"
 
 
 def test_podcov_has_only_the_rights_that_it_ships(cluster: Any, namespace: Any) -> None:
@@ -135,7 +140,6 @@ def test_an_image_that_docker_builds_needs_no_network_for_what_the_examples_requ
 def test_a_second_up_leaves_the_running_cluster_alone(cluster: Any, root: Any) -> None:
     before = cluster.run("kubectl", "get", "namespace", "kube-system", "--output", "jsonpath={.metadata.uid}").stdout
 
-    done = cluster.run(root / "tests" / "cluster" / "cluster", "up")
+    cluster.run(root / "tests" / "cluster" / "cluster", "up")
 
-    assert "is up already" in done.stderr
     assert cluster.run("kubectl", "get", "namespace", "kube-system", "--output", "jsonpath={.metadata.uid}").stdout == before
