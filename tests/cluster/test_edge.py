@@ -300,6 +300,25 @@ class TestCalls:
         assert "ConfigMap" in error.reason
         assert not error.gone
 
+    def test_a_pod_that_was_deployed_without_the_profile_is_said_to_be(self, space: Any, image: str) -> None:
+        services = tuple(Service(name=name, workload=f"deployment/{name}", container="app") for name in ("web", "plain"))
+        deploy(
+            space,
+            config_map(),
+            workload("Deployment", pod_spec(image)),
+            workload("Deployment", pod_spec(image, data=False), name="plain"),
+        )
+
+        async def work(platform: ClusterPlatform) -> tuple[CourierUnreachable, CourierAnswer]:
+            plain, web = await platform.addresses()
+            with pytest.raises(CourierUnreachable) as caught:
+                await platform.call(plain, ["name"])
+            return caught.value, await platform.call(web, ["name"])
+
+        error, answer = use(platform_of(space, *services), work)
+        assert "deployed without the coverage profile" in error.reason
+        assert answer.exit_code == 0
+
     def test_no_answer_in_time_is_said(self, space: Any, image: str) -> None:
         deploy(space, config_map(), workload("Deployment", pod_spec(image)))
         assert unreachable(space, ["sleep", "60"], seconds=1).reason == "no answer to 'sleep' within 1 s"

@@ -74,6 +74,7 @@ def pod(
     ready: bool = True,
     deleting: bool = False,
     sidecar: bool = False,
+    more_sidecars: tuple[str, ...] = (),
     containers: tuple[str, ...] = ("app", "proxy"),
     restart_policy: str = "Always",
     labels: dict[str, str] | None = None,
@@ -96,6 +97,7 @@ def pod(
                 "containers": [{"name": c, "volumeMounts": DATA if c == "app" else None} for c in containers],
                 "initContainers": [
                     {"name": "migrate"},
+                    *({"name": name, "restartPolicy": "Always"} for name in more_sidecars),
                     *([{"name": COURIER_CONTAINER, "restartPolicy": "Always", "volumeMounts": DATA}] if sidecar else []),
                 ],
             },
@@ -191,6 +193,13 @@ class TestWhereTheCourierIs:
         with pytest.raises(UsageError, match=r"services\.web\.container: shop/web-5d4f-x1 has no container 'ap'") as caught:
             cluster_pods.services_of((Service(name="web", workload="deployment/web", container="ap"),), pod())
         assert caught.value.hint == "its containers: app, proxy"
+
+    def test_a_service_may_itself_be_a_sidecar_but_never_the_courier(self) -> None:
+        as_sidecar = Service(name="web", workload="deployment/web", container="proxy")
+        found = pod(sidecar=True, containers=("app",), more_sidecars=("proxy",))
+        assert list(cluster_pods.services_of((as_sidecar,), found)) == ["proxy"]
+        with pytest.raises(UsageError):
+            cluster_pods.services_of((Service(name="web", workload="deployment/web", container=COURIER_CONTAINER),), found)
 
     def test_a_selector_may_match_pods_that_run_something_else(self) -> None:
         service = Service(name="web", selector="pod-template-hash", container="other")

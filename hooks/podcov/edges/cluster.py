@@ -27,7 +27,8 @@ TILT = "app.kubernetes.io/managed-by=tilt"
 CALLS_AT_ONCE = 16
 _WAITING_COMMAND = "wait"
 """The courier's long poll. It costs nothing while it waits, and must not keep others from being called."""
-_LIST_ATTEMPTS = 5
+_LIST_ATTEMPTS = 7
+"""with pauses that double, a quarter of a minute in all: an API server that is replaced meanwhile"""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """seconds between two watches, while they fail"""
 _PODS_NAMED = 12
@@ -67,6 +68,7 @@ class ClusterPlatform:
         self._invocations: dict[tuple[str, str], Invocation] = {}
         self._backlog: list[PlatformEvent] = []
         self._subscribers: list[asyncio.Queue[PlatformEvent | None]] = []
+        self._watchers: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
         self._versions: dict[str, str] = {}
         """by namespace: the resource version up to which everything is known; empty where that is too long ago"""
@@ -84,9 +86,9 @@ class ClusterPlatform:
         self._table = PodTable(self._config.services, namespaces)
         async with AsyncExitStack() as stack:
             self._api = await stack.enter_async_context(Api(access))
-            stack.push_async_callback(self._end_watching, watchers := [])
+            stack.push_async_callback(self._end_watching)
             for namespace in self._namespaces:
-                watchers.append(await self._begin_watching(namespace))
+                await self._begin_watching(namespace)
             self._stack = stack.pop_all()
         return self
 
@@ -141,7 +143,7 @@ class ClusterPlatform:
 
     # Watching
 
-    async def _begin_watching(self, namespace: str) -> asyncio.Task[None]:
+    async def _begin_watching(self, namespace: str) -> None:
         """Lists what there is, and follows what happens from there; returns when the server has accepted the watch."""
         try:
             documents, version = await self._api.list_pods(namespace, self._selector)
@@ -154,11 +156,10 @@ class ClusterPlatform:
         accepted = asyncio.Event()
         self._versions[namespace] = version
         accepted = asyncio.Event()
-        task = asyncio.create_task(self._follow(namespace, accepted), name=f"watch {namespace}")
+        self._watchers.append(asyncio.create_task(self._follow(namespace, accepted), name=f"watch {namespace}"))
         await accepted.wait()
         if self._failure:
             raise self._failure
-        return task
 
     def _is_of_the_past(self, pod: Pod) -> bool:
         """It was ending before podcov looked. One that had finished still counts where it is surely of this deployment."""
@@ -240,10 +241,10 @@ class ClusterPlatform:
             if not self._subscribers:
                 self._backlog.append(event)
 
-    async def _end_watching(self, watchers: Sequence[asyncio.Task[None]]) -> None:
-        for task in watchers:
+    async def _end_watching(self) -> None:
+        for task in self._watchers:
             task.cancel()
-        await asyncio.gather(*watchers, return_exceptions=True)
+        await asyncio.gather(*self._watchers, return_exceptions=True)
         self._wake_subscribers()
 
     def _wake_subscribers(self) -> None:
@@ -270,6 +271,8 @@ class ClusterPlatform:
 
     async def _run(self, address: CourierAddress, entry: Entry | None, arguments: Sequence[str], stdin: bytes) -> Outcome:
         """Runs the courier the way that worked before, else in the first way that exists."""
+        if entry and not entry.instrumented:
+            raise CourierUnreachable(address, "the pod does not carry podcov: was it deployed without the coverage profile?")
         key = address.pod_uid, address.container
         search = Search(self._containers(address, entry), self._interpreters(address), sidecar=address.sidecar)
         for way in [self._invocations[key]] if key in self._invocations else search:

@@ -249,7 +249,7 @@ def services_of(services: Iterable[Service], pod: Pod) -> dict[str, Service]:
     Raises UsageError where the workload's pod has no container of the name that a service gives. A selector may match pods of
     others, too.
     """
-    present = [c.name for c in pod.containers]
+    present = [c.name for c in _lasting(pod)]
     claimed: dict[str, Service] = {}
     for service in services:
         if selects(service, pod):
@@ -282,7 +282,12 @@ def address_of(claimed: Mapping[str, Service], pod: Pod) -> CourierAddress:
 
 def instrumented(claimed: Mapping[str, Service], pod: Pod) -> bool:
     """At least one of the services' containers has podcov's data volume."""
-    return any(c.instrumented for c in pod.containers if c.name in claimed)
+    return any(c.instrumented for c in _lasting(pod) if c.name in claimed)
+
+
+def _lasting(pod: Pod) -> list[Container]:
+    """Those that may run a service: a service may itself be a sidecar."""
+    return [c for c in (*pod.containers, *pod.sidecars) if c.name != COURIER_CONTAINER]
 
 
 def starts_of(address: CourierAddress, claimed: Mapping[str, Service], pod: Pod) -> list[ContainerStart]:
