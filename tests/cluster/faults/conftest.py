@@ -33,7 +33,7 @@ from podcov.model import Report
 SOURCES = Path(__file__).parent / "app"
 GATE = 'env >"$0/env.new"; mv "$0/env.new" "$0/env"; read code <"$0/end"; exit "$code"'
 """a test command that shows its environment, and lasts until it is told its exit code"""
-ONCE_FUNCTIONS, ONCE_LINES, ONCE_FOR_CHILDREN = 800, 25, 160
+ONCE_FUNCTIONS, ONCE_LINES, ONCE_FOR_CHILDREN = 1200, 25, 240
 """how many functions once.py has, how many lines each that run when it is called, and how many are left for children"""
 
 
@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def write_sources(folder: Path) -> None:
     """What the containers have in /srv."""
     shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    functions = (f"def f{number:03}():\n" + "    x = 1\n" * ONCE_LINES for number in range(ONCE_FUNCTIONS))
+    functions = (f"def f{number:04}():\n" + " x=1\n" * ONCE_LINES for number in range(ONCE_FUNCTIONS))
     (folder / "once.py").write_text("".join(functions))
 
 
@@ -140,9 +140,9 @@ class Result:
         files = [f for f in self.report.files if f.path == f"app/{file}" and service in ("", f.service)]
         return {line for f in files for r in f.regions if r.covered for line in range(r.start[0], r.end[0] + 1)}
 
-    def names(self, file: str = "app.py") -> set[str]:
+    def names(self, file: str = "app.py", service: str = "") -> set[str]:
         """The names of those that have one."""
-        ran = self.lines(file)
+        ran = self.lines(file, service)
         return {name for number, name in named_lines(SOURCES / file).items() if number in ran}
 
     def __str__(self) -> str:
@@ -257,31 +257,18 @@ class App:
                 process.communicate(timeout=60)
 
 
-class Stage:
-    """Deploys apps in one namespace: writes a Kustomize base, has `podcov init` make an overlay, applies that."""
-
-    def __init__(self, space: Any, folder: Path, wait_until: Callable[..., Any]) -> None:
-        self.space = space
-        self.folder = folder
-        self.wait_until = wait_until
-
-    def deploy(self, name: str, deployments: Sequence[Deployed]) -> Path:
-        """Those whose wrapper is the same; returns the overlay."""
-        folder = self.folder / name
-        write_sources(folder / "app")
-        manifests = [d.manifest(self.space.cluster.image(d.image)) for d in deployments]
-        (folder / "app/manifests.yaml").write_text(yaml.safe_dump_all(manifests))
-        sources = {"name": "source", "files": ["app.py", "once.py"]}
-        base = {"resources": ["manifests.yaml"], "configMapGenerator": [sources]}
-        (folder / "app/kustomization.yaml").write_text(yaml.safe_dump(base))
-        services = {d.name: d.service for d in deployments}
+def generate(space: Any, folder: Path, manifests: Sequence[Mapping[str, Any]], services: Mapping[str, Any] | None = None) -> Path:
+    """Writes a Kustomize base and has `podcov init` make an overlay on it, for these services or for those that it finds."""
+    write_sources(folder / "app")
+    (folder / "app/manifests.yaml").write_text(yaml.safe_dump_all(manifests))
+    sources = {"name": "source", "files": ["app.py", "once.py"]}
+    base = {"resources": ["manifests.yaml"], "configMapGenerator": [sources]}
+    (folder / "app/kustomization.yaml").write_text(yaml.safe_dump(base))
+    if services is not None:
         config = {"version": 1, "services": services, "generate": {"kustomize": "app"}}
         (folder / "podcov.yaml").write_text(yaml.safe_dump(config))
-        self.space.podcov("init", "--quiet", cwd=folder)
-        overlay = folder / "podcov/overlay"
-        spoil(overlay, deployments[0].spoiled)
-        self.space.kubectl("apply", "--kustomize", overlay)
-        return overlay
+    space.podcov("init", "--quiet", cwd=folder)
+    return folder / "podcov/overlay"
 
 
 def spoil(overlay: Path, spoiled: Mapping[str, str | None]) -> None:
@@ -297,34 +284,60 @@ def spoil(overlay: Path, spoiled: Mapping[str, str | None]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stage(create_namespace: Any, cluster: Any, tmp_path_factory: pytest.TempPathFactory, wait_until: Any) -> Iterator[Stage]:
-    folder = tmp_path_factory.mktemp("faults")
-    space = create_namespace(folder / "namespace-faults")
-    yield Stage(space, folder, wait_until)
+def faults_namespace(create_namespace: Any, cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One for all apps that need none of their own."""
+    space = create_namespace(tmp_path_factory.mktemp("faults") / "namespace-faults")
+    yield space
     cluster.run("kubectl", "delete", "namespace", space.name, "--wait=false", check=False)
 
 
 @pytest.fixture(scope="session")
-def all_deployed(stage: Stage, request: pytest.FixtureRequest) -> dict[str, Path]:
+def all_deployed(faults_namespace: Any, request: pytest.FixtureRequest) -> dict[str, Path]:
     """What any of the tests needs starts now, at once. The overlay of each app."""
     marks = [mark for item in request.session.items for mark in item.iter_markers("deployed")]
     everything = {deployed.name: deployed for deployed in (Deployed(*mark.args, **mark.kwargs) for mark in marks)}
     groups: dict[str, list[Deployed]] = {}
     for deployed in everything.values():
         groups.setdefault(repr(deployed.spoiled), []).append(deployed)
-    return {
-        deployed.name: overlay
-        for number, deployments in enumerate(groups.values(), 1)
-        for overlay in [stage.deploy(f"project-{number}", deployments)]
-        for deployed in deployments
-    }
+    overlays: dict[str, Path] = {}
+    for number, deployments in enumerate(groups.values(), 1):
+        overlay = deploy(faults_namespace, faults_namespace.folder / f"project-{number}", deployments)
+        overlays.update(dict.fromkeys((deployed.name for deployed in deployments), overlay))
+    return overlays
+
+
+def deploy(space: Any, folder: Path, deployments: Sequence[Deployed]) -> Path:
+    """Apps whose overlay is spoiled in the same way; returns that."""
+    manifests = [d.manifest(space.cluster.image(d.image)) for d in deployments]
+    overlay = generate(space, folder, manifests, {d.name: d.service for d in deployments})
+    spoil(overlay, deployments[0].spoiled)
+    space.kubectl("apply", "--kustomize", overlay)
+    return overlay
 
 
 @pytest.fixture
-def app(stage: Stage, all_deployed: Mapping[str, Path], request: pytest.FixtureRequest, tmp_path: Path) -> App:
+def app(
+    faults_namespace: Any, all_deployed: Mapping[str, Path], request: pytest.FixtureRequest, tmp_path: Path, wait_until: Any
+) -> App:
     """The app that the test's mark describes; it runs and is ready."""
     mark = request.node.get_closest_marker("deployed")
     deployed = Deployed(*mark.args, **mark.kwargs)
-    app = App(deployed, all_deployed[deployed.name], stage.space, tmp_path / "project", stage.wait_until)
+    app = App(deployed, all_deployed[deployed.name], faults_namespace, tmp_path / "project", wait_until)
     app.ready()
     return app
+
+
+@pytest.fixture
+def deploy_by_hand(tmp_path: Path, wait_until: Any) -> Callable[..., App]:
+    """`deploy_by_hand(space, deployment)`: deploys a manifest with the services that `podcov init` finds in it."""
+
+    def make(space: Any, manifest: Mapping[str, Any]) -> App:
+        overlay = generate(space, tmp_path / "base", [manifest])
+        space.kubectl("apply", "--kustomize", overlay)
+        app = App(Deployed(manifest["metadata"]["name"]), overlay, space, tmp_path / "project", wait_until)
+        found = yaml.safe_load((tmp_path / "base/podcov.yaml").read_text())["services"]
+        app.configure(services={name: service | {"source": ["app"]} for name, service in found.items()})
+        app.ready()
+        return app
+
+    return make

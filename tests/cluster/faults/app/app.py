@@ -13,7 +13,7 @@ from pathlib import Path
 STARTED = os.getpid()  # start-up
 VOLUME = os.environ.get("PODCOV_DATA", "/podcov/data")
 THREADS = 8
-LEFT_FOR_CHILDREN = 160
+LEFT_FOR_CHILDREN = 240
 healthy = True
 
 
@@ -84,10 +84,10 @@ def keep_pace(functions):
 def sacrifice():
     """Child processes that are killed right after their last line."""
     functions = once()[:LEFT_FOR_CHILDREN]
-    for number in range(0, len(functions), 4):
+    for number in range(0, len(functions), 8):
         child = os.fork()
         if not child:
-            for function in functions[number : number + 4]:
+            for function in functions[number : number + 8]:
                 function()
             os.kill(os.getpid(), signal.SIGKILL)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -131,4 +131,4 @@ class Handler(http.server.BaseHTTPRequestHandler):
 if __name__ == "__main__":
     atexit.register(left)
     signal.signal(signal.SIGTERM, terminated)
-    http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+    http.server.ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Handler).serve_forever()
