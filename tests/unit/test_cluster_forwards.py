@@ -144,6 +144,24 @@ def test_an_answer_still_arrives_after_the_client_has_closed_its_side() -> None:
     asyncio.run(main())
 
 
+def test_a_client_that_has_gone_does_not_keep_a_silent_far_end_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwards, "HALF_CLOSED_SECONDS", 0.05)
+
+    async def main() -> None:
+        let_go = asyncio.Event()
+
+        async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            let_go.set()
+
+        async with server(say_nothing) as dial, forwards.serve([(WEB, dial)]) as environment:
+            assert await ask(environment, b"hello") == b""
+            async with asyncio.timeout(10):
+                await let_go.wait()
+
+    asyncio.run(main())
+
+
 def test_a_refused_connection_goes_elsewhere_with_what_the_client_had_said() -> None:
     async def main() -> None:
         attempts: list[str] = []
