@@ -157,13 +157,35 @@ def test_a_data_volume_that_is_not_there_is_not_missed(pod: Pod, data: str):
 
 
 @pytest.fixture
-def small_volume(pod: Pod) -> Iterator[Path]:
-    """The data volume, 256 KiB large."""
-    if os.geteuid():
-        pytest.skip("only root can mount a small volume")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=777", "podcov-test", str(pod.data)], check=True)
-    yield pod.data
-    subprocess.run(["umount", "--lazy", str(pod.data)], check=True)
+def small_volumes() -> Iterator[Callable[[Pod], Path]]:
+    """`small_volumes(pod)` makes the pod's data volume 256 KiB large, and returns its folder."""
+    mounted: list[Path] = []
+
+    def mount(pod: Pod) -> Path:
+        if os.geteuid():
+            pytest.skip("only root can mount a small volume")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=777", "podcov-test", str(pod.data)], check=True)
+        mounted.append(pod.data)
+        return pod.data
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_volume(pod: Pod, small_volumes: Callable[[Pod], Path]) -> Path:
+    return small_volumes(pod)
+
+
+def fill(volume: Path) -> None:
+    """Leave no room for a single page."""
+    with (volume / "filler").open("wb", buffering=0) as filler:
+        while True:
+            try:
+                filler.write(bytes(4096))
+            except OSError:
+                return
 
 
 @pytest.mark.usefixtures("small_volume")
@@ -184,15 +206,24 @@ def test_a_volume_that_fills_up_stops_recording_and_not_the_app(pod: Pod):
 
 
 def test_a_volume_that_is_full_from_the_beginning_leaves_a_trace(pod: Pod, small_volume: Path):
-    with (small_volume / "filler").open("wb", buffering=0) as filler:
-        while True:
-            try:
-                filler.write(bytes(4096))
-            except OSError:
-                break
+    fill(small_volume)
     assert pod.check(pod.write("main.py", "print('on')\n")) == "on\n"
     (process,) = pod.records().processes
     assert process.damage
+
+
+def test_a_volume_that_is_full_before_the_first_line_leaves_a_trace(mapped_pod: Pod, small_volumes: Callable[[Pod], Path]):
+    pod = mapped_pod
+    volume = small_volumes(pod)
+    pod.write("app.py", "print('on')\n")
+    with pod.started("-c", "input(); import app", env=pod.env(PYTHONPATH=pod.inside(pod.folder))) as process:
+        while not pod.sockets() or not list(pod.target.glob("*.start")):
+            assert process.poll() is None
+        fill(volume)
+        assert process.communicate("\n") == ("on\n", "")
+    (records,) = pod.records().processes
+    assert records.start is not None
+    assert [damage.partition(": ")[2] for damage in records.damage] == ["is empty: the volume had no room for anything"]
 
 
 SIGNALS = """\

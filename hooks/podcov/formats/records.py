@@ -280,6 +280,8 @@ def _parse_process(name: str, pieces: Mapping[str, bytes]) -> ProcessRecords:
                 return ProcessRecords(name, None, ended=ended, damage=tuple(damage))
     files, codes = _parse_table(f"{name}.codes", pieces["codes"], damage) if "codes" in pieces else ({}, {})
     hits = pieces.get("hits", b"")
+    if "hits" in pieces and not hits:
+        damage.append(f"{name}.hits: is empty: the volume had no room for anything")
     flags, saved_at, epochs = _parse_hits(f"{name}.hits", hits, files.keys() | codes.keys(), damage) if hits else (0, 0, {})
     return ProcessRecords(name, start, files, codes, epochs, flags, saved_at, ended, tuple(damage))
 
