@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def analyst(root: Path, tmp_path: Path) -> Analyst:
 
 
 def ask(analyst: Analyst, *needs: Need, pod: Remote | None = None) -> dict[Need, FileAnalysis]:
-    return asyncio.run(analyst.tables(needs, {DIGEST: TEXT}.get, lambda _: pod))
+    return asyncio.run(analyst.tables(needs, {DIGEST: TEXT}.get, lambda _: [pod] if pod else []))
 
 
 def interpreter(folder: Path, minor: str, script: str) -> None:
@@ -143,6 +143,13 @@ def test_a_text_that_cannot_be_had_has_an_error_instead_of_a_table(analyst: Anal
     assert "not in the run's folder" in ask(analyst, lost, need())[lost].error
 
 
+def test_a_pod_with_another_version_is_passed_over_for_one_with_the_right_one(analyst: Analyst) -> None:
+    pods = [Pod(answer(HOST)), Pod(answer(OTHER))]
+    tables = asyncio.run(analyst.tables([need(OTHER)], {DIGEST: TEXT}.get, lambda _: pods))
+    assert tables[need(OTHER)].statements
+    assert [len(pod.asked) for pod in pods] == [1, 1]
+
+
 def test_an_interpreter_that_forgets_a_text_is_damage(analyst: Analyst) -> None:
     with pytest.raises(DamagedError, match=r"/app/x\.py"):
         ask(analyst, need(OTHER), pod=Pod(answer(OTHER, other={})))
@@ -153,8 +160,7 @@ def test_many_texts_are_asked_for_in_portions(analyst: Analyst, monkeypatch: pyt
     texts = {f"sha256:{n:02}": f"x = {n}\n".encode() * 10 for n in range(5)}
     needs = [need(digest=digest) for digest in texts]
     source: Callable[[str], bytes | None] = texts.get
-    nobody: Callable[[str], Callable[[bytes], Awaitable[bytes]] | None] = {}.get
-    tables = asyncio.run(analyst.tables(needs, source, nobody))
+    tables = asyncio.run(analyst.tables(needs, source))
     assert {n.digest: len(t.statements) for n, t in tables.items()} == dict.fromkeys(texts, 10)
 
 

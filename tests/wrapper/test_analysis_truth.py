@@ -188,7 +188,7 @@ class Truth:
     def tables(self, needs: Sequence[Need], texts: Mapping[str, bytes]) -> dict[Need, FileAnalysis]:
         path = str(Path(self.interpreter.command[-1]).parent) if self.interpreter.root is None else ""
         analyst = Analyst(WRAPPER / "podcov_analysis.py", self.folder / "cache", path=path)
-        return asyncio.run(analyst.tables(needs, texts.get, lambda _: self._courier))
+        return asyncio.run(analyst.tables(needs, texts.get, lambda _: [self._courier]))
 
     async def _courier(self, stdin: bytes) -> bytes:
         program = self.interpreter.inside(self.wrapper / "podcov_courier.py")

@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from podcov import pipeline
 from podcov.edges.analysis import MODULE, Remote
 from podcov.errors import NoDataError
 from podcov.platform import CourierAddress, Platform
-from podcov.raw import RawStore
+from podcov.raw import RawStore, TargetInfo
 
 ANALYSIS_SECONDS = 300.0
 
 
-async def interpreters(platform: Platform, store: RawStore) -> Callable[[str], Remote | None]:
-    """By minor version: a pod that is alive and recorded a process of that version."""
+async def interpreters(platform: Platform, store: RawStore) -> Callable[[str], Sequence[Remote]]:
+    """By minor version: for each service that recorded a process of that version, a living pod's courier.
+
+    A sidecar has the image of one of the pod's services; where another one's version is asked for, that container itself is.
+    """
     try:
         alive = {address.pod_uid: address for address in await platform.addresses()}
     except NoDataError:
         alive = {}  # all of them ended meanwhile: this machine's interpreters are left
-    by_minor: dict[str, CourierAddress] = {}
+    places: dict[str, dict[str, CourierAddress]] = {}
     for target in pipeline.read_targets(store, ""):
         address = alive.get(target.stored.info.pod_uid)
         if address:
             for process in target.records.processes:
                 if process.start:
-                    by_minor.setdefault(process.start.minor, address)
-    return lambda minor: interpreter_of(platform, by_minor[minor]) if minor in by_minor else None
+                    places.setdefault(process.start.minor, {}).setdefault(target.service, _in(target.stored.info, address))
+    return lambda minor: [
+        interpreter_of(platform, place)
+        for container in places.get(minor, {}).values()
+        for place in dict.fromkeys((alive[container.pod_uid], container))
+    ]
+
+
+def _in(target: TargetInfo, courier: CourierAddress) -> CourierAddress:
+    """The service's own container instead of the sidecar."""
+    if not courier.sidecar:
+        return courier
+    return replace(courier, container=target.container, containers=(target.container,), sidecar=False)
 
 
 def interpreter_of(platform: Platform, address: CourierAddress) -> Remote:
-    """The interpreter of one pod."""
+    """The interpreter that the courier there runs with."""
 
     async def ask(stdin: bytes) -> bytes:
         answer = await platform.call(address, ("run", MODULE), stdin, seconds=ANALYSIS_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ from podcov.ledger import Ledger
 from podcov.model import Report
 from podcov.reports import terminal, write_all
 
-RemoteInterpreter = Callable[[str], Remote | None]
-"""a living pod with an interpreter of that minor version, which can be asked to analyse"""
+RemoteInterpreters = Callable[[str], Sequence[Remote]]
+"""living pods that may have an interpreter of that minor version, and can be asked to analyse"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ async def examine(
     progress: Progress,
     *,
     allow_partial: bool = False,
-    remote: RemoteInterpreter = lambda _: None,
+    remote: RemoteInterpreters = lambda _: (),
 ) -> Result:
     """Converts what was pulled, writes `ledger.json`, `report.json`, `summary.json` and the reports.
 
@@ -101,7 +101,7 @@ async def analyse_before_it_is_gone(
     targets = [t for t in pipeline.read_targets(folder, record.id) if t.stored.info.pod_uid == pod_uid]
     needs = pipeline.needs(record, targets, project.config, _checkout(project, local))
     with contextlib.suppress(PodcovError):
-        await _analyse(project, folder, local, lambda _: interpreter)(needs)
+        await _analyse(project, folder, local, lambda _: [interpreter])(needs)
 
 
 def _checkout(project: Project, local: PythonFiles) -> pipeline.Checkout:
@@ -125,7 +125,7 @@ def show(result: Result, *, as_json: bool, files: bool, show_missing: bool = Fal
 
 
 def _analyse(
-    project: Project, folder: RunFolder, local: PythonFiles, remote: RemoteInterpreter
+    project: Project, folder: RunFolder, local: PythonFiles, remote: RemoteInterpreters
 ) -> Callable[[Iterable[Need]], Awaitable[Mapping[Need, FileAnalysis]]]:
     analyst = Analyst(assets.wrapper_folder("python") / "podcov_analysis.py", project.store.cache / "analysis")
 

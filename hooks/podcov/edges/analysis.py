@@ -53,9 +53,9 @@ class Analyst:
         self,
         needs: Iterable[Need],
         source: Callable[[str], bytes | None],
-        remote: Callable[[str], Remote | None] = lambda _: None,
+        remote: Callable[[str], Sequence[Remote]] = lambda _: (),
     ) -> dict[Need, FileAnalysis]:
-        """The table of every need. `source` gives a text by its digest, `remote` a pod with an interpreter of a version.
+        """The table of every need. `source` gives a text by its digest, `remote` pods that may have an interpreter of a version.
 
         A text that cannot be had has a table with an error. Raises InterpreterError where no interpreter of a version is left
         to ask, DamagedError where one answers nonsense.
@@ -77,7 +77,7 @@ class Analyst:
 
     # -- asking
 
-    async def _analyse(self, minor: str, request: bytes, remote: Callable[[str], Remote | None]) -> Answer:
+    async def _analyse(self, minor: str, request: bytes, remote: Callable[[str], Sequence[Remote]]) -> Answer:
         refused: list[str] = []
         for interpreter in self._local_interpreters(minor):
             try:
@@ -86,13 +86,13 @@ class Analyst:
                 refused.append(f"{interpreter}: {error}")
         if not refused:
             refused.append(f"there is no python{minor} on this machine's path")
-        pod = remote(minor)
-        if pod is None:
+        pods = remote(minor)
+        if not pods:
             refused.append("no pod with one can be asked")
-        else:
+        for pod in pods:
             try:
                 return _right_version(await pod(run_input(coverage_zip(self.module.read_bytes()), request)), minor, "the pod")
-            except Exception as error:  # whatever its platform raises: the next line says it
+            except Exception as error:  # whatever its platform raises: the message below says it
                 refused.append(f"the pod: {error}")
         raise InterpreterError(
             f"Python {minor} ran files that only Python {minor} can analyse, and there is none: {'; '.join(refused)}",
