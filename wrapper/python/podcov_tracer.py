@@ -118,15 +118,14 @@ class Recorder:
         self._save()
         self._watch_threads()
         self._watch_own_signals()
-        sys.settrace = self._yielding_settrace()
+        self._watch_settrace()
         self.trace_this_thread()
 
     def child(self, base, epoch):
-        """Begin anew in a forked child: what the parent ran stays the parent's. Files come with the first thing to save."""
+        """Begin anew in a forked child: what the parent ran stays the parent's. Files come with the first save."""
         self._reset(base, epoch)
-        for lines in self._sets.copy().values():
-            lines.clear()
-        self._saved = self._progress()
+        for ran in self._sets.copy().values():
+            ran.clear()
 
     def mark(self, epoch):
         """What runs from now on belongs to `epoch`."""
@@ -307,12 +306,7 @@ class Recorder:
         for name in ("start_new_thread", "start_new", "start_joinable_thread"):
             real = getattr(_thread, name, None)
             if real is not None:
-                setattr(_thread, name, _like(real, self._starter(real)))
-        threading = sys.modules.get("threading")
-        if threading is not None:
-            for name in ("_start_new_thread", "_start_joinable_thread"):
-                if hasattr(threading, name):
-                    setattr(threading, name, getattr(_thread, name[1:]))
+                _replace_function(real, self._starter(real), ("_thread", name), ("threading", "_" + name))
 
     def _starter(self, real):
         def start(*arguments, **named):
@@ -346,8 +340,10 @@ class Recorder:
             self._save_if_fatal(_signal.SIGABRT)
             abort()
 
-        os.kill, os.killpg, os.abort = _like(kill, saving_kill), _like(killpg, saving_killpg), _like(abort, saving_abort)
-        _signal.raise_signal = _like(raise_signal, saving_raise_signal)
+        _replace_function(kill, saving_kill, ("os", "kill"))
+        _replace_function(killpg, saving_killpg, ("os", "killpg"))
+        _replace_function(abort, saving_abort, ("os", "abort"))
+        _replace_function(raise_signal, saving_raise_signal, ("_signal", "raise_signal"), ("signal", "raise_signal"))
 
     def _save_if_fatal(self, signal):
         try:
@@ -357,8 +353,8 @@ class Recorder:
             # A full volume is flagged in the log; a wrong signal is for the real function to complain about.
             pass
 
-    def _yielding_settrace(self):
-        """`sys.settrace` for the app. What it sets replaces the tracer in that thread, and the log says so, until it is unset."""
+    def _watch_settrace(self):
+        """What the app sets replaces the tracer in that thread, and the log says so, until the app unsets it."""
 
         def settrace(function, /):
             if isinstance(function, self._tracer):
@@ -369,7 +365,7 @@ class Recorder:
             elif not self._is_tracing():
                 self._new_tracer().start()
 
-        return _like(_settrace, settrace)
+        _replace_function(_settrace, settrace, ("sys", "settrace"))
 
 
 class _Traced:
@@ -405,10 +401,13 @@ def _safe_to_free(tracer):
     return Tracer
 
 
-def _like(real, stand_in):
-    stand_in.__name__, stand_in.__qualname__, stand_in.__doc__ = real.__name__, real.__qualname__, real.__doc__
-    stand_in.__module__ = real.__module__
-    return stand_in
+def _replace_function(real, stand_in, *places):
+    """Put `stand_in` in the place of a built-in function, in each of `places` (module and name) that is there already."""
+    stand_in.__name__, stand_in.__qualname__ = real.__name__, real.__qualname__
+    stand_in.__doc__, stand_in.__module__ = real.__doc__, real.__module__
+    for module, name in places:
+        if hasattr(sys.modules.get(module), name):
+            setattr(sys.modules[module], name, stand_in)
 
 
 def _arc_value(packed):
