@@ -19,6 +19,8 @@ from podcov.commands.session import PlatformName, Project, Where
 from podcov.edges import suite
 from podcov.errors import UsageError
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+
 
 @click.command()
 @click.argument("command", nargs=-1)
@@ -109,7 +111,7 @@ async def _conduct(
 
 
 async def _suite(project: Project, tests: tuple[str, ...], env: Mapping[str, str], *, as_json: bool) -> int:
-    """The tests. A first Ctrl-C ends them, and what they did until then is collected; a second one ends everything."""
+    """The tests. Ctrl-C and SIGTERM end them, and what they did until then is collected; once more, and everything ends."""
     settings = project.config.tests
     running = asyncio.create_task(
         suite.run(
@@ -120,18 +122,21 @@ async def _suite(project: Project, tests: tuple[str, ...], env: Mapping[str, str
             output_to_stderr=as_json,
         )
     )
+    stopped_by: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        stopped_by.append(number)
+        running.cancel()
+
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, running.cancel)
+    for number in _STOPPING:
+        loop.add_signal_handler(number, stop, number)
     try:
         return await running
     except asyncio.CancelledError:
-        if _we_are_cancelled():
-            raise
-        return 128 + signal.SIGINT
+        if not stopped_by:
+            raise  # it is us who are cancelled
+        return 128 + stopped_by[0]
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
-
-
-def _we_are_cancelled() -> bool:
-    task = asyncio.current_task()
-    return bool(task and task.cancelling())
+        for number in _STOPPING:
+            loop.remove_signal_handler(number)

@@ -49,7 +49,7 @@ def test_failing_tests_are_reported_all_the_same_and_give_their_exit_code(app: A
 
 
 @pytest.mark.deployed("stopped")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_what_ran_until_the_tests_were_stopped_is_reported(app: Any, number: int, code: int) -> None:
     with app.tested() as tests:
         tests.get("/first")
