@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from podcov.errors import DamagedError, NoDataError
+from podcov.errors import ClusterError, DamagedError, NoDataError
 from podcov.formats.bundle import Bundle, read_bundle
 from podcov.formats.courier import read_answers, read_ended, status_of
 from podcov.platform import CourierAddress, CourierAnswer, CourierUnreachable, Platform, PlatformEvent
@@ -249,7 +249,8 @@ class Collector:
     async def _keep_leases(self) -> None:
         while True:
             await asyncio.sleep(LEASE_RENEWAL_SECONDS)
-            with contextlib.suppress(NoDataError, CourierUnreachable):  # nothing there now; newcomers get theirs at their mark
+            # Nothing there now, or no answer: newcomers get theirs at their mark, and a lease outlasts two renewals.
+            with contextlib.suppress(NoDataError, CourierUnreachable, ClusterError):
                 addresses = [a for a in await self.platform.addresses() if a.sidecar and a.pod_uid in self._marked]
                 await asyncio.gather(
                     *(self._ask(a, "lease", str(LEASE_SECONDS), attempts=1) for a in addresses), return_exceptions=True

@@ -1,0 +1,41 @@
+"""The steps alone: mark, then whatever tests, then collect. Nobody watches the pods in between."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+GREET = "import urllib.request as u; print(u.urlopen('http://localhost:8080/hello?name=Ada').read().decode())"
+
+
+def test_a_mark_begins_a_run_that_collect_ends(namespace: Any, root: Path, tmp_path: Path) -> None:
+    hello = tmp_path / "hello"
+    shutil.copytree(root / "examples/hello", hello, ignore=shutil.ignore_patterns(".podcov"))
+    config = hello / "podcov.yaml"
+    config.write_text(config.read_text().replace("[python3, -m, unittest, discover, -s, tests/integration]", '["true"]'))
+    namespace.skaffold("run", "--profile", "coverage", cwd=hello, env={"BASE": namespace.cluster.image("python:3.13")})
+
+    def step(*arguments: str, check: bool = True) -> Any:
+        return namespace.podcov(*arguments, "--context", "podcov-test", "--namespace", namespace.name, cwd=hello, check=check)
+
+    idle = json.loads(step("collect", "--json").stdout)
+    run = step("mark").stdout.strip()
+    assert run != idle["run"]
+    namespace.kubectl("exec", "deployment/hello", "--container", "hello", "--", "python3", "-c", GREET)
+    assert json.loads(step("dump", "--json").stdout) == {"undumped": {}}
+    folder = Path(step("pull").stdout.strip())
+    assert list(folder.glob("raw/hello/*/*.hits"))
+
+    told = json.loads(step("collect", "--json").stdout)
+    assert told["run"] == run
+    assert told["ledger"]["complete"]
+    assert told["total"]["covered"] > idle["total"]["covered"]
+    assert json.loads(namespace.podcov("report", "--json", cwd=hello).stdout) == told
+
+    step("mark")
+    namespace.kubectl("delete", "pod", "--all", "--grace-period", "2")
+    lost = step("collect", check=False)
+    assert lost.returncode == 3
+    assert "podcov run" in lost.stdout, "it says how pods that end are not lost"
