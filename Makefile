@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint unit cluster machine clean
+.PHONY: demo test lint unit cluster machine bench clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,11 @@ cluster: $(VENV)/.installed machine
 # What the tests need of this machine; takes a second when it is there already.
 machine:
 	tests/cluster/cluster build
+
+# Speed beside `coverage run`, as ratios. OPTIONS="--python python3.13", and others: see benchmarks/README.md.
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/startup.py $(OPTIONS)
+	$(BIN)/python benchmarks/throughput.py $(OPTIONS)
 
 clean:
 	rm -rf $(VENV) .cache dist build
