@@ -37,6 +37,31 @@ PROGRAMS = {
         "    os.waitpid(pid, 0)\n"
         "event.set()\n"
     ),
+    "threads that fork": (
+        "import os, threading\n"
+        "def forks():\n"
+        "    for _ in range(10):\n"
+        "        pid = os.fork()\n"
+        "        if not pid:\n"
+        "            os._exit(0)\n"
+        "        os.waitpid(pid, 0)\n"
+        "threads = [threading.Thread(target=forks) for _ in range(4)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "print('all')\n"
+    ),
+    "forks where the volume is out of reach": (
+        "import os\n"
+        "os.chmod(os.path.dirname(__file__), 0o700)\n"
+        "os.setgid(65534)\n"
+        "os.setuid(65534)\n"
+        "for number in range(5):\n"
+        "    pid = os.fork()\n"
+        "    if not pid:\n"
+        "        print(number, flush=True)\n"
+        "        os._exit(0)\n"
+        "    os.waitpid(pid, 0)\n"
+    ),
     "a pseudo-terminal": "import os, pty\npid, fd = pty.fork()\nif not pid:\n    os._exit(0)\nos.waitpid(pid, 0)\n",
     "preexec_fn": "import subprocess\nsubprocess.run(['true'], preexec_fn=lambda: None)\n",
     "subprocesses": "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'print(1)'])\n",
