@@ -111,3 +111,18 @@ def test_the_steps_alone_need_services_that_outlive_them(tmp_path):
         done = podcov(step, cwd=tmp_path)
         assert done.returncode == 2
         assert "podcov run --platform local" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["skaffold_after_deploy", "tilt_coverage"])
+def test_the_hooks_of_a_checkout_are_the_command_line_s(name, root, tmp_path):
+    done = subprocess.run([sys.executable, root / "hooks" / f"{name}.py", "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"hook {name.replace('_', '-')}" in done.stdout
+
+
+def test_the_skaffold_hook_outside_of_skaffold_says_what_to_use(tmp_path, root):
+    (tmp_path / "podcov.yaml").write_text(SERVICE)
+    hook = [sys.executable, root / "hooks/skaffold_after_deploy.py"]
+    done = subprocess.run(hook, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "podcov run" in done.stderr
