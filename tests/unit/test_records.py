@@ -105,6 +105,15 @@ def test_a_whole_process_is_read() -> None:
     assert process.ended
 
 
+@pytest.mark.parametrize(
+    ("flag", "name"), [(1, "volume_full"), (2, "stopped_by_error"), (4, "values_left_out"), (8, "trace_replaced")]
+)
+def test_each_flag_has_a_name(flag: int, name: str) -> None:
+    process = the_process(hits=hits([], flags=flag))
+    names = ("volume_full", "stopped_by_error", "values_left_out", "trace_replaced")
+    assert [each for each in names if getattr(process, each)] == [name]
+
+
 def test_the_first_words_belong_to_the_epoch_in_the_header() -> None:
     process = the_process(codes=table([APP]), hits=hits([line(1, 3), mark(6), line(1, 4)], epoch=5))
     assert words_of(process) == {5: [line(1, 3)], 6: [line(1, 4)]}

@@ -139,6 +139,11 @@ class ProcessRecords:
         """Something did not fit into its word and is missing."""
         return bool(self.flags & 4)
 
+    @property
+    def trace_replaced(self) -> bool:
+        """The app set a trace function of its own, and what ran under it is missing."""
+        return bool(self.flags & 8)
+
 
 @dataclass(frozen=True, slots=True)
 class TargetRecords:
