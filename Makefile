@@ -41,5 +41,9 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/startup.py $(OPTIONS)
 	$(BIN)/python benchmarks/throughput.py $(OPTIONS)
 
+# After a change of the wrapper or the generator: the examples' generated files are committed, and tests hold them against init.
+examples: $(VENV)/.installed
+	for example in examples/*/; do (cd "$$example" && "$(CURDIR)/$(BIN)/podcov" init) || exit; done
+
 clean:
 	rm -rf $(VENV) .cache dist build

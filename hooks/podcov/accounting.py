@@ -34,6 +34,8 @@ class ProcessFacts:
     broken: bool = False
     """recording stopped by an internal error"""
     overflow: bool = False
+    trace_replaced: bool = False
+    """the app set a trace function of its own in place of the recorder's"""
     damage: tuple[str, ...] = ()
     hits: bool = False
     """something was recorded in the epochs that count"""
@@ -229,6 +231,8 @@ def _trouble(process: ProcessFacts, target: TargetFacts) -> tuple[str, str]:
         return "recording-failed", "recording stopped by an internal error"
     if process.overflow:
         return "overflow", "a value did not fit into its record and was left out"
+    if process.trace_replaced:
+        return "trace-replaced", "the app set a trace function of its own (a debugger?): what ran under it was not recorded"
     if process.id in target.unmarked:
         return (
             "mark-unanswered",

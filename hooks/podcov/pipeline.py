@@ -182,6 +182,7 @@ def _process(process: ProcessRecords, counted: Iterable[int], alive: bool) -> Pr
         full=process.volume_full,
         broken=process.stopped_by_error,
         overflow=process.values_left_out,
+        trace_replaced=process.trace_replaced,
         damage=process.damage,
         hits=any(len(process.epochs.get(epoch, ())) for epoch in counted),
     )

@@ -77,6 +77,7 @@ def test_a_service_without_any_target_makes_the_ledger_incomplete():
         ({"full": True}, "volume-full"),
         ({"broken": True}, "recording-failed"),
         ({"overflow": True}, "overflow"),
+        ({"trace_replaced": True}, "trace-replaced"),
     ],
 )
 def test_every_trouble_of_a_process_is_a_named_failure(facts, slug):

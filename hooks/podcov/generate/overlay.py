@@ -187,7 +187,8 @@ def _own_values(entered: Entered) -> dict[str, str]:
 def _init_containers(workload: Workload, entered: Entered) -> dict[str, Any]:
     """The courier starts first and so ends last: it sees everything that the others do."""
     spec = entered.container.spec
-    environment = {"PODCOV_DATA": "/podcov/data", **({} if workload.grace is None else {"PODCOV_GRACE": f"{workload.grace:g}"})}
+    whose_files = {"PODCOV_DATA": "/podcov/data", "PODCOV_CONTAINER": entered.container.name}
+    environment = {**whose_files, **({} if workload.grace is None else {"PODCOV_GRACE": f"{workload.grace:g}"})}
     courier = {
         "name": COURIER_CONTAINER,
         "image": entered.container.image,

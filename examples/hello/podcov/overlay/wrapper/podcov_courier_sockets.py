@@ -22,6 +22,8 @@ SILENT = "silent"
 """it did not answer in time"""
 
 RETRY_SECONDS = 0.02
+DOUBT_SECONDS = 1.0
+"""A process that hung up and then refuses has ended, or is about to open another socket because its app closed the first."""
 SPARE_DESCRIPTORS = 40
 
 Question = namedtuple("Question", "folder name request patience", defaults=(0.0,))
@@ -87,6 +89,7 @@ class _Talk:
         self.address = "/proc/self/fd/%d/%s" % (folder, question.name)
         self.request = question.request.encode() + b"\n"
         self.patient_until = begin + question.patience
+        self.doubtful_until = begin
         self.answer = None
         self.received = b""
         self.socket = None
@@ -106,11 +109,14 @@ class _Talk:
         except OSError as error:
             self.close()
             if error.errno == errno.ECONNREFUSED:
-                self.answer = Answer(GONE)
+                if now >= self.doubtful_until:
+                    self.answer = Answer(GONE)
             elif error.errno == errno.ENOENT:
                 if now >= self.patient_until:
                     self.answer = Answer(ABSENT)
-            elif error.errno not in (errno.EAGAIN, errno.EPIPE, errno.ECONNRESET):  # its queue is full, or it ends just now
+            elif error.errno in (errno.EPIPE, errno.ECONNRESET):
+                self.doubtful_until = now + DOUBT_SECONDS
+            elif error.errno != errno.EAGAIN:  # its queue is full
                 self.answer = Answer(ERROR, "cannot be asked: %s" % error.strerror)
             return False
 
@@ -123,6 +129,7 @@ class _Talk:
         except OSError:
             piece = b""
         if not piece:
+            self.doubtful_until = time.monotonic() + DOUBT_SECONDS
             return False  # it hung up in the middle: asked again, it refuses if it has gone
         self.received += piece
         self.answer = _parse(self.received)

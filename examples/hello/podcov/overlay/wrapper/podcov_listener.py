@@ -154,8 +154,8 @@ class Listener:
 
     def _listen(self):
         """Listen on a new socket. It takes the earlier one's place at once: to find no socket means that a process has ended."""
-        listening = _out_of_the_way(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC))
         folder = _open(self._folder, O_DIRECTORY | O_CLOEXEC)
+        listening = _out_of_the_way(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC))
         try:
             # A socket's path ends at 108 bytes; by way of a descriptor it is short, however deep the volume lies.
             path = "/proc/self/fd/%d/%s" % (folder, self._name)

@@ -6,7 +6,6 @@ Every Python from 2.7 runs this file, because an interpreter that cannot be meas
 import os
 import sys
 import time
-from binascii import hexlify
 
 # By these names, because apps replace functions of modules (gevent does), and forked children come here late.
 _open, _write, _close, _mkdir, _chmod, _stat = os.open, os.write, os.close, os.mkdir, os.chmod, os.stat
@@ -57,7 +56,7 @@ def start_time(pid):
 
 def process_name():
     """A new name for this process: a fork has its own pid, an exec its own nonce."""
-    return "%d-%d-%s" % (_getpid(), start_time("self"), hexlify(_urandom(4)).decode("ascii"))
+    return "%d-%d-%02x%02x%02x%02x" % ((_getpid(), start_time("self")) + tuple(bytearray(_urandom(4))))
 
 
 def write(folder, name, **said):

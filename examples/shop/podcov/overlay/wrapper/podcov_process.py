@@ -102,15 +102,14 @@ class Process:
 
     def _register(self, parent):
         """Write the start record. From here on the process is expected to answer."""
-        begun = self._epoch
-        # Whoever began an epoch between our first look and our listening had nobody to tell it to.
-        self._mark(self._epoch_on_disk())
         recorder = self._recorder
         said = {"recording": recorder.recording, "mode": recorder.mode, "save_interval": recorder.save_interval}
         try:
-            podcov_record.write(self._folder, self.name, state="recording", parent=parent, epoch=begun, **said)
-        except OSError:
-            # The volume is full. What is left is a torn record, or an interpreter without one: the ledger names both.
+            podcov_record.write(self._folder, self.name, state="recording", parent=parent, epoch=self._epoch, **said)
+            # Whoever began an epoch between our first look and our listening had nobody to tell it to.
+            self._mark(self._epoch_on_disk())
+        except Exception:
+            # The volume is full: what is left is a torn record, or none, and an error for an answer. The ledger names them all.
             return
 
     def _epoch_on_disk(self):
@@ -123,8 +122,8 @@ class Process:
     def _save(self):
         try:
             self._recorder.save()
-        except OSError:
-            # The log says that the volume is full, and so does the answer to the next request.
+        except Exception:
+            # The next request is answered by the same error, and it must not end the thread that answers.
             return
 
     # Requests, answered in the listener's thread.
