@@ -122,8 +122,8 @@ class Process:
     def _save(self):
         try:
             self._recorder.save()
-        except OSError:
-            # The log says that the volume is full, and so does the answer to the next request.
+        except Exception:
+            # The next request is answered by the same error, and it must not end the thread that answers.
             return
 
     # Requests, answered in the listener's thread.

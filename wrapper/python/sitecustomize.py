@@ -26,23 +26,29 @@ def _begin():
 
 
 def _record(environ):
-    state = "failed"
     try:
         import podcov_record
 
         reason = _unsupported(podcov_record)
-        if not reason:
-            import podcov_process
+        if reason:
+            raise podcov_record.Unsupported(reason)
+        import podcov_process
 
-            return podcov_process.start(environ)
-        state = "unsupported"
+        podcov_process.start(environ)
     except Exception as error:
-        state, reason = getattr(error, "state", "failed"), _told(error)
+        state = getattr(error, "state", "failed")
+        reason = str(error) if state == "unsupported" else "%s: %s" % (type(error).__name__, error)
+        _say(environ, state, reason)
+
+
+def _say(environ, state, reason):
     try:
+        import podcov_record
+
         folder = podcov_record.target_folder(environ)
-        return podcov_record.write(folder, podcov_record.process_name(), state=state, reason=reason)
+        podcov_record.write(folder, podcov_record.process_name(), state=state, reason=reason)
     except Exception:
-        return None  # Nowhere to say it: an interpreter without a start record is found by its absence.
+        return  # Nowhere to say it: an interpreter without a start record is found by its absence.
 
 
 def _unsupported(podcov_record):
@@ -54,12 +60,6 @@ def _unsupported(podcov_record):
     if "t" in sys.abiflags:
         return "the free-threaded build of Python %s cannot be measured" % version
     return None
-
-
-def _told(error):
-    if type(error).__name__ == "Unsupported":
-        return str(error)
-    return "%s: %s" % (type(error).__name__, error)
 
 
 def _go_on():
