@@ -61,12 +61,12 @@ def _root_with(minor: str) -> Path | None:
 @contextmanager
 def _interpreter(minor: str) -> Iterator[Interpreter]:
     if command := _local(minor):
-        folder = Path(mkdtemp(prefix="podcov-"))  # pytest's own folders are closed to other users
+        folder = Path(mkdtemp(prefix="podcov-wrapper-tests-"))  # pytest's own folders are closed to other users
         folder.chmod(0o755)
         yield Interpreter(minor, command, None, folder)
         shutil.rmtree(folder)
     elif root := _root_with(minor):
-        folder = Path(mkdtemp(prefix="podcov-", dir=root / "tmp"))
+        folder = Path(mkdtemp(prefix="podcov-wrapper-tests-", dir=root / "tmp"))
         folder.chmod(0o755)
         enter = ("unshare", "--mount", "sh", "-c", IN_ROOT, str(root))
         yield Interpreter(minor, (*enter, f"/usr/bin/python{minor}"), root, folder)

@@ -6,7 +6,7 @@ import json
 import re
 import signal
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -171,15 +171,23 @@ serve(sys.argv[1])
 """
 
 
-def test_a_daemon_that_closed_every_descriptor_is_recorded_and_answers(pod: Pod, wait_until: Callable[..., object]):
+@pytest.fixture
+def daemon(pod: Pod, wait_until: Callable[..., object]) -> Iterator[Path]:
+    """A daemon that serves until there is a file `stop` in this folder; it is stopped whatever the test comes to."""
     done = pod.run(pod.write("main.py", DAEMON), pod.inside(pod.folder))
     assert (done.returncode, done.stderr) == (0, "")
     wait_until((pod.folder / "ready").exists, what="the daemon serves")
+    yield pod.folder
+    (pod.folder / "stop").touch()
+    wait_until((pod.folder / "stopped").exists, what="the daemon ended")
+
+
+def test_a_daemon_that_closed_every_descriptor_is_recorded_and_answers(pod: Pod, daemon: Path, wait_until: Callable[..., object]):
     pod.mark(1)
     wait_until(lambda: {19, 20} <= pod.lines("main.py", {1}), what="lines of the new epoch")
     pod.mark(2)
-    (pod.folder / "stop").touch()
-    wait_until((pod.folder / "stopped").exists, what="the daemon ended")
+    (daemon / "stop").touch()
+    wait_until((daemon / "stopped").exists, what="the daemon ended")
     wait_until(lambda: 23 in pod.lines("main.py", {2}), what="its last lines")
 
 
