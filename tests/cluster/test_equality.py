@@ -145,11 +145,7 @@ def ask_podcov(namespace: Any, subject: Subject, version: str, mode: str) -> Fil
     settings["tests"] = {"command": ["python3", str(HERE / "end_after.py"), *subject.ask]}
     (project / "podcov.yaml").write_text(yaml.safe_dump(settings))
     namespace.podcov("init", cwd=project)
-    env = {
-        "BASE": namespace.cluster.image(f"python:{version}"),
-        "PODCOV_TEST_NAMESPACE": namespace.name,
-        "PODCOV_TEST_KUBECONFIG": namespace.cluster.env["KUBECONFIG"],
-    }
+    env = {"BASE": namespace.cluster.image(f"python:{version}"), **where(namespace)}
     if (project / "skaffold.yaml").exists():
         namespace.skaffold("run", "--profile", "coverage", cwd=project, env=env)
     else:
@@ -159,6 +155,11 @@ def ask_podcov(namespace: Any, subject: Subject, version: str, mode: str) -> Fil
     ledger = json.loads((project / ".podcov/runs/latest/summary.json").read_text())["ledger"]
     assert ledger["complete"]
     return files_of_report((project / ".podcov/runs/latest/report.json").read_bytes(), subject)
+
+
+def where(namespace: Any) -> dict[str, str]:
+    """For the scripts beside this file."""
+    return {"PODCOV_TEST_NAMESPACE": namespace.name, "PODCOV_TEST_KUBECONFIG": namespace.cluster.env["KUBECONFIG"]}
 
 
 def copy_of(subject: Subject, namespace: Any, version: str) -> Path:
@@ -207,6 +208,7 @@ def ask_coverage(cluster: Any, namespace: Any, subject: Subject, version: str) -
     manifests = list(yaml.safe_load_all(cluster.run("kubectl", "kustomize", project / "k8s").stdout))
     namespace.apply(*(as_reference(cluster, m, images, subject) if m["kind"] == "Deployment" else m for m in manifests))
     namespace.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s")
+    cluster.run("python3", HERE / "reach_services.py", env=where(namespace))
 
     with ExitStack() as forwards:
         urls = {f"{name.upper()}_URL": forwards.enter_context(forwarded(namespace, name)) for name in subject.services}
