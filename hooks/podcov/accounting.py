@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from podcov.ledger import Ledger, ProcessEntry, State, TargetEntry
 from podcov.platform import ContainerStart
@@ -86,12 +86,14 @@ def settle(
     run: str,
     marked_at: float | None,
     lost: Mapping[str, str] | None = None,
+    unreached: Mapping[str, str] | None = None,
     ignore: Mapping[str, Sequence[str]] | None = None,
 ) -> Account:
     """The ledger of a run.
 
     `starts` is all that the platform saw, `targets` all that was pulled, `marked_at` when the run began (Unix seconds).
-    `lost` says for a pod uid why nothing could be pulled. `ignore` are regular expressions on command lines, per service, of
+    `lost` says for a pod uid why nothing, or not what it ran last, could be pulled, `unreached` why this run's mark did not get
+    there. `ignore` are regular expressions on command lines, per service, of
     interpreters that need not register.
     """
     by_container: dict[tuple[str, str], list[TargetFacts]] = defaultdict(list)
@@ -104,7 +106,8 @@ def settle(
     entries: list[TargetEntry] = []
     counted: set[str] = set()
     for key in sorted(starts_by_container.keys() | by_container.keys()):
-        for start_seen, folder in pair(starts_by_container[key], by_container[key]):
+        pairs = pair(starts_by_container[key], by_container[key])
+        for start_seen, folder in pairs:
             if _of_an_earlier_run(start_seen, folder, run, marked_at):
                 continue
             if folder is None:
@@ -112,7 +115,14 @@ def settle(
                 entries.append(_missing(start_seen, (lost or {}).get(start_seen.address.pod_uid, "")))
                 continue
             counted.add(folder.id)
-            entries.append(_pulled(folder, start_seen, (ignore or {}).get(folder.service, ())))
+            entry = _pulled(folder, start_seen, (ignore or {}).get(folder.service, ()))
+            cut_off = (lost or {}).get(folder.pod_uid, "") if (start_seen, folder) == pairs[-1] else ""
+            unmarked = "" if run in folder.runs else (unreached or {}).get(folder.pod_uid, "")
+            if entry.state != "failed" and cut_off:
+                entry = replace(entry, state="failed", slug="lost", reason=cut_off)
+            elif entry.state != "failed" and unmarked and _ran_at(marked_at, start_seen, folder):
+                entry = replace(entry, state="failed", slug="mark-unanswered", reason=_UNREACHED.format(unmarked))
+            entries.append(entry)
     seen = {entry.service for entry in entries}
     return Account(Ledger(tuple(entries), tuple(s for s in services if s not in seen)), frozenset(counted))
 
@@ -152,6 +162,16 @@ def _of_an_earlier_run(start: ContainerStart | None, target: TargetFacts | None,
     if start is None or target is None or start.finished is None or marked_at is None:
         return False
     return start.finished < marked_at and bool(set(target.runs) - {run})
+
+
+def _ran_at(moment: float | None, start: ContainerStart | None, target: TargetFacts) -> bool:
+    """The container had begun then, and had not ended."""
+    if moment is None or target.first_time is None or target.first_time > moment:
+        return False
+    return start is None or start.finished is None or start.finished >= moment
+
+
+_UNREACHED = "the run's mark did not get there ({}): what the tests ran cannot be told from what ran before"
 
 
 def _missing(start: ContainerStart, why: str) -> TargetEntry:

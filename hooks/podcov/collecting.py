@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,7 +26,9 @@ LEASE_RENEWAL_SECONDS = 20
 MARK_SECONDS = 40.0
 PULL_SECONDS = 120.0
 LAST_PULL_SECONDS = 60.0
-"""how long a pod that ends is waited for: twice the default grace period"""
+"""how long pods that are ending are waited for once the tests are over: twice the default grace period"""
+WAIT_SECONDS = 10.0
+"""of one long poll; between two of them we look whether there is still time"""
 
 
 class Progress(Protocol):
@@ -43,7 +46,9 @@ class Collected:
     unmarked: dict[str, dict[str, str]] = field(default_factory=dict)
     undumped: dict[str, dict[str, str]] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
-    """pod uid -> why nothing could be pulled"""
+    """pod uid -> why nothing, or not what it ran last, could be pulled"""
+    unreached: dict[str, str] = field(default_factory=dict)
+    """pod uid -> why this run's mark did not get there"""
     pulled: set[str] = field(default_factory=set)
     """pod uids"""
 
@@ -54,7 +59,7 @@ class Collector:
     Use: `async with collector.following():` around the time in which services may start and end; `mark` before the
     tests, `collect` after them.
 
-    `before_release` is told of each pod that ends, when its data are here and its courier still answers; it must not raise.
+    `before_release` is told of each pod that ends, when its data are here and its courier still answers.
     """
 
     def __init__(
@@ -76,6 +81,9 @@ class Collector:
         self._marked: dict[str, int] = {}
         """pod uid -> container starts that it had when it was marked"""
         self._marking = False
+        self._collecting = False
+        self._time_is_up = math.inf
+        """until when pods that are ending are waited for (the loop's clock)"""
         self._last_pulls: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -109,9 +117,14 @@ class Collector:
             if not (self._last_pulls or self._marked):
                 raise
             addresses = ()
+        await self.platform.starts()  # meanwhile we hear of those that the list shows to be ending
+        self._collecting = True
         await asyncio.gather(*(self._take(a) for a in addresses if a.pod_uid not in self._last_pulls))
-        if self._last_pulls:
-            await asyncio.wait(self._last_pulls.values(), timeout=LAST_PULL_SECONDS)
+        await self._finish_last_pulls()
+
+    async def _finish_last_pulls(self) -> None:
+        self._time_is_up = asyncio.get_running_loop().time() + LAST_PULL_SECONDS
+        await asyncio.gather(*self._last_pulls.values())
 
     async def dump(self) -> None:
         """Makes every process save what it holds; who could not is in `collected.undumped`."""
@@ -127,8 +140,10 @@ class Collector:
                 await self._ask(address, "lease", str(LEASE_SECONDS))
             answer = await self._ask(address, "mark", self.run, self.label, seconds=MARK_SECONDS)
         except CourierUnreachable as error:
+            self.collected.unreached[address.pod_uid] = error.reason
             self.progress.note(f"{error}: could not be marked", verbose=True)
-            return  # it is in the platform's starts: the ledger will ask for it
+            return
+        self.collected.unreached.pop(address.pod_uid, None)
         for target in read_answers(answer.stdout).targets:
             self.collected.unmarked.setdefault(f"{address.pod_uid}/{target.name}", {}).update(target.failures)
         self.progress.note(f"marked {address.name}", verbose=True)
@@ -151,24 +166,39 @@ class Collector:
             self.collected.undumped.setdefault(f"{address.pod_uid}/{target.name}", {}).update(target.failures)
 
     async def _take_last(self, address: CourierAddress) -> None:
-        """The pod is ending: its courier waits for us, once the service's containers are done."""
+        """The pod is ending. What is there is taken at once, and all of it when its courier says that the containers are done."""
         try:
             if address.sidecar:
                 await self._ask(address, "lease", str(LEASE_SECONDS))
-                waited = await self._ask(address, "wait", f"{LAST_PULL_SECONDS:g}", seconds=LAST_PULL_SECONDS + 10)
-                if not read_ended(waited.stdout):
-                    self.progress.note(
-                        f"{address.name} was told to end and has not; its data are pulled as they are", verbose=True
-                    )
             await self._pull(address)
-            self.progress.note(f"{address.name} ended; its data are here", verbose=True)
-            if address.sidecar:
-                if self.before_release:
-                    await self.before_release(address)
-                await self._ask(address, "release", attempts=1)
+            if not address.sidecar:
+                self.collected.lost[address.pod_uid] = "it has no sidecar: what it ran while it was ending could not be taken"
+                return
+            await self._prepare_release(address)
+            ended = await self._wait_for_end(address)
+            await self._pull(address)
         except CourierUnreachable as error:
-            if address.pod_uid not in self.collected.pulled:
-                self.collected.lost[address.pod_uid] = f"the pod ended before its data could be taken ({error.reason})"
+            self.collected.lost[address.pod_uid] = f"the pod ended before its last data could be taken ({error.reason})"
+            return
+        if not ended:
+            self.collected.lost[address.pod_uid] = f"it was still ending {LAST_PULL_SECONDS:g} s after the tests"
+            return
+        await self._prepare_release(address)
+        self.progress.note(f"{address.name} ended; its data are here", verbose=True)
+        with contextlib.suppress(CourierUnreachable):  # then it is gone already, or goes when its lease ends
+            await self._ask(address, "release", attempts=1)
+
+    async def _wait_for_end(self, address: CourierAddress) -> bool:
+        """Whether the service's containers have ended; False where the run cannot wait any longer."""
+        while asyncio.get_running_loop().time() < self._time_is_up:
+            waited = await self._ask(address, "wait", f"{WAIT_SECONDS:g}", seconds=WAIT_SECONDS + 30)
+            if read_ended(waited.stdout):
+                return True
+        return False
+
+    async def _prepare_release(self, address: CourierAddress) -> None:
+        if self.before_release:
+            await self.before_release(address)
 
     async def _pull(self, address: CourierAddress) -> None:
         bundle = await self._bundle(address, "pull")
@@ -236,7 +266,7 @@ class Collector:
         address = event.address
         if event.kind == "ready" and self._marking and await self._is_new(address):
             self._spawn(self._mark(address))
-        elif event.kind == "ending" and address.pod_uid not in self._last_pulls:
+        elif event.kind == "ending" and address.pod_uid not in self._last_pulls and not self._collecting:
             self._last_pulls[address.pod_uid] = self._spawn(self._take_last(address))
         elif event.kind == "gone" and address.pod_uid not in self.collected.pulled | self._last_pulls.keys():
             self.collected.lost.setdefault(address.pod_uid, "the pod was gone before its data could be taken")
@@ -251,7 +281,11 @@ class Collector:
             await asyncio.sleep(LEASE_RENEWAL_SECONDS)
             # Nothing there now, or no answer: newcomers get theirs at their mark, and a lease outlasts two renewals.
             with contextlib.suppress(NoDataError, CourierUnreachable, ClusterError):
-                addresses = [a for a in await self.platform.addresses() if a.sidecar and a.pod_uid in self._marked]
+                addresses = [
+                    a
+                    for a in await self.platform.addresses()
+                    if a.sidecar and a.pod_uid in self._marked | self._last_pulls.keys()
+                ]
                 await asyncio.gather(
                     *(self._ask(a, "lease", str(LEASE_SECONDS), attempts=1) for a in addresses), return_exceptions=True
                 )

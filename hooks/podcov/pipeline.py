@@ -67,6 +67,7 @@ async def conduct(
         unmarked=collected.unmarked,
         undumped=collected.undumped,
         lost=collected.lost,
+        unreached=collected.unreached,
     )
 
 
@@ -75,7 +76,8 @@ async def mark(record: RunRecord, platform: Platform, store: RawStore, progress:
     collector = Collector(platform, store, record.id, "", progress)
     await collector.mark()
     starts = tuple(await platform.starts())
-    return replace(record, marked=clock(), starts=starts, unmarked=collector.collected.unmarked)
+    collected = collector.collected
+    return replace(record, marked=clock(), starts=starts, unmarked=collected.unmarked, unreached=collected.unreached)
 
 
 async def collect(record: RunRecord, platform: Platform, store: RawStore, progress: Progress, clock: Clock) -> RunRecord:
@@ -143,6 +145,7 @@ def account(record: RunRecord, targets: Iterable[Target], config: Config) -> Acc
         run=record.id,
         marked_at=record.marked,
         lost=record.lost,
+        unreached=record.unreached,
         ignore={s.name: s.ignore_processes for s in config.services},
     )
 

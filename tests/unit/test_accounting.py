@@ -55,6 +55,36 @@ def test_what_is_known_of_a_lost_pod_is_its_reason():
     assert "before its data were taken" in ledger.targets[0].reason
 
 
+def test_a_target_whose_last_data_could_not_be_taken_is_lost_and_counts_with_what_is_here():
+    settled = account(lost={"uid-1": "the pod ended before its last data could be taken"})
+    [target] = settled.ledger.targets
+    assert (target.state, target.slug) == ("failed", "lost")
+    assert settled.counted == {TARGET.id}
+
+
+def test_what_an_earlier_start_of_a_lost_pod_ran_is_all_here():
+    again = replace(START, container_id="containerd://b", restart=1, started=120.0)
+    later = replace(TARGET, id="uid-1/app/s2", first_time=120.5)
+    starts = [replace(START, finished=119.0, ended="OOMKilled"), again]
+    ledger = account(starts, [TARGET, later], lost={"uid-1": "gone"}).ledger
+    assert [target.state for target in ledger.targets] == ["collected", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "start", "slug"),
+    [
+        ({}, {}, "mark-unanswered"),
+        ({"runs": ("r",)}, {}, ""),
+        ({"first_time": 120.0}, {"started": 119.0}, ""),
+        ({}, {"finished": 105.0}, ""),
+    ],
+    ids=["it ran then", "it was marked later", "it came later", "it had ended before"],
+)
+def test_where_the_mark_did_not_get_to_this_run_cannot_be_told_from_what_was_before(facts, start, slug):
+    ledger = account([replace(START, **start)], [replace(TARGET, **facts)], unreached={"uid-1": "no answer"}).ledger
+    assert [target.slug for target in ledger.targets] == [slug]
+
+
 def test_a_container_that_never_started_is_a_failure():
     ledger = account([replace(START, started=None, ended="ErrImagePull")], []).ledger
     assert ledger.targets[0].slug == "never-started"

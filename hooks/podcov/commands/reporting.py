@@ -97,10 +97,10 @@ async def analyse_before_it_is_gone(
 
     What cannot be analysed now is asked for again when the report is made, and only then missing.
     """
-    local = PythonFiles(project.root)
-    targets = [t for t in pipeline.read_targets(folder, record.id) if t.stored.info.pod_uid == pod_uid]
-    needs = pipeline.needs(record, targets, project.config, _checkout(project, local))
     with contextlib.suppress(PodcovError):
+        local = PythonFiles(project.root)
+        targets = [t for t in pipeline.read_targets(folder, record.id) if t.stored.info.pod_uid == pod_uid]
+        needs = pipeline.needs(record, targets, project.config, _checkout(project, local))
         await _analyse(project, folder, local, lambda _: [interpreter])(needs)
 
 

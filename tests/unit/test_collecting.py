@@ -1,0 +1,239 @@
+"""What is asked of couriers and when: while pods come and go, nothing is taken too early, too late, or for granted."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
+
+import pytest
+from podcov import collecting
+from podcov.collecting import Collector
+from podcov.platform import ContainerStart, CourierAddress, CourierAnswer, CourierUnreachable, PlatformEvent
+
+POD = CourierAddress("orders", "shop", "orders-1", "uid-1", "podcov-courier", True, ("app",))
+BARE = CourierAddress("orders", "shop", "orders-2", "uid-2", "app", False, ("app",))
+LATE = CourierAddress("orders", "shop", "orders-3", "uid-3", "podcov-courier", True, ("app",))
+ORDER_OF_THE_END = ["lease", "pull", "wait", "pull", "release"]
+
+
+def bundle() -> bytes:
+    head = json.dumps({"protocol": 1, "time": 1, "targets": [], "files": []}).encode()
+    content = b"podcov-bundle 1 %d\n" % len(head) + head
+    return content + b"\nend %s\n" % hashlib.sha256(content).hexdigest().encode()
+
+
+ANSWERS: Mapping[str, bytes] = {
+    "lease": b'{"protocol": 1, "until": 1}',
+    "mark": b'{"protocol": 1, "time": 1, "targets": []}',
+    "dump": b'{"protocol": 1, "time": 1, "targets": []}',
+    "wait": b'{"protocol": 1, "ended": true}',
+    "release": b'{"protocol": 1, "released": true}',
+    "pull": bundle(),
+}
+
+
+class Services:
+    """A platform on which things happen when the test says so. `troubles`: command -> what a call of it does instead, in turn."""
+
+    name = "kubernetes"
+
+    def __init__(self, *present: CourierAddress) -> None:
+        self.present = list(present)
+        self.asked: list[tuple[str, str]] = []
+        self.troubles: dict[str, list[bytes | Exception | None]] = {}
+        self.events: asyncio.Queue[PlatformEvent] = asyncio.Queue()
+
+    async def addresses(self) -> Sequence[CourierAddress]:
+        return tuple(self.present)
+
+    async def starts(self) -> Sequence[ContainerStart]:
+        await asyncio.sleep(0)
+        return tuple(ContainerStart(a, a.service, "app", "id", 0, 1.0) for a in self.present)
+
+    async def call(
+        self, address: CourierAddress, arguments: Sequence[str], stdin: bytes = b"", *, seconds: float = 60
+    ) -> CourierAnswer:
+        await asyncio.sleep(0)
+        self.asked.append((address.pod, arguments[0]))
+        turns = self.troubles.get(arguments[0], [])
+        trouble = turns.pop(0) if turns else None
+        if isinstance(trouble, Exception):
+            raise trouble
+        return CourierAnswer(0, trouble or ANSWERS[arguments[0]], "")
+
+    async def watch(self) -> AsyncIterator[PlatformEvent]:
+        while True:
+            yield await self.events.get()
+
+    def forwards(self) -> AbstractAsyncContextManager[Mapping[str, str]]:
+        return nullcontext({})
+
+    def of(self, address: CourierAddress) -> list[str]:
+        return [command for pod, command in self.asked if pod == address.pod]
+
+    async def happens(self, kind: Any, address: CourierAddress) -> None:
+        """Returns when whatever that sets off has gone as far as it gets."""
+        self.events.put_nowait(PlatformEvent(kind, address))
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+
+class Silent:
+    def step(self, text: str) -> None: ...
+
+    def note(self, text: str, *, verbose: bool = False) -> None: ...
+
+
+class Nowhere:
+    def save_target(self, info: Any, files: Any) -> None: ...
+
+    def targets(self) -> Any:
+        return iter(())
+
+    def add_source(self, digest: str, content: bytes) -> None: ...
+
+    def source(self, digest: str) -> bytes | None:
+        return None
+
+
+def conduct(
+    services: Services,
+    tests: Callable[[Collector], Awaitable[None]],
+    before_release: Callable[[CourierAddress], Awaitable[None]] | None = None,
+) -> Collector:
+    """A run whose tests are `tests`."""
+
+    async def run() -> Collector:
+        collector = Collector(services, Nowhere(), "r", "", Silent(), before_release)
+        async with collector.following():
+            await collector.mark()
+            await tests(collector)
+            await collector.collect()
+        return collector
+
+    return asyncio.run(run())
+
+
+def gone(address: CourierAddress) -> CourierUnreachable:
+    return CourierUnreachable(address, "the pod is gone", gone=True)
+
+
+def test_a_pod_that_stays_is_leased_marked_dumped_pulled_and_set_free() -> None:
+    services = Services(POD)
+
+    async def tests(collector: Collector) -> None: ...
+
+    collector = conduct(services, tests)
+    assert services.of(POD) == ["lease", "mark", "dump", "pull", "lease"]
+    assert collector.collected.lost == {}
+
+
+def test_a_pod_that_ends_is_pulled_at_once_and_again_when_its_containers_have_ended() -> None:
+    services = Services(POD)
+    prepared = []
+
+    async def prepare(address: CourierAddress) -> None:
+        prepared.append((address, services.of(POD)[-1]))
+
+    async def tests(collector: Collector) -> None:
+        await services.happens("ending", POD)
+        services.present.clear()
+        await services.happens("gone", POD)
+
+    collector = conduct(services, tests, prepare)
+    assert services.of(POD) == ["lease", "mark", *ORDER_OF_THE_END]
+    assert prepared == [(POD, "pull"), (POD, "pull")]
+    assert collector.collected.lost == {}
+
+
+@pytest.mark.parametrize(
+    "troubles",
+    [{"pull": [gone(POD)]}, {"pull": [None, gone(POD)]}, {"wait": [gone(POD)]}],
+    ids=["at once", "the second time", "while we wait"],
+)
+def test_a_pod_whose_last_data_could_not_be_taken_is_lost_even_if_it_was_pulled_before(troubles: Any) -> None:
+    services = Services(POD)
+    services.troubles = {command: list(turns) for command, turns in troubles.items()}
+
+    async def tests(collector: Collector) -> None:
+        await services.happens("ending", POD)
+
+    assert "before its last data could be taken" in conduct(services, tests).collected.lost["uid-1"]
+    assert "release" not in services.of(POD)
+
+
+def test_a_pod_that_goes_away_before_it_is_released_has_lost_nothing() -> None:
+    services = Services(POD)
+    services.troubles = {"release": [gone(POD)]}
+
+    async def tests(collector: Collector) -> None:
+        await services.happens("ending", POD)
+
+    assert conduct(services, tests).collected.lost == {}
+
+
+def test_without_a_sidecar_nobody_can_have_what_a_pod_ran_while_it_was_ending() -> None:
+    services = Services(BARE)
+
+    async def tests(collector: Collector) -> None:
+        await services.happens("ending", BARE)
+
+    assert "no sidecar" in conduct(services, tests).collected.lost["uid-2"]
+    assert services.of(BARE) == ["mark", "pull"]
+
+
+def test_a_pod_that_takes_long_to_end_is_waited_for_while_the_tests_run() -> None:
+    services = Services(POD)
+    services.troubles = {"wait": [b'{"protocol": 1, "ended": false}'] * 5}
+
+    async def tests(collector: Collector) -> None:
+        await services.happens("ending", POD)
+
+    assert conduct(services, tests).collected.lost == {}
+    assert services.of(POD).count("wait") == 6
+
+
+def test_a_pod_that_is_still_ending_long_after_the_tests_is_not_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "LAST_PULL_SECONDS", 0.0)
+    services = Services(POD)
+    services.troubles = {"wait": [b'{"protocol": 1, "ended": false}'] * 1_000_000}
+
+    async def tests(collector: Collector) -> None:
+        await services.happens("ending", POD)
+
+    assert "still ending" in conduct(services, tests).collected.lost["uid-1"]
+
+
+def test_a_pod_that_vanishes_is_lost() -> None:
+    services = Services(POD)
+
+    async def tests(collector: Collector) -> None:
+        services.present.clear()
+        await services.happens("gone", POD)
+
+    assert "gone before its data" in conduct(services, tests).collected.lost["uid-1"]
+
+
+def test_a_newcomer_is_marked_when_it_is_ready_and_collected() -> None:
+    services = Services(POD)
+
+    async def tests(collector: Collector) -> None:
+        services.present.append(LATE)
+        await services.happens("started", LATE)
+        await services.happens("ready", LATE)
+
+    conduct(services, tests)
+    assert services.of(LATE) == ["lease", "mark", "dump", "pull", "lease"]
+
+
+def test_a_mark_that_does_not_get_there_is_remembered() -> None:
+    services = Services(POD, LATE)
+    services.troubles = {"mark": [CourierUnreachable(POD, "no answer", gone=True), None]}
+
+    async def tests(collector: Collector) -> None: ...
+
+    assert conduct(services, tests).collected.unreached == {"uid-1": "no answer"}
