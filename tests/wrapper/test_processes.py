@@ -218,8 +218,9 @@ def test_processes_of_several_users_share_a_target(pod: Pod):
         pod.mark(1)
         assert app.communicate("go\n") == ("", "")
     assert len(pod.processes()) == 3
-    assert pod.lines("main.py", {0}) >= {8, 9, 10}
-    assert pod.lines("main.py", {1}) >= {11, 12, 14}
+    assert pod.lines("main.py", {0}) >= {8, 9}
+    assert pod.lines("main.py", {0, 1}) >= {10}  # it ran beside the mark
+    assert pod.lines("main.py", {1}) >= {11, 12}
 
 
 def test_the_start_id_is_the_same_for_each_process_and_another_for_another_pid_one(pod: Pod):
