@@ -16,6 +16,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -77,12 +78,14 @@ class Deployed:
     grace: int = 5
     container: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """of its service in podcov.yaml"""
     spoiled: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def service(self) -> dict[str, Any]:
         """Its entry in podcov.yaml."""
-        return {"workload": f"deployment/{self.name}", "source": ["app"], "mode": self.mode}
+        return {"workload": f"deployment/{self.name}", "source": ["app"], "mode": self.mode, **self.settings}
 
     def manifest(self, image: str) -> dict[str, Any]:
         container = {
@@ -284,10 +287,15 @@ def spoil(overlay: Path, spoiled: Mapping[str, str | None]) -> None:
 
 
 @pytest.fixture(scope="session")
-def faults_namespace(create_namespace: Any, cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def faults_namespace(
+    create_namespace: Any, cluster: Any, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Any]:
     """One for all apps that need none of their own."""
     space = create_namespace(tmp_path_factory.mktemp("faults") / "namespace-faults")
+    failed_before = request.session.testsfailed
     yield space
+    if request.session.testsfailed > failed_before:
+        sys.stderr.write(f"\n{space.happened()}\n")
     cluster.run("kubectl", "delete", "namespace", space.name, "--wait=false", check=False)
 
 

@@ -25,9 +25,39 @@ def test_a_deleted_pod_is_reported_with_what_its_shutdown_ran_and_so_is_its_repl
         replacement = tests.get("/whoami")
     result = tests.result
     assert result.exit_code == 0, result
+    assert replacement != deleted
     assert result.names() == {"start-up", "first", "second", "terminated", "left"}
     assert result.complete
     assert {(t["name"].split("/")[1], t["state"]) for t in result.targets} == {(deleted, "collected"), (replacement, "collected")}
+
+
+@pytest.mark.deployed("stubborn", grace=3)
+def test_a_deleted_pod_that_does_not_end_when_it_is_told_to_is_reported_up_to_its_kill(app: Any) -> None:
+    with app.tested() as tests:
+        deleted = app.pod()
+        tests.get("/ignore")
+        app.space.kubectl("delete", "pod", deleted)
+        tests.get("/first")
+    result = tests.result
+    assert result.exit_code == 0, result
+    assert result.names() == {"start-up", "ignored", "first"}
+    assert result.complete
+
+
+@pytest.mark.deployed("alone", settings={"sidecar": False})
+def test_without_a_sidecar_living_pods_are_reported_and_the_end_of_others_is_called_lost(app: Any) -> None:
+    with app.tested() as tests:
+        tests.get("/first")
+    assert tests.result.exit_code == 0, tests.result
+    assert tests.result.names() == {"start-up", "first"}
+    with app.tested() as tests:
+        deleted = app.pod()
+        app.space.kubectl("delete", "pod", deleted)
+        tests.get("/second")
+    result = tests.result
+    assert result.exit_code == 3, result
+    assert [t["name"] for t in result.targets if t["slug"] == "lost"] == [f"{app.space.name}/{deleted}/app"]
+    assert "second" in result.names()
 
 
 @pytest.mark.deployed("scaled", grace=30, replicas=2)

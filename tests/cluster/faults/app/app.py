@@ -15,6 +15,7 @@ VOLUME = os.environ.get("PODCOV_DATA", "/podcov/data")
 THREADS = 8
 LEFT_FOR_CHILDREN = 240
 healthy = True
+obedient = True
 
 
 def first():
@@ -40,6 +41,13 @@ def hang():
     global healthy
     healthy = False  # hang
     return "hangs"
+
+
+def ignore():
+    """From now on it does not end when it is told to."""
+    global obedient
+    obedient = False
+    return "ignores"
 
 
 def burst():
@@ -105,16 +113,17 @@ def epoch():
 
 def terminated(*_):
     """SIGTERM."""
-    if healthy:
+    if healthy and obedient:
         sys.stderr.write("told to end\n")  # terminated
         sys.exit()
+    sys.stderr.write("goes on\n")  # ignored
 
 
 def left():
     sys.stderr.write("ended\n")  # left
 
 
-DEEDS = {f"/{deed.__name__}": deed for deed in (first, second, whoami, health, hang, burst, fill, storm, sacrifice)}
+DEEDS = {f"/{deed.__name__}": deed for deed in (first, second, whoami, health, hang, ignore, burst, fill, storm, sacrifice)}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
