@@ -40,10 +40,10 @@ class Peer:
 
 def of_services(interpreter: Interpreter, scratch: Path) -> list[Peer]:
     """What a service runs under; coverage.py's is `coverage run`."""
-    coverages = [
-        Peer(name, interpreter.covered, _coverage_environment(scratch, name, core), _coverage_run(mode))
-        for name, mode, core in _coverages(interpreter)
-    ]
+    coverages = []
+    for name, mode, core in _coverages(interpreter):
+        run = ("-m", "coverage", "run", f"--rcfile={_coverage_settings(scratch, name, mode)}")
+        coverages.append(Peer(name, interpreter.covered, _coverage_environment(scratch, name, core), run))
     return [*_plain_and_podcov(interpreter, scratch), *coverages]
 
 
@@ -51,10 +51,8 @@ def of_starts(interpreter: Interpreter, scratch: Path) -> list[Peer]:
     """What every process of a container starts under; coverage.py's is the .pth file that it installs, told by environment."""
     coverages = []
     for name, mode, core in _coverages(interpreter):
-        settings = scratch / f"{name}.ini"
-        settings.write_text(f"[run]\nparallel = true\nbranch = {mode == 'branch'}\n")
-        environment = _coverage_environment(scratch, name, core)
-        coverages.append(Peer(name, interpreter.covered, {**environment, "COVERAGE_PROCESS_START": str(settings)}))
+        told = {"COVERAGE_PROCESS_START": str(_coverage_settings(scratch, name, mode))}
+        coverages.append(Peer(name, interpreter.covered, _coverage_environment(scratch, name, core) | told))
     return [*_plain_and_podcov(interpreter, scratch), *coverages]
 
 
@@ -116,9 +114,11 @@ def _coverages(interpreter: Interpreter) -> list[tuple[str, Mode, str]]:
     return found
 
 
-def _coverage_run(mode: Mode) -> tuple[str, ...]:
-    branch = ("--branch",) if mode == "branch" else ()
-    return ("-m", "coverage", "run", "--parallel-mode", *branch)
+def _coverage_settings(scratch: Path, name: str, mode: Mode) -> Path:
+    """Without `sigterm`, coverage.py saves nothing when SIGTERM ends the app, and uvicorn ends itself by just that."""
+    settings = scratch / f"{name}.ini"
+    settings.write_text(f"[run]\nparallel = true\nsigterm = true\nbranch = {mode == 'branch'}\n")
+    return settings
 
 
 def _coverage_environment(scratch: Path, name: str, core: str) -> dict[str, str]:
