@@ -51,6 +51,16 @@ def test_what_is_pinned_is_fetched_with_its_notice(fetched: Path) -> None:
     assert "Ned Batchelder" in (fetched / tracers.NOTICE).read_text()
 
 
+def test_each_tracer_is_for_the_architecture_and_libc_that_its_name_says() -> None:
+    machines = {62: "x86_64", 183: "aarch64"}
+    for path in tracers.ensure(tracers.minors_for("branch")):
+        library = zlib.decompress(path.read_bytes())
+        machine = machines[int.from_bytes(library[18:20], "little")]
+        libc = "musl" if b"\0libc.musl-" in library else "gnu"
+        assert path.name.endswith(f"-{machine}-{libc}.so.z")
+        assert b"\0PyInit_tracer\0" in library
+
+
 def test_what_is_there_needs_no_network_and_is_left_alone(fetched: Path, lock: Path, no_index: None) -> None:
     before = {path: path.stat().st_mtime_ns for path in fetched.iterdir()}
     assert tracers.ensure(["3.11"], fetched, lock=lock, variants=[VARIANT]) == [fetched / "podcov_tracer.cp311-x86_64-gnu.so.z"]

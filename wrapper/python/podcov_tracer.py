@@ -243,6 +243,8 @@ class Recorder:
         return disposition
 
     def _save(self):
+        if self._base is None:
+            return  # the listener is there before recording begins
         if not self._lock.acquire(True, LOCK_SECONDS):
             raise TimeoutError("another thread has been saving for %g seconds" % LOCK_SECONDS)
         try:
