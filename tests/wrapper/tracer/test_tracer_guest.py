@@ -78,8 +78,15 @@ def test_the_apps_own_trace_function_works_and_the_log_says_that_it_was_there(re
     ran = recording.run(program)
     assert (ran.stdout, ran.stderr) == ("traced\n", "")
     (process,) = recording.ran().processes
-    assert process.flags & 8
+    assert process.trace_replaced
     assert 5 in recording.ran().lines("app.py")
+
+
+def test_a_child_forked_while_the_app_traces_says_so_too(recording, tmp_path: Path) -> None:
+    program = tmp_path / "app.py"
+    program.write_text("import os, sys\nsys.settrace(lambda *_: None)\nif os.fork():\n    os.wait()\n")
+    assert recording.run(program).returncode == 0
+    assert [process.trace_replaced for process in recording.ran().processes] == [True, True]
 
 
 @pytest.mark.parametrize(
