@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -202,8 +203,10 @@ class Pod:
         return records.parse_target(files)
 
     def processes(self) -> tuple[records.ProcessRecords, ...]:
-        """What every process left; nothing of it damaged."""
-        read = self.records()
+        """What every process left; nothing of it damaged. A start record that is just being written is waited for."""
+        end = time.monotonic() + 10
+        while (read := self.records()) and any(p.start is None for p in read.processes) and time.monotonic() < end:
+            time.sleep(0.005)
         assert read.damage == ()
         for process in read.processes:
             assert process.damage == (), process
