@@ -77,7 +77,6 @@ class Deployed:
     replicas: int = 1
     grace: int = 5
     container: Mapping[str, Any] = field(default_factory=dict)
-    spec: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     """of its service in podcov.yaml"""
     spoiled: Mapping[str, str | None] = field(default_factory=dict)
@@ -98,7 +97,7 @@ class Deployed:
         volumes = [{"name": "source", "configMap": {"name": "source"}}]
         spec = {"terminationGracePeriodSeconds": self.grace, "containers": [container | self.container], "volumes": volumes}
         labels = {"app": self.name}
-        template = {"metadata": {"labels": labels}, "spec": spec | self.spec}
+        template = {"metadata": {"labels": labels}, "spec": spec}
         return {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -107,7 +106,7 @@ class Deployed:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What podcov said, and what it left on disk."""
 
@@ -148,7 +147,7 @@ class Result:
         ran = self.lines(file, service)
         return {name for number, name in named_lines(SOURCES / file).items() if number in ran}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"exit {self.exit_code}\n{self.stdout}\n{self.stderr}"
 
 
