@@ -7,8 +7,8 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
