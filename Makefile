@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint unit cluster machine bench examples clean
+.PHONY: demo test lint unit cluster machine bench examples wheel clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +44,11 @@ bench: $(VENV)/.installed
 # After a change of the wrapper or the generator: the examples' generated files are committed, and tests hold them against init.
 examples: $(VENV)/.installed
 	for example in examples/*/; do (cd "$$example" && "$(CURDIR)/$(BIN)/podcov" init) || exit; done
+
+# For a release: the wheel brings the compiled tracers, so that users' machines need not fetch them.
+wheel: $(VENV)/.installed
+	$(BIN)/python -c "from podcov.edges import tracers; tracers.ensure(tracers.minors_for('branch'))"
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:
 	rm -rf $(VENV) .cache dist build
