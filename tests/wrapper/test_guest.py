@@ -320,6 +320,9 @@ def test_exceptions_of_signal_handlers_reach_the_app(mapped_pod: Pod):
     assert mapped_pod.check(mapped_pod.write("main.py", RAISING)) == "True\n"
     (process,) = mapped_pod.processes()
     assert process.flags == 0
+    # A function that was interrupted has not run; whatever did run has its entry, and is not recorded as another.
+    assert mapped_pod.lines("main.py") >= {1, 20, 24, 25}
+    assert len(mapped_pod.lines("lines.py")) > 5_000
 
 
 FORKING_HANDLER = """\
