@@ -13,7 +13,7 @@ from podcov import languages
 from podcov.accounting import Account, ProcessFacts, TargetFacts, Unregistered, settle
 from podcov.collecting import Collector, Progress
 from podcov.config import Config, Service
-from podcov.errors import Exit
+from podcov.errors import Exit, InterpreterError
 from podcov.formats.analysis import FileAnalysis
 from podcov.formats.courier import TargetStatus, target_status
 from podcov.formats.records import ProcessRecords, TargetRecords, parse_target
@@ -232,7 +232,10 @@ def needs(record: RunRecord, targets: Sequence[Target], config: Config, checkout
 async def examine(
     record: RunRecord, targets: Sequence[Target], config: Config, checkout: Checkout, analyse: Analyse
 ) -> tuple[Report, Ledger]:
-    """What the run covered, and what it is made of. Raises MappingError, InterpreterError."""
+    """What the run covered, and what it is made of. Raises MappingError.
+
+    A service that no interpreter can be had for is left out, and the ledger says so.
+    """
     settled = account(record, targets, config)
     counted = [t for t in targets if t.stored.info.id in settled.counted]
     epochs = number_epochs((t.records for t in counted), record.id)
@@ -240,7 +243,11 @@ async def examine(
     for service in config.services:
         data = _service_data(service, counted, epochs, config, checkout)
         language = languages.of(service.language)
-        tables = await analyse(language.needs(data))
+        try:
+            tables = await analyse(language.needs(data))
+        except InterpreterError as error:
+            converted.append(Converted((), failures=(f"service {service.name}: {error.message}; {error.hint}",)))
+            continue
         converted.append(language.convert(data, tables))
     files = tuple(f for c in converted for f in c.files)
     report = Report(
@@ -276,6 +283,6 @@ def _service_data(
     )
 
 
-def recorded_anything(report: Report) -> bool:
-    """Some statement ran somewhere."""
-    return any(r.covered for f in report.files for r in f.regions)
+def recorded_anything(report: Report, ledger: Ledger) -> bool:
+    """Some statement ran somewhere, whether or not it can be reported."""
+    return bool(ledger.unreported) or any(r.covered for f in report.files for r in f.regions)

@@ -58,7 +58,7 @@ async def examine(
 ) -> Result:
     """Converts what was pulled, writes `ledger.json`, `report.json`, `summary.json` and the reports.
 
-    Raises MappingError, InterpreterError, DamagedError; the raw data stay as they are.
+    Raises MappingError, DamagedError; the raw data stay as they are.
     """
     progress.step("reporting")
     local = PythonFiles(project.root)
@@ -67,7 +67,7 @@ async def examine(
     report, ledger = await pipeline.examine(record, targets, project.config, _checkout(project, local), analyse)
     _keep_sources(report, folder, local)
     code, reason = pipeline.outcome(
-        record.tests, ledger, anything=pipeline.recorded_anything(report), allow_partial=allow_partial
+        record.tests, ledger, anything=pipeline.recorded_anything(report, ledger), allow_partial=allow_partial
     )
     tests = record.tests
     built = summary.build(

@@ -1,0 +1,55 @@
+"""From what a run left on disk to report, ledger and exit code: what cannot be reported is said, and the rest is reported."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from podcov import pipeline
+from podcov.config import Config, Service
+from podcov.errors import Exit, InterpreterError
+from podcov.formats.run_json import RunRecord, SuiteRecord
+from podcov.ledger import Ledger, TargetEntry
+from podcov.model import FileCoverage, Region, Report
+
+CHECKOUT = pipeline.Checkout("/project", {}, {}, "3.11")
+INCOMPLETE = Ledger((TargetEntry("orders", "shop/orders/app", "id", "failed"),))
+COVERED = Report(
+    "r", (), (FileCoverage("orders", "a.py", "python", "sha256:0", "local", "line", (Region((1, 0), (1, 0), hits=1),)),)
+)
+
+
+def test_a_service_that_no_interpreter_can_analyse_is_named_and_the_run_is_incomplete():
+    async def analyse(needs):
+        raise InterpreterError("there is no python3.14", hint="install python3.14")
+
+    record = RunRecord("r", "local", services=("orders",))
+    report, ledger = asyncio.run(pipeline.examine(record, (), Config((Service("orders"),)), CHECKOUT, analyse))
+    assert ledger.unreported == ("service orders: there is no python3.14; install python3.14",)
+    assert not ledger.complete
+    assert report.files == ()
+    anything = pipeline.recorded_anything(report, ledger)
+    assert pipeline.outcome(SuiteRecord(), ledger, anything=anything, allow_partial=False)[0] == Exit.INCOMPLETE
+
+
+@pytest.mark.parametrize(
+    ("tests", "ledger", "anything", "allowed", "code"),
+    [
+        (0, Ledger(), True, False, 0),
+        (7, INCOMPLETE, False, False, 7),
+        (0, INCOMPLETE, False, False, Exit.NO_DATA),
+        (0, INCOMPLETE, True, False, Exit.INCOMPLETE),
+        (0, INCOMPLETE, True, True, 0),
+        (0, Ledger(), False, True, Exit.NO_DATA),
+        (None, Ledger(), True, False, 0),
+    ],
+)
+def test_the_tests_own_code_comes_first_then_no_data_then_incomplete_data(tests, ledger, anything, allowed, code):
+    told, reason = pipeline.outcome(SuiteRecord(exit_code=tests), ledger, anything=anything, allow_partial=allowed)
+    assert told == code
+    assert reason
+
+
+def test_something_was_recorded_where_a_statement_ran():
+    assert pipeline.recorded_anything(COVERED, Ledger())
+    assert not pipeline.recorded_anything(Report("r", (), ()), Ledger())
