@@ -55,27 +55,39 @@ class Listener:
 
     def start(self):
         """Listen, from when this returns. Raises OSError or RuntimeError where that is impossible."""
-        with self._switching:
-            if self._thread:
-                return
-            if not self._is_open():
-                self._listen()
-            self._stopping = False
-            running = allocate_lock()
-            running.acquire()
-            start_new_thread(self._run, (running,))
-            running.acquire()
+        try:
+            self._switching.acquire(timeout=STOP_SECONDS)
+            self._start()
+        finally:
+            let_go(self._switching)
+
+    def _start(self):
+        if self._thread:
+            return
+        if not self._is_open():
+            self._listen()
+        self._stopping = False
+        running = allocate_lock()
+        running.acquire()
+        start_new_thread(self._run, (running,))
+        running.acquire()
 
     def stop(self):
         """End the thread; connections wait until `start`. Returns when the kernel has forgotten the thread too."""
-        with self._switching:
-            thread = self._thread
-            if not thread or thread == get_native_id():
-                return
-            self._stopping = True
-            self._wake()
-            self._wait_for_end(thread)
-            self._thread = 0
+        try:
+            self._switching.acquire(timeout=STOP_SECONDS)
+            self._stop()
+        finally:
+            let_go(self._switching)
+
+    def _stop(self):
+        thread = self._thread
+        if not thread or thread == get_native_id():
+            return
+        self._stopping = True
+        self._wake()
+        self._wait_for_end(thread)
+        self._thread = 0
 
     def _wait_for_end(self, thread):
         begin = monotonic()
@@ -228,6 +240,15 @@ class Listener:
         except OSError:
             # It has been closed meanwhile, which is what we want.
             pass
+
+
+def let_go(lock):
+    """Release an RLock if this thread has it.
+
+    For a `finally` around the taking too: a signal handler of the app can raise between the taking and whatever comes next.
+    """
+    while lock._is_owned():
+        lock.release()
 
 
 def _thread_exists(thread):

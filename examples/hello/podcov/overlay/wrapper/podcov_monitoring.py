@@ -15,10 +15,11 @@ reports no events then. Its lines are recorded when it runs again.
 
 import os
 from _struct import pack
-from _thread import allocate_lock
+from _thread import RLock
 from itertools import count
 from sys import _getframe, monitoring
 
+from podcov_listener import let_go
 from podcov_mapped import MappedFile, keep_mappings
 from podcov_record import Unsupported
 
@@ -56,9 +57,9 @@ def _carefully(step):
     def careful(self, *arguments):
         if self._stopped:
             return None
-        if not self._lock.acquire(timeout=LOCK_SECONDS):
-            return self._stop(INTERNAL_ERROR, "another thread has been at it for %g seconds" % LOCK_SECONDS)
         try:
+            if not self._lock.acquire(timeout=LOCK_SECONDS):
+                return self._stop(INTERNAL_ERROR, "another thread has been at it for %g seconds" % LOCK_SECONDS)
             return step(self, *arguments)
         except OSError as error:
             if not _is_ours(error):
@@ -69,7 +70,7 @@ def _carefully(step):
                 raise
             return self._stop(INTERNAL_ERROR, error)
         finally:
-            self._lock.release()
+            let_go(self._lock)
 
     return careful
 
@@ -105,7 +106,7 @@ class Recorder:
         self._base = base
         self._epoch = epoch
         self._stopped = None
-        self._lock = allocate_lock()
+        self._lock = RLock()
         self._log = MappedFile("%s.hits" % base, "Q", LOG_BYTES)
         self._words = self._log.view
         self._slots = count(HEADER_BYTES // WORD_BYTES)
@@ -286,10 +287,12 @@ class Recorder:
             self._table.create(b"PODCOVT1")
         begin, end = self._table_end + 4, self._table_end + 4 + len(text)
         self._table.grow(end + 4)
-        self._table.view[begin:end] = text
-        self._table.view[self._table_end : begin] = pack("<I", len(text))
+        length, view = pack("<I", len(text)), self._table.view
+        view[begin : end + 4] = text + bytes(4)
+        # No call in the next three lines, so no signal handler that raises: an entry counts if and only if it can be read.
         self._table_end = end
-        self._entries.append(path)
+        view[begin - 4 : begin] = length
+        self._entries += (path,)
         return len(self._entries)
 
     @_carefully

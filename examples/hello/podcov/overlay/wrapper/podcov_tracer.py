@@ -31,7 +31,7 @@ FIELDS = "\x1f"
 LOCK_SECONDS = 5.0
 
 _open, _write, _pwrite, _close, _replace, _unlink = os.open, os.write, os.pwrite, os.close, os.replace, os.unlink
-_stat, _fchmod, _fstat, _getpid, _getpgrp = os.stat, os.fchmod, os.fstat, os.getpid, os.getpgrp
+_stat, _fchmod, _getpid, _getpgrp = os.stat, os.fchmod, os.getpid, os.getpgrp
 _now, _settrace, _gettrace = time.time_ns, sys.settrace, sys.gettrace
 
 
@@ -124,6 +124,8 @@ class Recorder:
     def child(self, base, epoch):
         """Begin anew in a forked child: what the parent ran stays the parent's. Files come with the first save."""
         self._reset(base, epoch)
+        if not self._is_tracing():
+            self._flags = TRACE_REPLACED
         for ran in self._sets.copy().values():
             ran.clear()
 
@@ -197,7 +199,7 @@ class Recorder:
         return tracer
 
     def _meet_greenlets(self):
-        """The greenlet package is being imported."""
+        """The greenlet package is being imported. What threads that are running already do with it later is not followed."""
         try:
             from greenlet import _greenlet
         except ImportError:
@@ -243,6 +245,8 @@ class Recorder:
         return disposition
 
     def _save(self):
+        if self._base is None:
+            return  # the listener is there before recording begins
         if not self._lock.acquire(True, LOCK_SECONDS):
             raise TimeoutError("another thread has been saving for %g seconds" % LOCK_SECONDS)
         try:
@@ -349,9 +353,9 @@ class Recorder:
         try:
             if signal and _signal.getsignal(signal) in (_signal.SIG_DFL, None):
                 self._save()
-        except (OSError, TypeError, ValueError):
+        except Exception:
             # A full volume is flagged in the log; a wrong signal is for the real function to complain about.
-            pass
+            return
 
     def _watch_settrace(self):
         """What the app sets replaces the tracer in that thread, and the log says so, until the app unsets it."""
