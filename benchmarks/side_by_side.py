@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -131,6 +132,7 @@ def run(
     options: argparse.Namespace, columns: Sequence[Column], measure: Callable[[Interpreter], Iterable[tuple[str, Comparison]]]
 ) -> None:
     """Measure every interpreter that was named, and print what `measure` finds: pairs of what was run, and its comparison."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # and not at once: services have to be stopped
     results = []
     for interpreter in map(prepare, options.python or [sys.executable]):
         for what, comparison in measure(interpreter):
