@@ -52,7 +52,7 @@ def test_no_run_and_unknown_runs_are_told_apart(tmp_path):
     store = Store(tmp_path)
     with pytest.raises(NoDataError, match="no run yet"):
         store.run()
-    store.new_run(datetime.now)
+    store.new_run(datetime.now).write("run.json", b"{}")
     with pytest.raises(UsageError, match="no run 'nope'") as caught:
         store.run("nope")
     assert "known: 2" in caught.value.hint

@@ -12,7 +12,7 @@ from podcov.commands.session import Where
 from podcov.edges import hook_environment
 
 
-@click.group()
+@click.group(short_help="What Skaffold and Tilt call.")
 def hook() -> None:
     """What Skaffold and Tilt call; not meant to be typed."""
 

@@ -16,8 +16,11 @@ from podcov.edges.project import Initialised
 from podcov.errors import UsageError
 from podcov.generate import api
 
+_UNBOUNDED = 10_000
+"""columns where the output is no terminal: nothing is wrapped"""
 
-@click.command()
+
+@click.command(short_help="Set a project up, or bring it up to date.")
 @click.argument("paths", nargs=-1)
 @click.option("--check", is_flag=True, help="Write nothing; fail where a generated file is not up to date.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand, too.")
@@ -54,7 +57,7 @@ def _written(done: Initialised) -> list[str]:
     lines: dict[str, int] = {}
     for change in done.changes:
         folder, _, name = change.path.rpartition("/")
-        own = folder and change.content is not None and not name.endswith("Tiltfile")
+        own = "/" in folder and change.content is not None and not name.endswith("Tiltfile")
         line = _line(f"{folder}/", False) if own else _line(change.path, change.content is None)
         lines[line] = lines.get(line, 0) + 1
     return [f"{line} ({count} files)" if line.endswith("/") and count > 1 else line for line, count in lines.items()]
@@ -79,4 +82,7 @@ def _print_findings(done: Initialised) -> None:
         table.add_column(title, overflow="fold")
     for f in done.findings:
         table.add_row(f.subject, f.found, f.decided, f.why, style="yellow" if f.level == "warning" else "")
-    Console(stderr=True, highlight=False, emoji=False, markup=False).print(table)
+    console = Console(stderr=True, highlight=False, emoji=False, markup=False)
+    if not console.is_terminal:
+        console.width = _UNBOUNDED
+    console.print(table)

@@ -35,7 +35,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 ok, 1 a bug, 2 usage, 3 incomplete data, 4 below a threshold, 5 no data; failing tests: their own.",
+    epilog="Exit codes: 0 ok, 1 a bug, 2 usage, 3 incomplete data, 5 no data; failing tests: their own.",
 )
 @click.version_option(version("podcov"), prog_name="podcov")
 def cli() -> None:

@@ -13,7 +13,7 @@ from podcov.commands.reporting import examine, show
 from podcov.commands.session import Project, load
 
 
-@click.command()
+@click.command(short_help="Report on a run again, from disk.")
 @options.which_run
 @click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")
 @click.option("--files", is_flag=True, help="A row for each file.")

@@ -122,6 +122,9 @@ def show(result: Result, *, as_json: bool, files: bool, show_missing: bool = Fal
         html = next((p for p in result.written if p.name == "index.html"), None)
         for path in [html] if html else result.written:
             click.echo(f"\nReport: {_relative(path)}")
+        tests = result.summary["tests"]
+        if tests and tests["exit_code"]:
+            click.echo(f"\nThe tests FAILED, exit code {tests['exit_code']}: {' '.join(tests['command'])}")
 
 
 def _analyse(

@@ -22,7 +22,7 @@ from podcov.errors import UsageError
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
-@click.command()
+@click.command(short_help="Run the tests, and report what they covered.")
 @click.argument("command", nargs=-1)
 @click.option("--platform", type=click.Choice(["kubernetes", "local"]), help="Where the services run; default: podcov.yaml's.")
 @click.option("-l", "--selector", default="", help="Only pods with these labels.")

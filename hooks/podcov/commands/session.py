@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -69,8 +70,16 @@ class Project:
         folder.write("run.json", run_json.dump(record))
         self.store.set_latest(folder)
 
-    def platform(self, where: Where, folder: RunFolder) -> AbstractAsyncContextManager[Platform]:
+    @asynccontextmanager
+    async def platform(self, where: Where, folder: RunFolder) -> AsyncIterator[Platform]:
         """Where the services run; entering it starts them (local) or connects to them (kubernetes)."""
+        try:
+            async with self._platform(where, folder) as platform:
+                yield platform
+        finally:
+            folder.discard_empty()
+
+    def _platform(self, where: Where, folder: RunFolder) -> AbstractAsyncContextManager[Platform]:
         if self.config.platform == "local":
             from podcov.edges.local import LocalPlatform
 

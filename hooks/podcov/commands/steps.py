@@ -21,7 +21,7 @@ from podcov.errors import NoDataError
 from podcov.formats.run_json import RunRecord
 
 
-@click.command()
+@click.command(short_help="Begin a run; prints its id.")
 @options.cluster
 @options.common
 def mark(context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
@@ -42,7 +42,7 @@ def mark(context: str, namespace: str, config: Path, as_json: bool, quiet: bool,
     click.echo(json.dumps({"run": folder.id, "unmarked": unmarked}) if as_json else folder.id)
 
 
-@click.command()
+@click.command(short_help="Have processes save what they recorded.")
 @options.cluster
 @options.common
 def dump(context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
@@ -67,7 +67,7 @@ def dump(context: str, namespace: str, config: Path, as_json: bool, quiet: bool,
             click.echo(f"not complete: {target}/{process}: {reason}")
 
 
-@click.command()
+@click.command(short_help="Bring the records here.")
 @options.which_run
 @options.cluster
 @options.common
@@ -87,7 +87,7 @@ def pull(run_id: str, context: str, namespace: str, config: Path, as_json: bool,
     click.echo(json.dumps({"run": folder.id, "path": str(folder.path)}) if as_json else str(folder.path))
 
 
-@click.command()
+@click.command(short_help="Dump, pull and report.")
 @options.which_run
 @click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")
 @click.option("--files", is_flag=True, help="A row for each file.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import shutil
@@ -24,6 +25,11 @@ class RunFolder:
         self.path = path
         self.id = path.name
         self.reports = path / "reports"
+
+    def discard_empty(self) -> None:
+        """Removes the folder of a run that came to nothing; one that holds anything stays."""
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     def write(self, name: str, content: bytes) -> Path:
         """Replaces a file of the run as a whole."""
@@ -117,7 +123,7 @@ class Store:
         path = self.root / "runs" / name
         if path.is_dir() and _safe(name) == name:
             return RunFolder(path.resolve())
-        known = sorted(p.name for p in (self.root / "runs").glob("*") if p.is_dir() and not p.is_symlink())
+        known = sorted(p.parent.name for p in (self.root / "runs").glob("*/run.json") if not p.parent.is_symlink())
         if name == "latest":
             raise NoDataError(f"{self.root}: there is no run yet", hint="begin with: podcov run")
         raise UsageError(f"{self.root}: there is no run {name!r}", hint="known: " + (", ".join(known[-5:]) or "none"))

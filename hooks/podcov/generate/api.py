@@ -92,7 +92,9 @@ def refuse_drift(changes: Iterable[Change]) -> None:
     """For `--check`. Raises DriftError that names every file that is not as it would be generated now."""
     found = [f"{change.path}: {change.reason}" for change in changes]
     if found:
-        raise DriftError("\n".join(found), hint="`podcov init` writes them anew.")
+        raise DriftError(
+            "\n".join(found), hint="`podcov init` writes them anew; those that were edited by hand only with --force."
+        )
 
 
 def refuse_hand_edits(changes: Iterable[Change]) -> None:
