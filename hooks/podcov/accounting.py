@@ -63,6 +63,8 @@ class TargetFacts:
     """Unix seconds of its first start record"""
     runs: tuple[str, ...] = ()
     """the runs that began an epoch in it"""
+    marked_at: float | None = None
+    """when this run did, Unix seconds by the clock of its node; None where it did not"""
     processes: tuple[ProcessFacts, ...] = ()
     unregistered: tuple[Unregistered, ...] = ()
     unmarked: Mapping[str, str] = field(default_factory=dict)
@@ -117,7 +119,7 @@ def settle(
             counted.add(folder.id)
             entry = _pulled(folder, start_seen, (ignore or {}).get(folder.service, ()))
             cut_off = (lost or {}).get(folder.pod_uid, "") if (start_seen, folder) == pairs[-1] else ""
-            unmarked = "" if run in folder.runs else (unreached or {}).get(folder.pod_uid, "")
+            unmarked = (unreached or {}).get(folder.pod_uid, "")
             if entry.state != "failed" and cut_off:
                 entry = replace(entry, state="failed", slug="lost", reason=cut_off)
             elif entry.state != "failed" and unmarked and _ran_at(marked_at, start_seen, folder):
@@ -159,9 +161,11 @@ def _falls_between(moment: float | None, begin: float | None, end: float | None)
 
 def _of_an_earlier_run(start: ContainerStart | None, target: TargetFacts | None, run: str, marked_at: float | None) -> bool:
     """A container start that had ended before this run began, and that an earlier run already counted."""
-    if start is None or target is None or start.finished is None or marked_at is None:
+    if start is None or target is None or start.finished is None:
         return False
-    return start.finished < marked_at and bool(set(target.runs) - {run})
+    begun = target.marked_at if target.marked_at is not None else marked_at
+    # Kubernetes rounds the end down to a whole second: it may have come up to a second later.
+    return begun is not None and start.finished + 1 <= begun and bool(set(target.runs) - {run})
 
 
 def _ran_at(moment: float | None, start: ContainerStart | None, target: TargetFacts) -> bool:

@@ -80,6 +80,8 @@ class Collector:
         self.collected = Collected()
         self._marked: dict[str, int] = {}
         """pod uid -> container starts that it had when it was marked"""
+        self._acknowledged: set[str] = set()
+        """pod uids that this run's mark got to"""
         self._marking = False
         self._collecting = False
         self._time_is_up = math.inf
@@ -128,23 +130,26 @@ class Collector:
 
     async def dump(self) -> None:
         """Makes every process save what it holds; who could not is in `collected.undumped`."""
-        await asyncio.gather(*(self._dump(a) for a in await self.platform.addresses()))
+        await asyncio.gather(*(self._dump_or_remember(a) for a in await self.platform.addresses()))
 
     # -- one courier
 
     async def _mark(self, address: CourierAddress) -> None:
-        starts = sum(s.address.pod_uid == address.pod_uid for s in await self.platform.starts())
-        self._marked[address.pod_uid] = starts
+        self._marked[address.pod_uid] = await self._starts_of(address)
         try:
             if address.sidecar:
                 await self._ask(address, "lease", str(LEASE_SECONDS))
             answer = await self._ask(address, "mark", self.run, self.label, seconds=MARK_SECONDS)
-        except CourierUnreachable as error:
-            self.collected.unreached[address.pod_uid] = error.reason
-            self.progress.note(f"{error}: could not be marked", verbose=True)
+            answers = read_answers(answer.stdout)
+        except _TROUBLE as error:
+            # A container that is started again begins in an epoch of its own: only the first mark must not be missed.
+            if address.pod_uid not in self._acknowledged:
+                self.collected.unreached[address.pod_uid] = _reason(error)
+            self.progress.note(f"{address.name}: could not be marked: {_reason(error)}", verbose=True)
             return
+        self._acknowledged.add(address.pod_uid)
         self.collected.unreached.pop(address.pod_uid, None)
-        for target in read_answers(answer.stdout).targets:
+        for target in answers.targets:
             self.collected.unmarked.setdefault(f"{address.pod_uid}/{target.name}", {}).update(target.failures)
         self.progress.note(f"marked {address.name}", verbose=True)
 
@@ -155,10 +160,16 @@ class Collector:
             await self._pull(address)
             if address.sidecar:
                 await self._ask(address, "lease", "0")
-        except CourierUnreachable as error:
+        except _TROUBLE as error:
             if address.pod_uid not in self.collected.pulled:
-                self.collected.lost[address.pod_uid] = error.reason
-            self.progress.note(f"{error}", verbose=True)
+                self.collected.lost[address.pod_uid] = _reason(error)
+            self.progress.note(f"{address.name}: {_reason(error)}", verbose=True)
+
+    async def _dump_or_remember(self, address: CourierAddress) -> None:
+        try:
+            await self._dump(address)
+        except _TROUBLE as error:
+            self.collected.lost[address.pod_uid] = f"{address.name}: {_reason(error)}"
 
     async def _dump(self, address: CourierAddress) -> None:
         answer = await self._ask(address, "dump", seconds=MARK_SECONDS)
@@ -174,11 +185,12 @@ class Collector:
             if not address.sidecar:
                 self.collected.lost[address.pod_uid] = "it has no sidecar: what it ran while it was ending could not be taken"
                 return
-            await self._prepare_release(address)
+            early = self._spawn(self._prepare_release(address))
             ended = await self._wait_for_end(address)
             await self._pull(address)
-        except CourierUnreachable as error:
-            self.collected.lost[address.pod_uid] = f"the pod ended before its last data could be taken ({error.reason})"
+            await early
+        except _TROUBLE as error:
+            self.collected.lost[address.pod_uid] = f"the pod ended before its last data could be taken ({_reason(error)})"
             return
         if not ended:
             self.collected.lost[address.pod_uid] = f"it was still ending {LAST_PULL_SECONDS:g} s after the tests"
@@ -273,8 +285,12 @@ class Collector:
 
     async def _is_new(self, address: CourierAddress) -> bool:
         """Not marked yet, or a container of it has been started again since."""
-        starts = sum(s.address.pod_uid == address.pod_uid for s in await self.platform.starts())
-        return starts > self._marked.get(address.pod_uid, 0)
+        return await self._starts_of(address) > self._marked.get(address.pod_uid, 0)
+
+    async def _starts_of(self, address: CourierAddress) -> int:
+        """How many container starts of the pod there have been; one that is still waiting is none."""
+        seen = await self.platform.starts()
+        return sum(s.address.pod_uid == address.pod_uid and s.started is not None for s in seen)
 
     async def _keep_leases(self) -> None:
         while True:
@@ -295,6 +311,14 @@ class Collector:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+_TROUBLE = (CourierUnreachable, DamagedError)
+"""what can become of asking a courier: no answer, or none that makes sense"""
+
+
+def _reason(error: CourierUnreachable | DamagedError) -> str:
+    return error.reason if isinstance(error, CourierUnreachable) else error.message
 
 
 def split(bundle: Bundle) -> Mapping[str, dict[str, bytes]]:

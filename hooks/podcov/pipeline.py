@@ -163,6 +163,7 @@ def facts(target: Target, record: RunRecord) -> TargetFacts:
         container=info.container,
         first_time=min(times) / 1e9 if times else None,
         runs=tuple(dict.fromkeys(e.run for e in records.epochs)),
+        marked_at=min((e.time / 1e9 for e in records.epochs if e.run == record.id), default=None),
         processes=tuple(_process(p, target.counted_epochs, alive.get(p.id, False)) for p in records.processes),
         unregistered=tuple(Unregistered(u.pid, u.start_time, u.argv) for u in status.unregistered),
         unmarked=record.unmarked.get(info.id, {}),
@@ -249,6 +250,8 @@ async def examine(
             converted.append(Converted((), failures=(f"service {service.name}: {error.message}; {error.hint}",)))
             continue
         converted.append(language.convert(data, tables))
+    unknown = sorted({t.service for t in counted} - {s.name for s in config.services})
+    converted.append(Converted((), failures=tuple(f"service {name} is not in podcov.yaml any more" for name in unknown)))
     files = tuple(f for c in converted for f in c.files)
     report = Report(
         run=record.id,

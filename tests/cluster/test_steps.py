@@ -24,7 +24,7 @@ def test_a_mark_begins_a_run_that_collect_ends(namespace: Any, root: Path, tmp_p
     run = step("mark").stdout.strip()
     assert run != idle["run"]
     namespace.kubectl("exec", "deployment/hello", "--container", "hello", "--", "python3", "-c", GREET)
-    assert json.loads(step("dump", "--json").stdout) == {"undumped": {}}
+    assert json.loads(step("dump", "--json").stdout) == {"undumped": {}, "unreached": []}
     folder = Path(step("pull").stdout.strip())
     assert list(folder.glob("raw/hello/*/*.hits"))
 

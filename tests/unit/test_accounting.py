@@ -74,11 +74,11 @@ def test_what_an_earlier_start_of_a_lost_pod_ran_is_all_here():
     ("facts", "start", "slug"),
     [
         ({}, {}, "mark-unanswered"),
-        ({"runs": ("r",)}, {}, ""),
+        ({"runs": ("r",)}, {}, "mark-unanswered"),
         ({"first_time": 120.0}, {"started": 119.0}, ""),
         ({}, {"finished": 105.0}, ""),
     ],
-    ids=["it ran then", "it was marked later", "it came later", "it had ended before"],
+    ids=["it ran then", "its epoch was noted and its processes were not told", "it came later", "it had ended before"],
 )
 def test_where_the_mark_did_not_get_to_this_run_cannot_be_told_from_what_was_before(facts, start, slug):
     ledger = account([replace(START, **start)], [replace(TARGET, **facts)], unreached={"uid-1": "no answer"}).ledger
@@ -178,3 +178,11 @@ def test_pairing_loses_and_invents_nothing(lives):
     pairs = pair(starts, folders)
     assert [s for s, _ in pairs if s] == starts
     assert sorted(t.id for _, t in pairs if t) == sorted(f.id for f in folders)
+
+
+@pytest.mark.parametrize(("marked_at", "counted"), [(105.9, {"uid-1/app/s1"}), (107.0, set())])
+def test_a_container_that_ends_in_the_second_of_the_mark_is_of_the_new_run(marked_at, counted):
+    """Kubernetes says 105 for anything up to 106; the mark's time is that of the container's own node."""
+    ended = replace(START, finished=105.0)
+    target = replace(TARGET, runs=("earlier", "r"), marked_at=marked_at)
+    assert account([ended], [target], services=[], marked_at=500.0).counted == counted

@@ -52,3 +52,23 @@ def test_time_up_ends_the_whole_group(tmp_path, wait_until):
 def test_a_command_that_is_not_there_is_a_usage_error():
     with pytest.raises(UsageError, match="cannot be started: no-such-command"):
         asyncio.run(suite.run(["no-such-command"], folder=".", env={}, seconds=1, output_to_stderr=True))
+
+
+def test_a_group_that_ignores_the_end_is_ended_also_when_we_are_told_twice(tmp_path, wait_until):
+    code = "import os, signal, time; signal.signal(15, signal.SIG_IGN); open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
+
+    started = tmp_path / "pid"
+
+    async def stop_twice():
+        running = asyncio.create_task(
+            suite.run([sys.executable, "-c", code], folder=tmp_path, env={}, seconds=None, output_to_stderr=True)
+        )
+        await asyncio.to_thread(wait_until, lambda: started.exists() and started.read_text(), what="the suite runs")
+        running.cancel()
+        await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(stop_twice())
+    pid = started.read_text()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), what=f"the suite's process {pid} is gone")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -60,13 +62,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return Exit.USAGE
     except click.Abort:
         click.echo("podcov: stopped", err=True)
-        return 130
+        return 128 + signal.SIGINT
     except PodcovError as error:
         show(error, as_json="--json" in given)
         return error.exit_code
     except KeyboardInterrupt:
         click.echo("podcov: stopped", err=True)
-        return 130
+        return 128 + signal.SIGINT
+    except asyncio.CancelledError:
+        click.echo("podcov: stopped", err=True)
+        return 128 + signal.SIGTERM
     except Exception:
         click.echo(f"{traceback.format_exc()}podcov: this is a bug in podcov; please report it with the lines above", err=True)
         return Exit.BUG

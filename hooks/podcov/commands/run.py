@@ -92,6 +92,7 @@ async def _conduct(
     allow_partial: bool,
     as_json: bool,
 ) -> Result:
+    _obey_sigterm()
     folder, record = project.new_run(tests, where.context)
     async with project.platform(where, folder) as platform:
         begun = record
@@ -140,3 +141,11 @@ async def _suite(project: Project, tests: tuple[str, ...], env: Mapping[str, str
     finally:
         for number in _STOPPING:
             loop.remove_signal_handler(number)
+        _obey_sigterm()
+
+
+def _obey_sigterm() -> None:
+    """Before and after the tests SIGTERM ends the run, and with it the services that it started."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 
 from podcov import pipeline
-from podcov.collecting import Collector
+from podcov.collecting import Collected, Collector
 from podcov.commands import options
 from podcov.commands.progress import ConsoleProgress
 from podcov.commands.remote import interpreters
 from podcov.commands.reporting import Result, examine, show
 from podcov.commands.session import Project, Where, load, need_cluster
 from podcov.edges.store import RunFolder
-from podcov.errors import NoDataError
+from podcov.errors import Exit, NoDataError, UsageError
 from podcov.formats.run_json import RunRecord
 
 
@@ -39,32 +39,38 @@ def mark(context: str, namespace: str, config: Path, as_json: bool, quiet: bool,
         marked = asyncio.run(work())
     project.keep(folder, marked)
     unmarked = {target: reasons for target, reasons in marked.unmarked.items() if reasons}
-    click.echo(json.dumps({"run": folder.id, "unmarked": unmarked}) if as_json else folder.id)
+    told = {"run": folder.id, "unmarked": unmarked, "unreached": marked.unreached}
+    click.echo(json.dumps(told) if as_json else folder.id)
 
 
 @click.command(short_help="Have processes save what they recorded.")
 @options.cluster
 @options.common
-def dump(context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
+def dump(context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> int:
     """Make sure that everything that ran so far is in the pods' records."""
     project = Project.open(config)
     need_cluster(project.config, "dump")
     where = Where(None, context, (namespace,) if namespace else ())
 
-    async def work() -> dict[str, dict[str, str]]:
+    async def work() -> Collected:
         async with project.platform(where, _scratch(project)) as platform:
             collector = Collector(platform, _scratch(project), "", "", progress)
             await collector.dump()
-            return {target: reasons for target, reasons in collector.collected.undumped.items() if reasons}
+            return collector.collected
 
     with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
-        undumped = asyncio.run(work())
+        collected = asyncio.run(work())
+    undumped = {target: reasons for target, reasons in collected.undumped.items() if reasons}
+    unreached = list(collected.lost.values())
     if as_json:
-        click.echo(json.dumps({"undumped": undumped}))
-        return
-    for target, reasons in undumped.items():
-        for process, reason in reasons.items():
-            click.echo(f"not complete: {target}/{process}: {reason}")
+        click.echo(json.dumps({"undumped": undumped, "unreached": unreached}))
+    else:
+        for target, reasons in undumped.items():
+            for process, reason in reasons.items():
+                click.echo(f"not complete: {target}/{process}: {reason}")
+        for line in unreached:
+            click.echo(f"not reached: {line}")
+    return Exit.INCOMPLETE if undumped or unreached else Exit.OK
 
 
 @click.command(short_help="Bring the records here.")
@@ -129,7 +135,14 @@ def _begun(project: Project, run_id: str, context: str) -> tuple[RunFolder, RunR
         folder = project.store.run(run_id)
     except NoDataError:
         return project.new_run((), context)
-    return folder, load(folder)
+    record = load(folder)
+    if not record.tests.command and record.platform == project.config.platform:
+        return folder, record
+    if run_id == "latest":
+        return project.new_run((), context)
+    raise UsageError(
+        f"{run_id} was made by `podcov run`, and is finished", hint="leave --run out, or name one that `podcov mark` began"
+    )
 
 
 def _scratch(project: Project) -> RunFolder:

@@ -51,11 +51,16 @@ async def run(
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):  # all of the group are gone already
-            os.killpg(process.pid, how)
-        try:
+    """Ends the whole group: politely, then, also when we are told to hurry, for good."""
+    try:
+        _signal_group(process.pid, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _GRACE)
-            return
-        except TimeoutError:
-            continue
+    finally:
+        _signal_group(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # all of them are gone already
+        os.killpg(group, number)
