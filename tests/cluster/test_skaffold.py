@@ -94,3 +94,20 @@ def test_a_later_run_counts_only_itself_and_start_up(namespace: Any, project: An
     assert 0 < idle["total"]["covered"] < first["total"]["covered"]
     namespace.podcov("run", "--context", "podcov-test", "--namespace", namespace.name, cwd=hello)
     assert summary(hello)["total"] == first["total"]
+
+
+@pytest.mark.parametrize("sidecar", ["true", "false"])
+def test_by_environment_alone_it_is_the_same(namespace: Any, project: Any, sidecar: str) -> None:
+    """Where a command is not known: nothing is put in front of it, and without a sidecar the service's own container answers."""
+    hello = project("hello")
+    use(hello, "    source: [src]\n", f"    source: [src]\n    entry: environment\n    sidecar: {sidecar}\n")
+    namespace.podcov("init", cwd=hello)
+    base = {"BASE": namespace.cluster.image("python:3.13")}
+    namespace.skaffold("run", "--profile", "coverage", cwd=hello, env=base)
+    [pod] = namespace.get("pods")["items"]
+    assert "command" not in next(c for c in pod["spec"]["containers"] if c["name"] == "hello")
+    assert ("initContainers" in pod["spec"]) == (sidecar == "true")
+    told = summary(hello)
+    assert told["ledger"]["complete"]
+    assert told["ledger"]["processes"]["collected"] == 1
+    assert told["total"]["covered"] == 37
