@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
-import venv
 import zipfile
 from pathlib import Path
 
@@ -19,12 +19,20 @@ def wheel(root, tmp_path_factory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-@pytest.fixture(scope="module")
-def podcov(wheel, tmp_path_factory) -> Path:
+@pytest.fixture(scope="module", params=["3.11", "3.12", "3.13"])
+def podcov(request, wheel, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=True)
+    subprocess.run([python(request.param), "-m", "venv", folder], check=True)
     subprocess.run([folder / "bin/pip", "install", "--quiet", wheel], check=True)
     return folder / "bin/podcov"
+
+
+def python(minor: str) -> str:
+    installed = sorted(Path.home().glob(f".pyenv/versions/{minor}.*/bin/python{minor}"))
+    found = str(installed[-1]) if installed else shutil.which(f"python{minor}")
+    if found is None:
+        pytest.skip(f"no python{minor}: not on the path, not in ~/.pyenv")
+    return found
 
 
 def test_wrapper_overlays_templates_and_schemas_are_in_it(wheel, root):
@@ -46,7 +54,9 @@ def test_it_sets_up_a_project_without_the_checkout(podcov, root, tmp_path):
 def test_it_runs_the_main_job_without_the_checkout(podcov, root, tmp_path):
     project = tmp_path / "hello"
     shutil.copytree(root / "examples/hello", project, ignore=shutil.ignore_patterns(".podcov"))
-    done = subprocess.run([podcov, "run", "--platform", "local"], cwd=project, capture_output=True, text=True, check=False)
+    env = {**os.environ, "PATH": f"{podcov.parent}:{os.environ['PATH']}"}
+    command = [podcov, "run", "--platform", "local"]
+    done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Ledger: complete" in done.stdout
     assert (project / ".podcov/runs/latest/reports/html/index.html").is_file()
