@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
@@ -199,7 +199,11 @@ class Pod:
                     process.kill()
 
     def records(self) -> records.TargetRecords:
-        files = {path.name: path.read_bytes() for path in self.target.iterdir() if not path.is_socket()}
+        files = {}
+        for path in self.target.iterdir():
+            with suppress(FileNotFoundError):  # a new file that got its name meanwhile
+                if not path.is_socket():
+                    files[path.name] = path.read_bytes()
         return records.parse_target(files)
 
     def processes(self) -> tuple[records.ProcessRecords, ...]:

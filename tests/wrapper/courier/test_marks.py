@@ -104,10 +104,11 @@ def test_hundreds_of_processes_acknowledge(pods: Any, couriers: Any) -> None:
         assert set(states(couriers(pod.data).marked()).values()) == {"gone"}
 
 
-def test_processes_that_do_not_answer_are_named_and_keep_nobody_waiting(pods: Any, couriers: Any) -> None:
+def test_processes_that_do_not_answer_are_named_and_keep_nobody_waiting(pods: Any, couriers: Any, wait_until: Any) -> None:
     pod = pods("3.13")
     with pod.started(pod.write("app.py", MANY), "20", start_new_session=True) as process:
         assert process.stdout.readline() == "forked\n"
+        wait_until(lambda: len(list(pod.target.glob("*.sock"))) == 21, what="20 children listen")
         children = [p for p in pod.processes() if p.start.parent]
         for child in children[:15]:
             os.kill(child.start.pid, signal.SIGSTOP)
