@@ -143,7 +143,7 @@ def test_services_find_each_other_and_tests_find_services(platform: Any) -> None
     within(conduct())
 
 
-def test_replicas_share_a_port_and_have_a_courier_each(platform: Any) -> None:
+def test_replicas_share_a_port_and_have_a_courier_each(platform: Any, wait_until: Any) -> None:
     async def conduct() -> None:
         async with platform(server("hello", replicas=3)) as local:
             url = (await environment(local))["HELLO_URL"]
@@ -153,6 +153,8 @@ def test_replicas_share_a_port_and_have_a_courier_each(platform: Any) -> None:
             assert len({address.pod_uid for address in addresses}) == 3
             first = int(await get(url))
             os.kill(first, signal.SIGKILL)
+            # Until the kernel has taken it apart, its port still accepts connections.
+            await asyncio.to_thread(wait_until, lambda: not Path(f"/proc/{first}").exists(), what=f"process {first} is gone")
             answers = {int(await get(url)) for _ in range(6)}
             assert len(answers) == 2
             assert first not in answers

@@ -44,8 +44,14 @@ async def balance(port: int, replicas: Sequence[int]) -> AsyncIterator[None]:
 async def _connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
     """Raises ConnectionError where nobody listens; afterwards only the two ends know what goes wrong."""
     from_replica, to_replica = await asyncio.open_connection(HOST, port)
-    with contextlib.closing(to_replica):
-        await asyncio.gather(_copy(reader, to_replica), _copy(from_replica, writer))
+    asking = asyncio.create_task(_copy(reader, to_replica))
+    try:
+        # A client may say early that it has asked everything; when the replica has said everything, or died, it is over.
+        await _copy(from_replica, writer)
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        to_replica.close()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
