@@ -73,7 +73,8 @@ def test_a_pod_reaches_another_through_a_service(cluster: Any, namespace: Any, w
 
     namespace.apply(pod("client", container("app", image, CLIENT), restartPolicy="OnFailure"))
 
-    assert wait_until(lambda: namespace.kubectl("logs", "client", check=False).strip(), 60) == "hello from a pod"
+    # A ready pod may have no route to it yet: the client is started again until it has.
+    wait_until(lambda: namespace.kubectl("logs", "client", check=False).strip() == "hello from a pod", 60, "the Service answers")
 
 
 def test_a_restricted_namespace_refuses_a_privileged_pod_and_runs_an_unprivileged_one(
