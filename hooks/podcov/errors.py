@@ -58,6 +58,12 @@ class DriftError(UsageError):
     slug = "drift"
 
 
+class NewError(UsageError):
+    """A new service cannot be made: its name, its folder or the template does not do."""
+
+    slug = "new"
+
+
 class MappingError(UsageError):
     """A container's file matches several local files and nothing says which."""
 
