@@ -36,12 +36,16 @@ _CLOSING_SECONDS = 1.0
 CHANNELS = "v4.channel.k8s.io"
 """The websocket protocol of exec and port-forward: each frame begins with the number of its channel."""
 
+FIELD_MANAGER = "podcov"
+"""Whose changes these are, in `managedFields`."""
+
 _ROLES = {
     "pods": "podcov.yaml",
     "pods/exec": "podcov.yaml",
     "pods/portforward": "portforward.yaml",
     "services": "portforward.yaml",
 }
+_ROLE_OF_THE_OTHERS = "attach.yaml"
 
 
 class Failed(Exception):
@@ -51,6 +55,19 @@ class Failed(Exception):
         super().__init__(reason)
         self.status = status
         """HTTP status; 0 where the connection failed"""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind of objects, and where the API server has them."""
+
+    api_version: str
+    plural: str
+    kind: str
+
+    def path(self, namespace: str, name: str = "") -> str:
+        root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        return f"{root}/namespaces/{namespace}/{self.plural}" + (f"/{name}" if name else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +205,54 @@ class Api:
                     raise Failed(status.get("message") or "the watch was ended", status=status.get("code") or 0)
                 yield event["type"], event["object"]
 
+    async def get_object(self, resource: Resource, namespace: str, name: str) -> Json | None:
+        """None where there is none of this name, or no such kind."""
+        return await self._if_there(
+            _Action("get", resource.plural, namespace), self._request("GET", resource.path(namespace, name))
+        )
+
+    async def list_objects(self, resource: Resource, namespace: str, selector: str = "") -> list[Json]:
+        """Each with its kind, which the server leaves out in lists. Empty, too, where the server has no such kind."""
+        query = {"labelSelector": selector} if selector else {}
+        action = _Action("list", resource.plural, namespace)
+        found = await self._if_there(action, self._request("GET", resource.path(namespace), query)) or {}
+        return [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in found.get("items") or ()]
+
+    async def create_object(self, resource: Resource, namespace: str, document: Json, *, dry_run: bool = False) -> bool:
+        """False where there is one of this name already."""
+        request = self._request("POST", resource.path(namespace), _changing(dry_run), document)
+        try:
+            await self._document(_Action("create", resource.plural, namespace), request)
+        except Failed as failure:
+            if failure.status == 409:
+                return False
+            raise
+        return True
+
+    async def patch_object(
+        self, resource: Resource, namespace: str, name: str, operations: Sequence[Json], *, dry_run: bool = False
+    ) -> Json:
+        """Applies a JSON patch; returns what the object is then.
+
+        Raises Failed with status 409 where the patch sets an outdated resource version.
+        """
+        request = self._request(
+            "PATCH", resource.path(namespace, name), _changing(dry_run), list(operations), "application/json-patch+json"
+        )
+        return await self._document(_Action("patch", resource.plural, namespace), request)
+
+    async def delete_object(self, resource: Resource, namespace: str, name: str) -> bool:
+        """False where there was none of this name."""
+        action = _Action("delete", resource.plural, namespace)
+        return await self._if_there(action, self._request("DELETE", resource.path(namespace, name))) is not None
+
+    async def pod_log(self, namespace: str, pod: str, container: str, *, lines: int, previous: bool = False) -> str:
+        """The last lines that a container printed, or its previous start did."""
+        query = {"container": container, "tailLines": str(lines), **({"previous": "true"} if previous else {})}
+        path = Resource("v1", "pods", "Pod").path(namespace, f"{pod}/log")
+        async with self._response(_Action("get", "pods/log", namespace), self._request("GET", path, query)) as response:
+            return (await response.read()).decode(errors="replace")
+
     def exec(
         self, namespace: str, pod: str, container: str, command: Sequence[str], *, stdin: bool
     ) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
@@ -201,6 +266,26 @@ class Api:
         """A websocket to a port of a pod."""
         request = self._streams.connect_get_namespaced_pod_portforward_without_preload_content(pod, namespace, ports=str(port))
         return self._websocket(_Action("get and create", "pods/portforward", namespace), request)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> aiohttp.ClientResponse:
+        serialized = await self._rest.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        answer = await self._rest.call_api(*serialized, _preload_content=False, _request_timeout=REQUEST_SECONDS)
+        response: aiohttp.ClientResponse = answer.response
+        return response
 
     async def _if_there(self, action: _Action, request: Any) -> Json | None:
         try:
@@ -256,13 +341,17 @@ class Api:
                 hint="log in anew, or have a new token made; `kubectl auth whoami` shows who you are",
             )
         if status == 403:
-            role = _ROLES[action.resource]
+            role = _ROLES.get(action.resource, _ROLE_OF_THE_OTHERS)
             return ClusterError(
                 f"forbidden: {action.verbs} on {action.resource} in namespace {action.namespace!r}"
                 f" (context {self._access.context!r})" + (f": {message}" if message else ""),
                 hint=f"overlays/rbac/{role} holds the Role that allows it; docs/rbac.md says how to bind it",
             )
         return Failed(f"{action.verbs} {action.resource}: {status} {message}".rstrip(), status=status)
+
+
+def _changing(dry_run: bool) -> dict[str, str]:
+    return {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
 
 
 def _message(body: bytes) -> str:
