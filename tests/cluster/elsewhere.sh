@@ -25,7 +25,7 @@ is_elsewhere() {
 elsewhere_build() {
   command -v docker >/dev/null || fail "docker is needed to build images for $context"
   local name
-  for name in kubectl skaffold tilt; do
+  for name in kubectl skaffold tilt kustomize helm helm4; do
     command -v $name >/dev/null || { build_commands; break; }
   done
 }
