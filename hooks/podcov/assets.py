@@ -40,6 +40,16 @@ def overlay_folder(name: str) -> Path:
     return root() / "overlays" / name
 
 
+def new_languages() -> tuple[str, ...]:
+    """The languages that `podcov new` has a template for: the folders of `templates/new`."""
+    return tuple(sorted(path.name for path in (root() / "templates" / "new").iterdir() if path.is_dir()))
+
+
+def new_template(language: str) -> Path:
+    """The template of a new service in one of these languages."""
+    return root() / "templates" / "new" / language
+
+
 def render(template: str, **values: object) -> str:
     """The template `FOLDER/NAME` of `templates/`, filled in. A value that it needs and does not get is an error."""
     loader = FileSystemLoader(root() / "templates")

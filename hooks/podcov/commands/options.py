@@ -24,18 +24,23 @@ class Common:
 
 def common(command: F) -> F:
     """Adds `config`, `as_json`, `quiet`, `verbose`."""
+    config = click.option(
+        "-c",
+        "--config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default=Path("podcov.yaml"),
+        show_default=True,
+        help="The project's configuration.",
+    )
+    return config(output(command))
+
+
+def output(command: F) -> F:
+    """Adds `as_json`, `quiet`, `verbose`: for a command without a configuration to read."""
     for option in (
         click.option("-v", "--verbose", is_flag=True, help="Say more, on stderr."),
         click.option("-q", "--quiet", is_flag=True, help="Only results and errors."),
         click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout; everything else goes to stderr."),
-        click.option(
-            "-c",
-            "--config",
-            type=click.Path(dir_okay=False, path_type=Path),
-            default=Path("podcov.yaml"),
-            show_default=True,
-            help="The project's configuration.",
-        ),
     ):
         command = option(command)
     return command

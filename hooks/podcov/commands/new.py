@@ -1,0 +1,75 @@
+"""`podcov new`: a new service from a template, coverage wired in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from podcov import assets
+from podcov.commands import options
+from podcov.edges import new_project, template_source
+from podcov.edges.template_source import Template
+from podcov.errors import NewError
+from podcov.generate import new as generate
+from podcov.generate.new import Wanted
+
+
+@click.command(short_help="Make a new service, with tests, manifests and coverage.")
+@click.argument("name")
+@click.option("-l", "--language", default="", metavar="LANGUAGE", help="May be left out where there is only one.")
+@click.option("-t", "--template", default="", metavar="FOLDER|GIT_URL", help="Your team's own: URL[@REF][//FOLDER], or a folder.")
+@click.option(
+    "-p", "--port", type=click.IntRange(1024, 65535), default=8080, show_default=True, help="What the service listens on."
+)
+@click.option("-s", "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A variable of the template; may be repeated.")
+@options.output
+def new(
+    name: str, language: str, template: str, port: int, settings: tuple[str, ...], as_json: bool, quiet: bool, verbose: bool
+) -> None:
+    """Make the service NAME in a new folder ./NAME: source, tests, Dockerfile, manifests, Skaffold and Tilt files, CI.
+
+    What `podcov init` generates is in it already. Nothing is written where the folder has something in it.
+    """
+    generate.refuse_name(name)
+    folder = Path(name)
+    new_project.refuse_folder(folder)
+    wanted = Wanted(name, _language(language, template), port, _settings(settings))
+    source = (
+        template_source.fetch(template)
+        if template
+        else Template(template_source.read_folder(assets.new_template(wanted.language)))
+    )
+    rendered = generate.render(source.files, wanted)
+    files = new_project.make(folder, rendered.files)
+    if as_json:
+        origin = {"template": template_source.without_secret(template), "commit": source.commit}
+        click.echo(json.dumps({"folder": name, "files": files, "next": list(rendered.next), **origin}))
+        return
+    if not quiet:
+        click.echo(
+            "\n".join(f"wrote {name}/{file}" for file in files) if verbose else f"wrote {name}/ ({len(files)} files)", err=True
+        )
+        click.echo("\n".join(rendered.next))
+
+
+def _language(given: str, template: str) -> str:
+    known = assets.new_languages()
+    if not given and (template or len(known) == 1):
+        return known[0]
+    if given in known or (given and template):
+        return given
+    wrong = f"there is no template for {given}" if given else "which language?"
+    raise NewError(wrong, hint=f"There are: {', '.join(known)}. A template of your own is named by --template.")
+
+
+def _settings(given: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for setting in given:
+        key, equals, value = setting.partition("=")
+        if not key or not equals:
+            raise NewError(f"--set {setting}: is not KEY=VALUE", hint="For example --set team=payments.")
+        found[key] = value
+    return found
