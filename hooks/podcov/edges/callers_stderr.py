@@ -1,7 +1,8 @@
 """Standard error for a command whose caller does not show it, or takes it for part of the result.
 
-Skaffold reads a render hook's two outputs through one pipe, so that a word on standard error ends up in the manifests, and drops
-both where the hook fails. Helm 4 keeps a post-renderer's standard error to itself. What podcov has to say goes to the caller's own.
+Skaffold reads a render hook's two outputs through one pipe, so that a word on standard error ends up in the manifests, and
+drops both where the hook fails. Helm 4 keeps a post-renderer's standard error to itself. What podcov has to say goes to the
+caller's own.
 """
 
 from __future__ import annotations
