@@ -1,0 +1,5 @@
+from config.celery_app import app
+
+
+@app.task
+def remind() -> None: ...

@@ -1,0 +1,1 @@
+print("indexed 0 pages")

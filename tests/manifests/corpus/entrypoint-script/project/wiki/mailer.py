@@ -1,0 +1,1 @@
+print("mailed 0 people")

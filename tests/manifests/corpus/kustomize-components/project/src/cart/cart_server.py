@@ -1,0 +1,3 @@
+import os
+
+print("port", os.environ["PORT"])

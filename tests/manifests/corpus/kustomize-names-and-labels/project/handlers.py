@@ -1,0 +1,5 @@
+import kopf
+
+
+@kopf.on.create("orders")
+def created(**_: object) -> None: ...

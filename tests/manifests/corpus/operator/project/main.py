@@ -1,0 +1,5 @@
+import kopf
+
+
+@kopf.on.resume("backups")
+def resumed(**_: object) -> None: ...

@@ -1,0 +1,2 @@
+def app(environ: dict, start_response: object) -> list[bytes]:
+    return []

@@ -1,0 +1,3 @@
+import os
+
+print("fog in", os.environ["CITY"])

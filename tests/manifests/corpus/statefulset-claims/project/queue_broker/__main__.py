@@ -1,0 +1,3 @@
+import sys
+
+print("peers:", sys.argv[-1])
