@@ -118,7 +118,7 @@ def test_what_is_copied_where() -> None:
 
 
 def test_another_escape_character() -> None:
-    assert dockerfile.parse("# escape=`\nFROM python\nCMD python3 `\n  app.py").cmd == (*SHELL, "python3 app.py")
+    assert dockerfile.parse("# escape=`\nFROM python\nCMD python3 `\n  app.py").cmd == (*SHELL, "python3   app.py")
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from podcov.generate import dockerfile, project
-from podcov.generate.dockerfile import Image
+from podcov.errors import ManifestError
+from podcov.generate import dockerfile, image_names, project
+from podcov.generate.dockerfile import Bases, Image, nowhere
 from podcov.generate.project import Project
 
+Builder = Literal["docker", "kaniko", "ko", "buildpacks", "custom", "jib", "bazel"]
 _UNKNOWN = "podcov-unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One image that Skaffold or Tilt builds. `dockerfile` is empty where something else than Docker builds it.
+    """One image that Skaffold or Tilt builds. `dockerfile` is empty where it is not built from one.
 
     `arguments` are its build arguments; None for a value that is known only while it is built.
     """
@@ -28,21 +31,62 @@ class Artifact:
     arguments: Mapping[str, str | None] = field(default_factory=dict)
     entrypoint: bool = False
     """whether the builder puts a command of its own into the manifest"""
+    builder: Builder = "docker"
+    """what builds it; a `custom` one may say which Dockerfile it builds from"""
 
 
-def of_image(artifacts: Iterable[Artifact], image: str) -> Artifact | None:
-    """The artifact that a container's image name means, whatever its tag."""
+def of_image(artifacts: Iterable[Artifact], image: str, default_repository: str = "") -> Artifact | None:
+    """The artifact that a container's image name means, whatever its tag.
+
+    That is the one of that name; else the one that is pushed under it, to `default_repository` or, where that is not
+    known, to any registry. Where two could be meant, none is.
+    """
     wanted = dockerfile.repository(image)
-    return next((a for a in artifacts if dockerfile.repository(a.image) == wanted), None)
+    named = list(artifacts)
+    if exact := next((a for a in named if dockerfile.repository(a.image) == wanted), None):
+        return exact
+    full = image_names.parse(wanted)
+    return _only(named, lambda name: full is not None and _full_name(name) == full.name) or _only(
+        named, lambda name: _is_pushed_as(name, wanted, default_repository)
+    )
 
 
-def build(artifact: Artifact, files: Project) -> Image | None:
-    """What the artifact's Dockerfile says; None where there is none to read."""
+def _only(artifacts: Iterable[Artifact], meant: Callable[[str], bool]) -> Artifact | None:
+    """The first of those whose name is meant, where they all have the same."""
+    found = [a for a in artifacts if meant(dockerfile.repository(a.image))]
+    return found[0] if len({dockerfile.repository(a.image) for a in found}) == 1 else None
+
+
+def _full_name(name: str) -> str:
+    reference = image_names.parse(name)
+    return reference.name if reference else name
+
+
+def _is_pushed_as(name: str, repository: str, default_repository: str) -> bool:
+    if default_repository:
+        return repository in image_names.pushed_names(name, default_repository)
+    return image_names.may_be_pushed_as(name, repository)
+
+
+def build(artifact: Artifact, files: Project, bases: Bases = nowhere) -> Image | None:
+    """What the artifact's Dockerfile says; None where there is none to read.
+
+    `bases` is asked for the image that it stands on, unless only the build knows which that is.
+    """
     text = project.text(files, artifact.dockerfile) if artifact.dockerfile else None
     if text is None:
         return None
     known = {name: value for name, value in artifact.arguments.items() if value is not None}
     unknown = {name: _UNKNOWN for name, value in artifact.arguments.items() if value is None}
-    image = dockerfile.parse(text, name=artifact.dockerfile, target=artifact.target, arguments=known)
-    probe = dockerfile.parse(text, name=artifact.dockerfile, target=artifact.target, arguments={**known, **unknown})
-    return replace(image, base_varies=_UNKNOWN in probe.base)
+
+    def parsed(arguments: Mapping[str, str], bases: Bases = nowhere) -> Image:
+        return dockerfile.parse(text, name=artifact.dockerfile, target=artifact.target, arguments=arguments, bases=bases)
+
+    probe = parsed({**known, **unknown})
+    if _UNKNOWN not in probe.base:
+        return parsed(known, bases)
+    try:
+        return replace(parsed(known), base_varies=True)
+    except ManifestError:
+        # Without the argument there is no image after FROM: the Dockerfile is right, it says too little.
+        return replace(probe, base_varies=True)

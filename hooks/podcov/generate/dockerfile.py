@@ -5,23 +5,24 @@ A pod's `command` drops the image's ENTRYPOINT and CMD, so whoever sets one has 
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from podcov.errors import ManifestError
+from podcov.generate import dockerfile_text
+from podcov.generate.dockerfile_text import Instruction
 
+SCRATCH = "scratch"
 _DEFAULT_SHELL = ("/bin/sh", "-c")
-_HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)(['\"]?)([A-Za-z_]\w*)\2(?=\s|$)")
-_VARIABLE = re.compile(r"\\(?P<escaped>\$)|\$(?:(?P<plain>\w+)|\{(?P<name>\w+)(?::(?P<operator>[-+])(?P<word>[^}]*))?\})")
-_ASSIGNMENT = re.compile(r"""(?P<key>[^\s=]+)=(?P<value>(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])*)""", re.DOTALL)
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PLATFORM = "linux/amd64"
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The last stage of a Dockerfile, or the one that is built.
+    """What is known of an image: the last stage of a Dockerfile or the one that is built, or what its configuration says.
 
     `entrypoint` and `cmd` are None where the Dockerfile does not say: the base image's own apply.
     `copies` are (source in the build context, destination in the image), `runs` the commands of RUN.
@@ -40,6 +41,11 @@ class Image:
     """whether files come from another stage or image"""
     base_varies: bool = False
     """whether `base` is but the default of a build argument that is set elsewhere"""
+    onbuild: tuple[str, ...] = ()
+    """instructions that are carried out first where an image is built on this one"""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    said_by: str = ""
+    """who says all this, as in "the registry ghcr.io says so"; empty where a Dockerfile does"""
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -47,45 +53,31 @@ class Image:
         return (*(self.entrypoint or ()), *(self.cmd or ()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    image: Image
-    cmd_is_its_own: bool = False
-    """a CMD that a stage inherits is dropped by its ENTRYPOINT, its own is not"""
+Bases = Callable[[str], Image | None]
+"""A base image's name in, what its configuration says out; None where that is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Instruction:
-    line: int
-    word: str
-    rest: str
+def nowhere(_: str) -> None:
+    """Knows no image."""
 
 
-def parse(text: str, *, name: str = "Dockerfile", target: str = "", arguments: Mapping[str, str] | None = None) -> Image:
-    """The image that `text` builds: its stage `target`, or the last one. `arguments` win over the defaults of ARG.
+def parse(
+    text: str,
+    *,
+    name: str = "Dockerfile",
+    target: str = "",
+    arguments: Mapping[str, str] | None = None,
+    bases: Bases = nowhere,
+) -> Image:
+    """The image that `text` builds: its stage `target`, by name or number, or the last one.
 
+    `arguments` win over the defaults of ARG. Only the base that this image stands on is looked for in `bases`.
     Raises ManifestError, `NAME:LINE: ...`, where there is no stage, no such stage, or a FROM without an image.
     """
-    given = dict(arguments or {})
-    outer: dict[str, str] = {}
-    stages: dict[str, _Stage] = {}
-    current: str | None = None
-    scope: dict[str, str] = {}
-    for step in _instructions(text):
-        if step.word == "FROM":
-            current, stage = _begin(step, name, outer, stages)
-            stages[current], scope = stage, {}
-        elif step.word == "ARG":
-            declared = _declared(step.rest, given, scope if current else outer, outer)
-            (scope if current else outer).update(declared)
-        elif current:
-            stages[current] = _step(stages[current], step, scope)
-    if target and target not in stages:
-        named = ", ".join(s for s in stages if not s.isdecimal()) or "none that has a name"
-        raise ManifestError(f"{name}: there is no stage {target!r}", hint=f"Its stages: {named}.")
-    if current is None:
-        raise ManifestError(f"{name}: there is no FROM in it", hint="Is this a Dockerfile?")
-    return stages[target or current].image
+    source = dockerfile_text.read(text)
+    build = _Build(source.escape, arguments or {}, bases)
+    stages = _stages(source.instructions, build, name)
+    return _evaluate(stages, _chosen(stages, target, name), build).image
 
 
 def minor_version(image: str) -> str:
@@ -101,137 +93,180 @@ def repository(image: str) -> str:
     return head if colon and "/" not in tag else name
 
 
-def _declared(rest: str, given: Mapping[str, str], scope: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
-    """What ARG sets: the build argument, else its default, else what was declared of that name before the first FROM."""
-    defaults = {word: before.get(word, "") for word in rest.split() if "=" not in word} | _assignments(rest, scope)
-    return {name: given.get(name, default) for name, default in defaults.items()}
+@dataclass(slots=True)
+class _Build:
+    """What holds for all stages."""
+
+    escape: str
+    given: Mapping[str, str]
+    bases: Bases
+    outer: dict[str, str] = field(default_factory=dict)
+    """what ARG declares before the first FROM, and what Docker sets by itself"""
+
+    def __post_init__(self) -> None:
+        predefined = _predefined()
+        self.outer = {**predefined, **{name: value for name, value in self.given.items() if name in predefined}}
+
+    def expand(self, word: str, scope: Mapping[str, str]) -> str:
+        return dockerfile_text.expand(word, scope, self.escape)
+
+    def declared(self, rest: str, scope: Mapping[str, str]) -> dict[str, str]:
+        """What ARG sets: the build argument, else its default, else what was declared of that name before the first FROM."""
+        found: dict[str, str] = {}
+        for word in dockerfile_text.words(rest, self.escape):
+            name, equals, default = word.partition("=")
+            if name in self.given:
+                found[name] = self.given[name]
+            elif equals:
+                found[name] = self.expand(default, {**scope, **found})
+            elif name in self.outer:
+                found[name] = self.outer[name]
+        return found
+
+    def assigned(self, rest: str, scope: Mapping[str, str]) -> dict[str, str]:
+        """What ENV or LABEL sets. All values are expanded with what held before the instruction."""
+        pairs = dockerfile_text.assignments(rest, self.escape)
+        return {self.expand(name, scope): self.expand(value, scope) for name, value in pairs}
 
 
-def _begin(step: _Instruction, name: str, scope: Mapping[str, str], stages: Mapping[str, _Stage]) -> tuple[str, _Stage]:
-    words = [word for word in step.rest.split() if not word.startswith("--")]
-    base = _expand(words[0], scope) if words else ""
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    base: str
+    name: str
+    instructions: list[Instruction]
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """A stage as far as it is carried out. `arguments` are those that it declared."""
+
+    image: Image
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    cmd_is_its_own: bool = False
+    """a CMD that a stage inherits is dropped by its ENTRYPOINT, its own is not"""
+
+
+def _predefined() -> dict[str, str]:
+    system, _, architecture = _PLATFORM.partition("/")
+    values = {"PLATFORM": _PLATFORM, "OS": system, "ARCH": architecture, "VARIANT": ""}
+    return {f"{side}{name}": value for side in ("BUILD", "TARGET") for name, value in values.items()}
+
+
+def _stages(instructions: Sequence[Instruction], build: _Build, name: str) -> list[_Stage]:
+    stages: list[_Stage] = []
+    for step in instructions:
+        if step.word == "FROM":
+            stages.append(_begin(step, build, name))
+        elif stages:
+            stages[-1].instructions.append(step)
+        elif step.word == "ARG":
+            build.outer.update(build.declared(step.rest, build.outer))
+    return stages
+
+
+def _begin(step: Instruction, build: _Build, name: str) -> _Stage:
+    words = step.rest.split()
+    base = build.expand(words[0], build.outer) if words else ""
     if not base:
         raise ManifestError(
             f"{name}:{step.line}: FROM {step.rest}: the image is empty",
             hint="Give its ARG a default before the first FROM.",
         )
-    named = words[2].lower() if len(words) == 3 and words[1].upper() == "AS" else str(len(stages))
-    inherited = stages.get(base.lower())
-    if inherited is None:
-        return named, _Stage(Image(base))
-    return named, _Stage(inherited.image)
+    return _Stage(base, words[2].lower() if len(words) == 3 and words[1].upper() == "AS" else "", [])
 
 
-def _step(stage: _Stage, step: _Instruction, arguments: Mapping[str, str]) -> _Stage:
-    image = stage.image
-    scope = {**arguments, **image.env}
+def _chosen(stages: Sequence[_Stage], target: str, name: str) -> int:
+    if not stages:
+        raise ManifestError(f"{name}: there is no FROM in it", hint="Is this a Dockerfile?")
+    if not target:
+        return len(stages) - 1
+    named = _named(stages, target)
+    if named is None and target.isdecimal() and int(target) < len(stages):
+        return int(target)
+    if named is None:
+        names = ", ".join(stage.name for stage in stages if stage.name) or "none that has a name"
+        raise ManifestError(f"{name}: there is no stage {target!r}", hint=f"Its stages: {names}.")
+    return named
+
+
+def _named(stages: Sequence[_Stage], name: str) -> int | None:
+    return next((n for n in reversed(range(len(stages))) if stages[n].name == name.lower()), None)
+
+
+def _evaluate(stages: Sequence[_Stage], index: int, build: _Build) -> _State:
+    stage = stages[index]
+    earlier = _named(stages[:index], stage.base)
+    if earlier is not None:
+        inherited = _evaluate(stages, earlier, build)
+        state = _State(inherited.image, inherited.arguments)
+    else:
+        state = _State(_base(stage.base, build))
+    triggers = [dockerfile_text.instruction(trigger) for trigger in state.image.onbuild]
+    state = replace(state, image=replace(state.image, onbuild=()))
+    for step in (*triggers, *stage.instructions):
+        state = _step(state, step, build)
+    return state
+
+
+def _base(reference: str, build: _Build) -> Image:
+    """What a stage begins with that stands on another image."""
+    if reference == SCRATCH:
+        return Image(reference, entrypoint=(), cmd=(), env={"PATH": _DEFAULT_PATH})
+    known = build.bases(reference)
+    if known is None:
+        return Image(reference)
+    env = known.env if "PATH" in known.env else {**known.env, "PATH": _DEFAULT_PATH}
+    return replace(known, base=reference, env=env, copies=(), runs=(), from_stages=False, base_varies=False)
+
+
+def _step(state: _State, step: Instruction, build: _Build) -> _State:
+    image = state.image
+    scope = {**state.arguments, **image.env}
     match step.word:
+        case "ARG":
+            return replace(state, arguments={**state.arguments, **build.declared(step.rest, scope)})
         case "ENTRYPOINT":
-            cmd = image.cmd if stage.cmd_is_its_own else ()
-            return replace(stage, image=replace(image, entrypoint=_command(step.rest, image.shell), cmd=cmd))
+            cmd = image.cmd if state.cmd_is_its_own else ()
+            return replace(state, image=replace(image, entrypoint=_command(step.rest, image.shell), cmd=cmd))
         case "CMD":
-            return replace(stage, image=replace(image, cmd=_command(step.rest, image.shell)), cmd_is_its_own=True)
+            return replace(state, image=replace(image, cmd=_command(step.rest, image.shell)), cmd_is_its_own=True)
+    return replace(state, image=_image_step(image, step, build, scope))
+
+
+def _image_step(image: Image, step: Instruction, build: _Build, scope: Mapping[str, str]) -> Image:
+    match step.word:
         case "SHELL":
-            return replace(stage, image=replace(image, shell=_exec_form(step.rest) or image.shell))
+            return replace(image, shell=dockerfile_text.exec_form(step.rest) or image.shell)
         case "ENV":
-            return replace(stage, image=replace(image, env={**image.env, **_environment(step.rest, scope)}))
+            return replace(image, env={**image.env, **build.assigned(step.rest, scope)})
+        case "LABEL":
+            return replace(image, labels={**image.labels, **build.assigned(step.rest, scope)})
         case "WORKDIR":
-            return replace(stage, image=replace(image, workdir=_join(image.workdir, _expand(step.rest.strip(), scope))))
+            return replace(image, workdir=_join(image.workdir, build.expand(step.rest, scope)))
         case "USER":
-            return replace(stage, image=replace(image, user=_expand(step.rest.strip(), scope)))
+            return replace(image, user=build.expand(step.rest, scope))
         case "RUN":
-            return replace(stage, image=replace(image, runs=(*image.runs, step.rest)))
+            return replace(image, runs=(*image.runs, "\n".join([step.rest, *step.heredocs])))
         case "COPY" | "ADD":
-            return replace(stage, image=_copy(image, step.rest, scope))
-    return stage
+            return _copy(image, step, build, scope)
+        case "ONBUILD":
+            return replace(image, onbuild=(*image.onbuild, step.rest))
+    return image
 
 
-def _copy(image: Image, rest: str, scope: Mapping[str, str]) -> Image:
-    flags = [word for word in rest.split() if word.startswith("--")]
-    if any(flag.startswith("--from=") for flag in flags):
+def _copy(image: Image, step: Instruction, build: _Build, scope: Mapping[str, str]) -> Image:
+    if any(flag.startswith("--from=") for flag in step.flags):
         return replace(image, from_stages=True)
-    words = _exec_form(rest) or tuple(_expand(word, scope) for word in rest.split() if not word.startswith("--"))
-    sources, destination = words[:-1], _join(image.workdir, words[-1]) if words else ""
-    return replace(image, copies=(*image.copies, *((source, destination) for source in sources if "<<" not in source)))
+    words = dockerfile_text.exec_form(step.rest) or tuple(step.rest.split())
+    expanded = [build.expand(word, scope) for word in words if "<<" not in word]
+    destination = _join(image.workdir, expanded[-1]) if expanded else ""
+    return replace(image, copies=(*image.copies, *((source, destination) for source in expanded[:-1])))
 
 
 def _join(folder: str, path: str) -> str:
-    return posixpath.normpath(posixpath.join(folder, path))
+    return posixpath.normpath(posixpath.join(folder or "/", path)).replace("//", "/")
 
 
 def _command(rest: str, shell: tuple[str, ...]) -> tuple[str, ...]:
-    words = _exec_form(rest)
-    return words if words is not None else (*shell, rest.strip())
-
-
-def _exec_form(rest: str) -> tuple[str, ...] | None:
-    """The words of `["a", "b"]`; None for anything else, which Docker takes as the shell form."""
-    try:
-        words = json.loads(rest)
-    except ValueError:
-        return None
-    return tuple(words) if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
-
-
-def _assignments(rest: str, scope: Mapping[str, str]) -> dict[str, str]:
-    return {m["key"]: _value(m["value"], scope) for m in _ASSIGNMENT.finditer(rest)}
-
-
-def _environment(rest: str, scope: Mapping[str, str]) -> dict[str, str]:
-    first = rest.split(maxsplit=1)
-    if first and "=" not in first[0]:
-        return {first[0]: _expand(first[1].strip(), scope) if len(first) > 1 else ""}
-    return _assignments(rest, scope)
-
-
-def _value(text: str, scope: Mapping[str, str]) -> str:
-    if text.startswith("'"):
-        return text.strip("'")
-    return _expand(re.sub(r"\\([^$])", r"\1", text.replace('"', "")), scope)
-
-
-def _expand(text: str, scope: Mapping[str, str]) -> str:
-    """Docker's own `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:+instead}`."""
-
-    def of(found: re.Match[str]) -> str:
-        if found["escaped"]:
-            return "$"
-        value = scope.get(found["plain"] or found["name"], "")
-        match found["operator"]:
-            case "-":
-                return value or _expand(found["word"], scope)
-            case "+":
-                return _expand(found["word"], scope) if value else ""
-        return value
-
-    return _VARIABLE.sub(of, text)
-
-
-def _instructions(text: str) -> Iterator[_Instruction]:
-    """Instructions with their first line's number: continued lines joined, comments and here-documents left out."""
-    escape = "`" if re.match(r"\s*#\s*escape\s*=\s*`", text) else "\\"
-    lines = iter(enumerate(text.splitlines(), 1))
-    for number, line in lines:
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        joined = line.strip()
-        while joined.endswith(escape):
-            following = next((text for _, text in lines if not text.lstrip().startswith("#")), "")
-            joined = f"{joined.removesuffix(escape).rstrip()} {following.strip()}".strip()
-            if not following:
-                break
-        word, _, rest = joined.partition(" ")
-        word = word.upper()
-        if word in {"RUN", "COPY", "ADD"}:
-            body = [_heredoc(lines, end[3], stripped=bool(end[1])) for end in _HEREDOC.finditer(rest)]
-            rest = "\n".join([rest, *body]) if word == "RUN" else rest
-        yield _Instruction(number, word, rest.strip())
-
-
-def _heredoc(lines: Iterator[tuple[int, str]], end: str, *, stripped: bool) -> str:
-    body: list[str] = []
-    for _, line in lines:
-        if (line.lstrip("\t") if stripped else line) == end:
-            break
-        body.append(line)
-    return "\n".join(body)
+    words = dockerfile_text.exec_form(rest)
+    return words if words is not None else (*shell, rest)

@@ -1,13 +1,17 @@
-"""What a container really runs: its manifest's command, or its image's. Pure."""
+"""What a container really runs: its manifest's command, or its image's, and who says so. Pure.
+
+The image's is looked for in the Dockerfile that it is built from, then in the image that this stands on, then in the image
+itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
-from podcov.generate import artifacts, dockerfile
+from podcov.generate import artifacts, dockerfile, image_config, image_names
 from podcov.generate.artifacts import Artifact
-from podcov.generate.dockerfile import Image
+from podcov.generate.dockerfile import Image, nowhere
 from podcov.generate.manifests import Container
 from podcov.generate.project import Project
 
@@ -16,22 +20,61 @@ _WITHOUT_ENTRYPOINT = ("python", "debian", "ubuntu", "alpine", "fedora", "scratc
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nothing could be learnt of an image. `reason` as in "the registry ghcr.io wants a login"."""
+
+    reason: str
+
+
+Lookup = Callable[[str], Image | Unknown | None]
+"""An image name in; what a Docker engine or a registry says of it, or why they say nothing. None: nobody was asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Built:
-    """An image by name: which artifact builds it and what its Dockerfile says, each None where that is not known."""
+    """An image by name: which artifact builds it and what is known of it, each None where that is not known."""
 
     name: str
     artifact: Artifact | None = None
     image: Image | None = None
+    origin: str = ""
+    """who says what it runs, as in "it stands in orders/Dockerfile"; empty where nobody does"""
+    unknown: str = ""
+    """why nobody says what it runs, where somebody was asked"""
 
     @property
     def context(self) -> str:
         return self.artifact.context if self.artifact else "."
 
+    @property
+    def launcher(self) -> bool:
+        """Whether a launcher of Cloud Native Buildpacks starts it.
 
-def find(name: str, known: Sequence[Artifact], files: Project) -> Built:
-    """What is known of the image that a container names."""
-    artifact = artifacts.of_image(known, name)
-    return Built(name, artifact, artifacts.build(artifact, files) if artifact else None)
+        Only that sets the PATH that the interpreter is found by, so neither a command in front of it nor a sidecar
+        would find one: such a container is entered by environment.
+        """
+        by_label = self.image is not None and image_config.by_buildpacks(self.image)
+        return by_label or (self.artifact is not None and self.artifact.builder == "buildpacks")
+
+
+def find(name: str, known: Sequence[Artifact], files: Project, lookup: Lookup = nowhere, default_repository: str = "") -> Built:
+    """What is known of the image that a container names.
+
+    `lookup` is asked only for what the project's own files do not say. `default_repository` is where Skaffold or Tilt
+    push to, where that is known.
+    """
+    artifact = artifacts.of_image(known, name, default_repository)
+    stated = artifacts.build(artifact, files) if artifact else None
+    origin = f"it stands in {artifact.dockerfile}" if artifact and _says_what_runs(stated) else ""
+    if stated and _settled(stated):
+        return Built(name, artifact, stated, origin)
+    asked = _Asked(lookup)
+    if artifact and stated and (whole := asked.for_base(artifact, files)):
+        inherited = f"{artifact.dockerfile} has it from {whole.base}: {whole.said_by}" if _says_what_runs(whole) else ""
+        return Built(name, artifact, whole, origin or inherited)
+    if (artifact is None or _is_pushed(name)) and (itself := asked(name)):
+        return Built(name, artifact, _with_sources(itself, stated), origin or itself.said_by)
+    return Built(name, artifact, stated, origin, "; ".join(asked.reasons))
 
 
 def image_words(container: Container, image: Image | None) -> tuple[str, ...] | None:
@@ -49,3 +92,50 @@ def image_words(container: Container, image: Image | None) -> tuple[str, ...] | 
     if container.args:
         return entrypoint
     return (*entrypoint, *image.cmd) if image.cmd or (image.cmd is not None and entrypoint) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A lookup, and the reasons that it gave for knowing nothing."""
+
+    lookup: Lookup
+    reasons: list[str] = field(default_factory=list)
+
+    def __call__(self, name: str) -> Image | None:
+        answer = self.lookup(name)
+        if isinstance(answer, Unknown):
+            self.reasons.append(answer.reason)
+            return None
+        return answer
+
+    def for_base(self, artifact: Artifact, files: Project) -> Image | None:
+        """The artifact's image with what it inherits; None where its base says nothing."""
+        image = artifacts.build(artifact, files, self)
+        return image if image and image.said_by else None
+
+
+def _says_what_runs(image: Image | None) -> bool:
+    return image_words(Container("", "", {}), image) is not None
+
+
+def _settled(image: Image) -> bool:
+    """Whether a Dockerfile alone says what its image runs, and in which environment."""
+    base = image_names.parse(image.base)
+    official = bool(base and base.official and base.repository.rpartition("/")[2] in _WITHOUT_ENTRYPOINT)
+    return image.cmd is not None and official
+
+
+def _is_pushed(name: str) -> bool:
+    """Whether the name of an image that the project builds is that of one that was built.
+
+    A name without registry and version is still the project's own: the public image of that name is another one.
+    """
+    reference = image_names.parse(name)
+    return reference is not None and (image_names.has_registry(name) or bool(reference.tag or reference.digest))
+
+
+def _with_sources(image: Image, stated: Image | None) -> Image:
+    """What an image says of itself, and what its Dockerfile says of where its files come from."""
+    if stated is None:
+        return image
+    return replace(image, base=stated.base, copies=stated.copies, runs=stated.runs, from_stages=stated.from_stages)
