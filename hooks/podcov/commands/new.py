@@ -11,6 +11,7 @@ import click
 from podcov import assets
 from podcov.commands import options
 from podcov.edges import new_project, template_source
+from podcov.edges.new_project import Made
 from podcov.edges.template_source import Template
 from podcov.errors import NewError
 from podcov.generate import new as generate
@@ -43,16 +44,20 @@ def new(
         else Template(template_source.read_folder(assets.new_template(wanted.language)))
     )
     rendered = generate.render(source.files, wanted)
-    files = new_project.make(folder, rendered.files)
+    made = new_project.make(folder, rendered.files)
     if as_json:
         origin = {"template": template_source.without_secret(template), "commit": source.commit}
-        click.echo(json.dumps({"folder": name, "files": files, "next": list(rendered.next), **origin}))
+        click.echo(json.dumps({"folder": name, "files": made.files, "next": rendered.next, **origin}))
         return
     if not quiet:
-        click.echo(
-            "\n".join(f"wrote {name}/{file}" for file in files) if verbose else f"wrote {name}/ ({len(files)} files)", err=True
-        )
+        _say(name, made, verbose=verbose)
         click.echo("\n".join(rendered.next))
+
+
+def _say(name: str, made: Made, *, verbose: bool) -> None:
+    lines = [f"wrote {name}/{file}" for file in made.files] if verbose else [f"wrote {name}/ ({len(made.files)} files)"]
+    lines += [f"warning: {f.subject}: {f.found}, {f.decided}: {f.why}" for f in made.findings if f.level == "warning"]
+    click.echo("\n".join(lines), err=True)
 
 
 def _language(given: str, template: str) -> str:

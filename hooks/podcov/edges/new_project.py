@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from podcov.edges import project
-from podcov.errors import NewError, UsageError
+from podcov.errors import ConfigError, ManifestError, NewError
+from podcov.generate.findings import Finding
 from podcov.generate.new import File
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The paths of a new project's files, sorted, and what `podcov init` has to say about it."""
+
+    files: tuple[str, ...]
+    findings: tuple[Finding, ...]
 
 
 def refuse_folder(folder: Path) -> None:
@@ -21,8 +31,8 @@ def refuse_folder(folder: Path) -> None:
         raise NewError(f"{folder}: is there already, and is no folder", hint="Take another name, or run it elsewhere.")
 
 
-def make(folder: Path, files: Mapping[str, File]) -> list[str]:
-    """Write a project and add what `podcov init` generates; the paths of all its files, sorted.
+def make(folder: Path, files: Mapping[str, File]) -> Made:
+    """Write a project and add what `podcov init` generates.
 
     Raises NewError for what `podcov init` refuses. It is made beside its place and moved there once it is whole.
     """
@@ -33,14 +43,14 @@ def make(folder: Path, files: Mapping[str, File]) -> list[str]:
             draft.mkdir()
             for path, file in files.items():
                 _write(draft / path, file)
-            _add_coverage(draft)
+            findings = _add_coverage(draft)
             made = sorted(path.relative_to(draft).as_posix() for path in draft.rglob("*") if path.is_file())
             draft.replace(folder)
     except OSError as error:
         raise NewError(
             f"{folder}: cannot be written: {error.strerror}", hint="Run it in a folder that you may write to."
         ) from error
-    return made
+    return Made(tuple(made), findings)
 
 
 def _write(path: Path, file: File) -> None:
@@ -54,9 +64,9 @@ def _write(path: Path, file: File) -> None:
         path.chmod(mode | (mode & 0o444) >> 2)
 
 
-def _add_coverage(draft: Path) -> None:
+def _add_coverage(draft: Path) -> tuple[Finding, ...]:
     try:
-        project.init(draft)
-    except UsageError as error:
+        return project.init(draft).findings
+    except (ConfigError, ManifestError) as error:
         said = error.message.replace(f"{draft}/", "").replace(str(draft), ".")
         raise NewError(f"the template makes a project that `podcov init` refuses: {said}", hint=error.hint) from error

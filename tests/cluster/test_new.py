@@ -1,0 +1,91 @@
+"""`podcov new`, then what its README says: the new service runs in Kubernetes at once, with coverage."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(namespace: Any, tmp_path: Path) -> Make:
+    """`make("orders-api", node_port)`: the folder of a new service. A node's port is all namespaces': each test has its own."""
+
+    def new(name: str, node_port: int) -> Path:
+        namespace.podcov("new", name, "--language", "python", "--port", "8086", "--set", f"node_port={node_port}", cwd=tmp_path)
+        return tmp_path / name
+
+    return new
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((folder / ".podcov/runs/latest/summary.json").read_text())
+    return told
+
+
+def test_skaffold_deploys_a_new_service_and_reports_every_line_of_it(namespace: Any, make: Make) -> None:
+    orders = make("orders-api", 31081)
+    base = {"BASE": namespace.cluster.image("python:3.13")}
+    done = namespace.skaffold("run", "--profile", "coverage", cwd=orders, env=base)
+    told = summary(orders)
+    assert "Ledger: complete" in done.stdout + done.stderr
+    assert told["ledger"]["targets"] == {"expected": 2, "collected": 2, "empty": 0, "failed": 0}
+    # In each of two replicas gunicorn's first process and two workers.
+    processes = told["ledger"]["processes"]
+    assert (processes["expected"], processes["failed"]) == (6, 0)
+    assert told["tests"]["exit_code"] == 0
+    assert told["services"]["orders-api"]["percent"] == 100
+    summary_for_ci = (orders / ".podcov/runs/latest/reports/summary.md").read_text()
+    assert "orders-api" in summary_for_ci
+
+
+def test_its_pods_may_run_where_every_privilege_has_to_be_given_up(restricted_namespace: Any, tmp_path: Path) -> None:
+    restricted_namespace.podcov("new", "orders", "--set", "node_port=31082", cwd=tmp_path)
+    orders = tmp_path / "orders"
+    for folder in ("k8s", "podcov/overlay"):
+        said = restricted_namespace.cluster.run(
+            "kubectl", "--namespace", restricted_namespace.name, "apply", "--dry-run=server", "--kustomize", orders / folder
+        )
+        assert "deployment.apps/orders created" in said.stdout
+        assert "Warning" not in said.stderr
+
+
+def test_tilt_ci_deploys_a_new_service_and_reports(namespace: Any, make: Make) -> None:
+    orders = make("orders-api", 31083)
+    context = namespace.cluster.run("kubectl", "config", "current-context").stdout.strip()
+    tiltfile = orders / "Tiltfile"
+    # Tilt has to be told of a cluster that it does not know to be a local one; a port of the machine is not the test's to take.
+    head = f"allow_k8s_contexts({context!r})\ndefault_registry({namespace.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
+    tiltfile.write_text(head + tiltfile.read_text().replace(", port_forwards=8086", ""))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    settings = {"PODCOV": "1", "BASE": namespace.cluster.image("python:3.13")}
+    namespace.tilt("ci", "--port", port, cwd=orders, env=settings)
+    told = summary(orders)
+    assert told["ledger"]["complete"]
+    assert told["ledger"]["targets"]["collected"] == 2
+    assert told["services"]["orders-api"]["percent"] == 100
+
+
+def test_the_port_of_the_node_that_kind_opens_leads_to_the_service(
+    namespace: Any, make: Make, wait_until: Callable[..., Any]
+) -> None:
+    orders = make("orders-api", 31084)
+    assert "containerPort: 31084" in (orders / "kind.yaml").read_text()
+    namespace.skaffold("run", cwd=orders, env={"BASE": namespace.cluster.image("python:3.14")})
+    [node, *_] = namespace.get("nodes")["items"]
+    address = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
+    command = ("curl", "--silent", "--fail", "--max-time", "5", f"http://{address}:31084/greetings/Ada")
+
+    def answer() -> str:
+        said: str = namespace.cluster.run(*command, check=False).stdout
+        return said
+
+    assert json.loads(wait_until(answer, 30, "the node's port answers")) == {"greeting": "Hello, Ada!"}
