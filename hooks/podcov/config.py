@@ -18,6 +18,7 @@ from podcov.schemas import schema
 from podcov.yaml_document import Document, Path, Problem, name_path
 
 Entry = Literal["entrypoint", "environment"]
+Way = Literal["overlay", "inject"]
 
 COURIER_CONTAINER = "podcov-courier"
 """name of the native sidecar that the generator adds and the cluster platform calls"""
@@ -89,11 +90,30 @@ class Tests:
 
 
 @dataclass(frozen=True, slots=True)
+class HelmRelease:
+    """A chart as it is rendered (`generate.helm`)."""
+
+    release: str
+    chart: str
+    """its folder, relative to podcov.yaml, or what `helm template` takes instead"""
+    values: tuple[str, ...] = ()
+    """files of values, in their order"""
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Generate:
     """What `podcov init` read and writes; paths relative to podcov.yaml."""
 
+    by: Way = "overlay"
+    """how coverage gets into the manifests: a Kustomize overlay, or `podcov inject` on what was rendered"""
     kustomize: str = ""
     """the Kustomize base that the overlay stands on"""
+    manifests: tuple[str, ...] = ()
+    """files and folders of plain manifests"""
+    helm: tuple[HelmRelease, ...] = ()
+    replicas: int | None = None
+    """how many pods each measured workload has with coverage; None: as many as it says itself"""
     overlay: str = "podcov/overlay"
     skaffold: str = ""
     tiltfile: str = ""
@@ -143,7 +163,10 @@ def _config(document: Document) -> Config:
         count = len(document.data["port_forwards"])
         parts["port_forwards"] = tuple(PortForward(**_values(document, ("port_forwards", n))) for n in range(count))
     if "generate" in parts:
-        parts["generate"] = Generate(**_values(document, ("generate",)))
+        generate = _values(document, ("generate",))
+        releases = range(len(document.data["generate"].get("helm", ())))
+        helm = tuple(HelmRelease(**_values(document, ("generate", "helm", n))) for n in releases)
+        parts["generate"] = Generate(**{**generate, "helm": helm})
     return Config(**parts)
 
 

@@ -82,6 +82,10 @@ def without_coverage(documents: Documents, containers: Mapping[str, str | None])
     for document in plain.values():
         if document["kind"] not in ("Deployment", "StatefulSet"):
             continue
+        own = document["metadata"]["annotations"]
+        del own["podcov/original"]
+        if not own:
+            del document["metadata"]["annotations"]
         template = document["spec"]["template"]
         spec = template["spec"]
         annotations = template["metadata"].get("annotations", {})
@@ -348,8 +352,17 @@ def test_branch_mode_and_packages_reach_the_container(service: Callable[..., Pat
 def test_an_overlay_that_would_change_more_is_refused() -> None:
     base = deployment("- {name: app, image: app}\n")
     measured = {("Deployment", "", "app"): ("app",)}
-    verify.only_adds_coverage(base, base, measured)
+    verify.only_adds_coverage(base, base, {})
     with pytest.raises(ManifestError, match=r"Deployment/app\.spec\.template\.spec\.containers.*becomes"):
-        verify.only_adds_coverage(base, base.replace("image: app", "image: other"), measured)
+        verify.only_adds_coverage(base, base.replace("image: app", "image: other"), {})
     with pytest.raises(ManifestError, match=r"Deployment/app: .* becomes nothing"):
         verify.only_adds_coverage(base, "", measured)
+
+
+def test_an_overlay_that_reaches_less_or_more_is_refused() -> None:
+    base = deployment("- {name: app, image: app}\n")
+    with pytest.raises(ManifestError, match="Deployment/app lacks coverage"):
+        verify.only_adds_coverage(base, base, {("Deployment", "", "app"): ("app",)})
+    with_coverage = base.replace("metadata:\n  name: app", "metadata:\n  name: app\n  annotations: {podcov/original: '{}'}")
+    with pytest.raises(ManifestError, match="Deployment/app gets coverage"):
+        verify.only_adds_coverage(base, with_coverage, {})

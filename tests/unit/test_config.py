@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from podcov import config
-from podcov.config import Config, Generate, LocalService, PortForward, Service, parse, variable_prefix
+from podcov.config import Config, Generate, HelmRelease, LocalService, PortForward, Service, parse, variable_prefix
 from podcov.errors import ConfigError, Exit
 from podcov.schemas import schema
 from ruamel.yaml import YAML
@@ -62,7 +62,15 @@ port_forwards:
     namespace: shop-orders
 reports: [html, coverage]
 generate:
+  by: inject
   kustomize: k8s/base
+  manifests: [deploy, jobs.yaml]
+  helm:
+    - release: shop
+      chart: charts/shop
+      values: [dev.yaml]
+      namespace: shop
+  replicas: 1
   overlay: k8s/coverage
   skaffold: skaffold.yaml
   tiltfile: Tiltfile
@@ -113,7 +121,17 @@ def test_every_key_arrives_where_it_belongs() -> None:
         tests=config.Tests(command=("pytest", "-k", "not slow"), directory="tests", env={"STRICT": "no"}, timeout=90.5),
         port_forwards=(PortForward("service/orders", 80, 8080, "orders-api", "shop-orders"),),
         reports=("html", "coverage"),
-        generate=Generate("k8s/base", "k8s/coverage", "skaffold.yaml", "Tiltfile", "measure"),
+        generate=Generate(
+            by="inject",
+            kustomize="k8s/base",
+            manifests=("deploy", "jobs.yaml"),
+            helm=(HelmRelease("shop", "charts/shop", ("dev.yaml",), "shop"),),
+            replicas=1,
+            overlay="k8s/coverage",
+            skaffold="skaffold.yaml",
+            tiltfile="Tiltfile",
+            profile="measure",
+        ),
     )
 
 
@@ -258,6 +276,7 @@ def test_errors_call_the_file_what_the_caller_calls_it() -> None:
         (config.Tests, ["$defs", "tests"]),
         (PortForward, ["$defs", "port_forward"]),
         (Generate, ["$defs", "generate"]),
+        (HelmRelease, ["$defs", "helm_release"]),
     ],
 )
 def test_schema_documentation_and_dataclasses_know_the_same_keys_and_defaults(dataclass: Any, place: list[str]) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 from podcov.config import Service, parse
-from podcov.generate import api, detect, manifests, python, survey
+from podcov.generate import api, detect, images, manifests, python, survey
 from podcov.generate.artifacts import Artifact
 from podcov.generate.detect import Detected
+from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
 from podcov.generate.project import join
 
@@ -37,7 +38,7 @@ def workload(*containers: str, kind: str = "Deployment", name: str = "app", pod:
 
 
 def look(rendered: str, artifacts: Sequence[Artifact] = (), **files: str) -> Detected:
-    return detect.detect(manifests.read(rendered), artifacts, MemoryProject(files))
+    return detect.detect(manifests.read(rendered), Surroundings(MemoryProject(files), tuple(artifacts), images.nowhere))
 
 
 def one(dockerfile: str, container: str = "{name: app, image: app}", **files: str) -> tuple[Service, Finding]:
@@ -161,13 +162,13 @@ def test_names_tell_services_apart() -> None:
     ]
 
 
-def test_init_containers_and_other_kinds_are_named_and_left_alone() -> None:
+def test_init_containers_and_custom_resources_are_named_and_left_alone() -> None:
     rendered = workload("{name: app, image: app}", pod="      initContainers: [{name: migrate, image: app}]\n")
-    detected = look(f"{rendered}---\nkind: Job\nmetadata: {{name: seed}}\n")
+    detected = look(f"{rendered}{workload('{name: app, image: app}', kind='Rollout', name='canary')}")
     assert [(f.subject, f.decided) for f in detected.findings] == [
         ("deployment/app migrate", "left alone"),
         ("deployment/app app", "left alone"),
-        ("job/seed", "left alone"),
+        ("rollout/canary", "left alone"),
     ]
 
 

@@ -14,7 +14,7 @@ from podcov.commands import options
 from podcov.edges import project
 from podcov.edges.project import Initialised
 from podcov.errors import UsageError
-from podcov.generate import api
+from podcov.generate import entering
 
 _UNBOUNDED = 10_000
 """columns where the output is no terminal: nothing is wrapped"""
@@ -38,8 +38,8 @@ def init(
 
     PATHS name the Kustomize base, skaffold.yaml and Tiltfile where they are not where one would look for them.
     """
-    if config.name != api.CONFIG:
-        raise UsageError(f"{config}: `podcov init` writes {api.CONFIG}, under that name", hint="name that, or leave -c out")
+    if config.name != entering.CONFIG:
+        raise UsageError(f"{config}: `podcov init` writes {entering.CONFIG}, under that name", hint="name that, or leave -c out")
     done = project.init(config.resolve().parent, paths, check=check, force=force)
     if as_json:
         click.echo(json.dumps(_document(done)))

@@ -9,11 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from podcov.edges import tracers
+from podcov.config import Config, Generate, parse
+from podcov.edges import configuration, tracers
 from podcov.errors import ManifestError, UsageError
-from podcov.generate import api, verify
+from podcov.generate import api, images, manifests, survey, verify
 from podcov.generate.api import Change, Plan
+from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
+from podcov.generate.inject import Injector
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,34 @@ def init(root: Path, paths: Sequence[str] = (), *, check: bool = False, force: b
     _try(plan)
     _write(root, {change.path: change.content for change in plan.changes})
     return Initialised(plan.changes, plan.findings)
+
+
+def inject(path: Path, text: str, *, name: str) -> tuple[str, tuple[Finding, ...]]:
+    """Manifests with coverage for the services of the `podcov.yaml` at `path`, and what there is to say about them.
+
+    Where there is no such file, services are found as `init` would find them. Raises ManifestError and ConfigError.
+    """
+    root = path.resolve().parent
+    known = surroundings(root)
+    findings: tuple[Finding, ...] = ()
+    if path.is_file():
+        config = configuration.read(path)
+    else:
+        written, findings = api.first_config(manifests.read(text, name=name), Generate(), known, name=name)
+        config = parse(written, name=f"{path}, as it would be written")
+    injected, more = injector(root, config).text(text, name=name)
+    return injected, (*findings, *more)
+
+
+def injector(root: Path, config: Config) -> Injector:
+    """Adds coverage for the services of a project."""
+    return Injector(config, surroundings(root, config.generate), _tracers)
+
+
+def surroundings(root: Path, generate: Generate | None = None) -> Surroundings:
+    """What the project in `root` builds; where nothing says which files say so, those in their usual places do."""
+    files = DiskProject(root)
+    return Surroundings(files, survey.tools(files, generate or survey.usual_tools(files)).artifacts, images.nowhere)
 
 
 def kustomize(folder: Path) -> str:

@@ -8,24 +8,34 @@ Dockerfiles --(Skaffold's, Tilt's artifacts)-------+
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from posixpath import dirname
 
 from podcov import assets
-from podcov.config import Config, Service, parse
+from podcov.config import Config, Generate, parse
 from podcov.errors import DriftError, ManifestError
-from podcov.generate import blocks, detect, images, manifests, overlay, project, seal, skaffold, survey, tiltfile
+from podcov.generate import (
+    blocks,
+    detect,
+    entering,
+    images,
+    inject,
+    manifests,
+    overlay,
+    project,
+    seal,
+    skaffold,
+    survey,
+    tiltfile,
+)
+from podcov.generate.entering import CONFIG, Group, Surroundings
 from podcov.generate.findings import Finding
-from podcov.generate.language import LANGUAGES
-from podcov.generate.manifests import Container, Manifests, Workload
-from podcov.generate.overlay import Entered
+from podcov.generate.images import Lookup
+from podcov.generate.inject import Tracers
+from podcov.generate.manifests import Manifests
 from podcov.generate.project import Kustomize, Project
 from podcov.generate.survey import Tools
-
-CONFIG = "podcov.yaml"
-Tracers = Callable[[Iterable[str]], Mapping[str, bytes]]
-"""Python minor versions in, their tracers' files by name out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +67,37 @@ class Plan:
     measured: Mapping[tuple[str, str, str], tuple[str, ...]]
 
 
-def plan(files: Project, kustomize: Kustomize, tracers: Tracers, paths: Sequence[str] = ()) -> Plan:
+def plan(
+    files: Project, kustomize: Kustomize, tracers: Tracers, paths: Sequence[str] = (), *, lookup: Lookup = images.nowhere
+) -> Plan:
     """Generate everything for a project. `paths` matter only where there is no `podcov.yaml` yet.
 
     Raises ConfigError and ManifestError; nothing is written by this.
     """
-    text, findings = _configuration(files, kustomize, paths)
+    text, findings = _configuration(files, kustomize, paths, lookup)
     config = parse(text)
     base, where = project.join(config.generate.kustomize), project.join(config.generate.overlay)
     if not config.generate.kustomize:
         raise ManifestError(f"{CONFIG}: `generate: kustomize:` is missing", hint="It names the folder of the Kustomize base.")
     rendered = _render(files, kustomize, base)
     tools = survey.tools(files, config.generate)
-    entered = _entered(config, _read(rendered, base), tools, files)
-    overlay_files = _as_compressed_before(files, where, _overlay(config, entered, tracers))
+    known = Surroundings(files, tools.artifacts, lookup)
+    groups = entering.enter(config, _read(rendered, base), known, [s for s in config.services if s.workload])
+    overlay_files = _as_compressed_before(files, where, _overlay(config, groups, tracers))
     changes = [
         *([] if files.read(CONFIG) is not None else [Change(CONFIG, text.encode(), "is missing")]),
-        *_whole_files(files, _folder(config), _own_files(config, entered, overlay_files)),
+        *_whole_files(files, _folder(config), _own_files(config, groups, overlay_files)),
         *_edited_files(config, tools),
     ]
     return Plan(
         config=config,
         changes=tuple(sorted(changes, key=lambda change: change.path)),
-        findings=(*findings, *_advice(config, tools), *_contexts(tools, files), *_isolated(entered)),
+        findings=(*findings, *_advice(config, tools), *_contexts(tools, files), *entering.isolated(groups)),
         base=base,
         rendered=rendered,
         overlay=where,
         overlay_files=overlay_files,
-        measured={(w.kind, w.namespace, w.name): tuple(e.container.name for e in group) for w, group in entered},
+        measured={w.key: tuple(e.container.name for e in group) for w, group in groups},
     )
 
 
@@ -107,18 +120,27 @@ def refuse_hand_edits(changes: Iterable[Change]) -> None:
         )
 
 
-def _configuration(files: Project, kustomize: Kustomize, paths: Sequence[str]) -> tuple[str, tuple[Finding, ...]]:
+def _configuration(files: Project, kustomize: Kustomize, paths: Sequence[str], lookup: Lookup) -> tuple[str, tuple[Finding, ...]]:
     """The text of `podcov.yaml`, the project's or a first one, and what was found for the latter."""
     text = project.text(files, CONFIG)
     if text is not None:
         return text, ()
     generate = survey.look(files, paths)
     rendered = _render(files, kustomize, generate.kustomize)
-    detected = detect.detect(_read(rendered, generate.kustomize), survey.tools(files, generate).artifacts, files)
+    known = Surroundings(files, survey.tools(files, generate).artifacts, lookup)
+    return first_config(_read(rendered, generate.kustomize), generate, known, name=generate.kustomize)
+
+
+def first_config(rendered: Manifests, generate: Generate, known: Surroundings, *, name: str) -> tuple[str, tuple[Finding, ...]]:
+    """The text of a first `podcov.yaml` for what these manifests deploy, and what was found. `name` is what errors call them.
+
+    Raises ManifestError where there is nothing to measure.
+    """
+    detected = detect.detect(rendered, known)
     if not detected.services:
         looked_at = "\n".join(f"  {f.subject}: {f.found}; {f.why or f.decided}" for f in detected.findings)
         raise ManifestError(
-            f"{generate.kustomize}: there is no service in it that podcov can measure\n{looked_at}".rstrip(),
+            f"{name}: there is no service in it that podcov can measure\n{looked_at}".rstrip(),
             hint=f"Where one of these is written in Python, say so in {CONFIG}: docs/podcov-yaml.md has an example.",
         )
     return detect.podcov_yaml(detected, generate), detected.findings
@@ -135,70 +157,6 @@ def _read(rendered: str, base: str) -> Manifests:
     return manifests.read(rendered, name=f"{base}, rendered")
 
 
-def _entered(config: Config, rendered: Manifests, tools: Tools, files: Project) -> list[tuple[Workload, list[Entered]]]:
-    """The containers to be measured, by workload, both in the order of the manifests."""
-    found: dict[str, list[Entered]] = {}
-    for service in config.services:
-        if service.workload:
-            workload = _workload(service, rendered)
-            found.setdefault(_key(workload), []).append(_enter(service, workload, config, tools, files))
-    return [
-        (workload, [e for c in workload.containers for e in found[_key(workload)] if e.container is c])
-        for workload in rendered.workloads
-        if _key(workload) in found
-    ]
-
-
-def _key(workload: Workload) -> str:
-    return f"{workload.namespace} {workload.reference}"
-
-
-def _workload(service: Service, rendered: Manifests) -> Workload:
-    workload = rendered.workload(service.workload, service.namespace)
-    if workload is None:
-        raise ManifestError(
-            f"{CONFIG}: services.{service.name}.workload: there is no {service.workload} in the manifests",
-            hint=f"There are: {', '.join(w.reference for w in rendered.workloads) or 'no Deployments and no StatefulSets'}.",
-        )
-    return workload
-
-
-def _enter(service: Service, workload: Workload, config: Config, tools: Tools, files: Project) -> Entered:
-    if service.language not in LANGUAGES:
-        raise ManifestError(
-            f"{CONFIG}: services.{service.name}.language: podcov cannot get into containers in {service.language}",
-            hint=f"It knows: {', '.join(LANGUAGES)}.",
-        )
-    container = _container(service, workload)
-    built = images.find(container.image, tools.artifacts, files)
-    entered = Entered(service, container, service.mode or config.mode, image=built.image)
-    if service.entry == "environment":
-        return entered
-    if container.command:
-        return replace(entered, own_command=container.command)
-    words = service.command or images.image_words(container, built.image)
-    if words is None:
-        raise ManifestError(
-            f"{workload.reference}, container {container.name}: no command, and that of image {container.image} is not known",
-            hint=f"Write the image's ENTRYPOINT and CMD as `command:` of the service {service.name} in {CONFIG}, "
-            "or `entry: environment`, which needs none.",
-        )
-    return replace(entered, own_command=tuple(map(overlay.literal, words)))
-
-
-def _container(service: Service, workload: Workload) -> Container:
-    names = [container.name for container in workload.containers]
-    if not service.container and len(names) == 1:
-        return workload.containers[0]
-    if service.container not in names:
-        wrong = f"there is no container {service.container!r}" if service.container else "`container` is missing"
-        raise ManifestError(
-            f"{CONFIG}: services.{service.name}.container: {wrong} in {workload.reference}",
-            hint=f"There are: {', '.join(names)}.",
-        )
-    return workload.containers[names.index(service.container)]
-
-
 def _folder(config: Config) -> str:
     folder = dirname(project.join(config.generate.overlay))
     if not folder:
@@ -209,16 +167,11 @@ def _folder(config: Config) -> str:
     return folder
 
 
-def _overlay(config: Config, entered: Sequence[tuple[Workload, Sequence[Entered]]], tracers: Tracers) -> dict[str, bytes]:
+def _overlay(config: Config, groups: Sequence[Group], tracers: Tracers) -> dict[str, bytes]:
     """The overlay's files, by their path in it."""
-    minors = sorted({minor for _, group in entered for e in group for minor in e.language.tracers_for(e.image, e.mode)})
-    languages = sorted({e.service.language for _, group in entered for e in group})
-    return overlay.files(
-        entered,
-        base=project.relative(project.join(config.generate.kustomize), project.join(config.generate.overlay)),
-        wrapper={name: content for lang in languages for name, content in assets.wrapper_files(lang).items()},
-        tracers=tracers(minors) if minors else {},
-    )
+    generate = config.generate
+    base = project.relative(project.join(generate.kustomize), project.join(generate.overlay))
+    return overlay.files(groups, inject.maps_for(groups, tracers), base=base, replicas=generate.replicas)
 
 
 def _as_compressed_before(files: Project, folder: str, wanted: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -236,9 +189,7 @@ def _holds_the_same(one: bytes, other: bytes) -> bool:
         return False
 
 
-def _own_files(
-    config: Config, entered: Sequence[tuple[Workload, Sequence[Entered]]], overlay_files: Mapping[str, bytes]
-) -> dict[str, bytes]:
+def _own_files(config: Config, groups: Sequence[Group], overlay_files: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files that are podcov's alone, by their path in podcov's folder."""
     folder, generate = _folder(config), config.generate
     inner = project.relative(project.join(generate.overlay), folder)
@@ -249,7 +200,7 @@ def _own_files(
             base=project.relative(project.join(generate.kustomize), folder),
             overlay=inner,
             root=project.relative(".", folder),
-            workloads=[workload.name for workload, _ in entered],
+            workloads=[workload.name for workload, _ in groups],
         ).encode()
     return {**files, seal.NAME: seal.write(files)}
 
@@ -325,19 +276,3 @@ def _contexts(tools: Tools, files: Project) -> list[Finding]:
                 Finding(project.join(context, ".dockerignore"), "it does not leave out .podcov", "left as it is", why, "warning")
             )
     return found
-
-
-def _isolated(entered: Sequence[tuple[Workload, Sequence[Entered]]]) -> list[Finding]:
-    """Commands that keep the wrapper out."""
-    return [
-        Finding(
-            f"{workload.reference} {e.container.name}",
-            f"it runs with {option}",
-            "left as it is",
-            "nothing is recorded",
-            "warning",
-        )
-        for workload, group in entered
-        for e in group
-        if (option := e.language.keeps_out(e.own_command))
-    ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from podcov import assets
 from podcov.config import Entry, Generate, PortForward, Service, variable_prefix
 from podcov.generate import images, yaml_text
-from podcov.generate.artifacts import Artifact
+from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
 from podcov.generate.images import Built
 from podcov.generate.language import LANGUAGES
@@ -30,18 +30,21 @@ class Detected:
     findings: tuple[Finding, ...]
 
 
-def detect(manifests: Manifests, known: Sequence[Artifact], files: Project) -> Detected:
-    """Look at every container of every Deployment and StatefulSet."""
+def detect(manifests: Manifests, known: Surroundings) -> Detected:
+    """Look at every container of every workload."""
     services: list[Service] = []
     findings: list[Finding] = []
     for workload in manifests.workloads:
-        found = list(_of_workload(workload, known, files))
+        if not workload.known:
+            why = f"it is a custom resource ({workload.api_version}); name it in podcov.yaml, with a selector, to measure it"
+            findings.append(Finding(workload.reference, "it has a pod template", "left alone", why))
+            continue
+        found = list(_of_workload(workload, known))
         findings += [finding for _, finding in found]
         services += _named([service for service, _ in found if service], workload, manifests)
-    findings += [Finding(o, "neither Deployment nor StatefulSet", "left alone") for o in manifests.others]
     measured = [w for w in manifests.workloads if any(s.workload == w.reference for s in services)]
     forwards = tuple(_forward(s) for s in manifests.services if any(_selects(s, w) for w in measured))
-    tests = next((folder for folder in _TEST_FOLDERS if files.names(folder)), "")
+    tests = next((folder for folder in _TEST_FOLDERS if known.files.names(folder)), "")
     return Detected(tuple(services), forwards, tests, tuple(findings))
 
 
@@ -58,11 +61,12 @@ def podcov_yaml(detected: Detected, generate: Generate) -> str:
     )
 
 
-def _of_workload(workload: Workload, known: Sequence[Artifact], files: Project) -> Iterator[tuple[Service | None, Finding]]:
+def _of_workload(workload: Workload, known: Surroundings) -> Iterator[tuple[Service | None, Finding]]:
     for container in workload.init_containers:
         yield None, Finding(f"{workload.reference} {container.name}", "an init container", "left alone")
     for container in workload.containers:
-        yield _of_container(workload, container, images.find(container.image, known, files), files)
+        built = images.find(container.image, known.artifacts, known.files, known.lookup)
+        yield _of_container(workload, container, built, known.files)
 
 
 def _of_container(workload: Workload, container: Container, built: Built, files: Project) -> tuple[Service | None, Finding]:

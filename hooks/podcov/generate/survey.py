@@ -41,12 +41,15 @@ def look(files: Project, paths: Sequence[str] = ()) -> Generate:
     named = {"skaffold": "", "tiltfile": "", "kustomize": ""}
     for path in map(project.join, paths):
         named[_role(files, path)] = path
-    found = Generate(
-        skaffold=named["skaffold"] or _present(files, "skaffold.yaml"),
-        tiltfile=named["tiltfile"] or _present(files, "Tiltfile"),
-    )
+    usual = usual_tools(files)
+    found = Generate(skaffold=named["skaffold"] or usual.skaffold, tiltfile=named["tiltfile"] or usual.tiltfile)
     base = named["kustomize"] or _base(files, tools(files, found))
     return Generate(kustomize=base, skaffold=found.skaffold, tiltfile=found.tiltfile)
+
+
+def usual_tools(files: Project) -> Generate:
+    """Skaffold's and Tilt's files where one would look for them."""
+    return Generate(skaffold=_present(files, "skaffold.yaml"), tiltfile=_present(files, "Tiltfile"))
 
 
 def tools(files: Project, generate: Generate) -> Tools:

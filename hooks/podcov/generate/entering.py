@@ -1,0 +1,109 @@
+"""Which containers are measured, and what each of them runs without us. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from podcov.config import Config, Service
+from podcov.errors import ManifestError
+from podcov.generate import images, instrument
+from podcov.generate.artifacts import Artifact
+from podcov.generate.findings import Finding
+from podcov.generate.images import Lookup
+from podcov.generate.instrument import Entered
+from podcov.generate.language import LANGUAGES
+from podcov.generate.manifests import Container, Manifests, Workload
+from podcov.generate.project import Project
+
+CONFIG = "podcov.yaml"
+Group = tuple[Workload, list[Entered]]
+"""A workload and its containers that are measured, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What there is to know a container by: the project's files and what they build, and engines and registries."""
+
+    files: Project
+    artifacts: tuple[Artifact, ...]
+    lookup: Lookup
+
+
+def enter(config: Config, rendered: Manifests, known: Surroundings, services: Iterable[Service]) -> list[Group]:
+    """The containers of `services`, by workload, both in the order of the manifests.
+
+    Raises ManifestError for a service that is not in them, or whose command nobody knows.
+    """
+    found: dict[tuple[str, str, str], list[Entered]] = {}
+    for service in services:
+        workload = _workload(service, rendered)
+        found.setdefault(workload.key, []).append(_enter(service, workload, config, known))
+    return [
+        (workload, [e for c in workload.containers for e in found[workload.key] if e.container is c])
+        for workload in rendered.workloads
+        if workload.key in found
+    ]
+
+
+def isolated(groups: Sequence[Group]) -> list[Finding]:
+    """Commands that keep the wrapper out."""
+    return [
+        Finding(
+            f"{workload.reference} {e.container.name}",
+            f"it runs with {option}",
+            "left as it is",
+            "nothing is recorded",
+            "warning",
+        )
+        for workload, group in groups
+        for e in group
+        if (option := e.language.keeps_out(e.own_command))
+    ]
+
+
+def _workload(service: Service, rendered: Manifests) -> Workload:
+    workload = rendered.workload(service.workload, service.namespace)
+    if workload is None:
+        there = ", ".join(w.reference for w in rendered.workloads)
+        raise ManifestError(
+            f"{CONFIG}: services.{service.name}.workload: there is no {service.workload} in the manifests",
+            hint=f"There are: {there}." if there else "There is no workload at all in them.",
+        )
+    return workload
+
+
+def _enter(service: Service, workload: Workload, config: Config, known: Surroundings) -> Entered:
+    if service.language not in LANGUAGES:
+        raise ManifestError(
+            f"{CONFIG}: services.{service.name}.language: podcov cannot get into containers in {service.language}",
+            hint=f"It knows: {', '.join(LANGUAGES)}.",
+        )
+    container = _container(service, workload)
+    built = images.find(container.image, known.artifacts, known.files, known.lookup)
+    entered = Entered(service, container, service.mode or config.mode, image=built.image)
+    if service.entry == "environment":
+        return entered
+    if container.command:
+        return replace(entered, own_command=container.command)
+    words = service.command or images.image_words(container, built.image)
+    if words is None:
+        raise ManifestError(
+            f"{workload.reference}, container {container.name}: no command, and that of image {container.image} is not known",
+            hint=f"Write the image's ENTRYPOINT and CMD as `command:` of the service {service.name} in {CONFIG}, "
+            "or `entry: environment`, which needs none.",
+        )
+    return replace(entered, own_command=tuple(map(instrument.literal, words)))
+
+
+def _container(service: Service, workload: Workload) -> Container:
+    names = [container.name for container in workload.containers]
+    if not service.container and len(names) == 1:
+        return workload.containers[0]
+    if service.container not in names:
+        wrong = f"there is no container {service.container!r}" if service.container else "`container` is missing"
+        raise ManifestError(
+            f"{CONFIG}: services.{service.name}.container: {wrong} in {workload.reference}",
+            hint=f"There are: {', '.join(names)}.",
+        )
+    return workload.containers[names.index(service.container)]

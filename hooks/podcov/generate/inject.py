@@ -1,0 +1,141 @@
+"""`podcov inject`: manifests in, the same manifests with coverage out. Pure.
+
+What has nothing to do with us comes out byte for byte as it came in, comments and all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from podcov import assets
+from podcov.config import Config
+from podcov.generate import config_maps, entering, instrument, manifests, yaml_text
+from podcov.generate.config_maps import ConfigMap
+from podcov.generate.entering import Group, Surroundings
+from podcov.generate.findings import Finding
+from podcov.generate.manifests import Piece
+
+Tracers = Callable[[Iterable[str]], Mapping[str, bytes]]
+"""Python minor versions in, their tracers' files by name out."""
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """`documents` are those that came in, in order; `measured` has containers by their workload's kind, namespace and name."""
+
+    documents: tuple[Mapping[str, Any], ...]
+    config_maps: tuple[Mapping[str, Any], ...]
+    measured: Mapping[Key, tuple[str, ...]]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Injector:
+    """Adds coverage for the services of a `podcov.yaml`."""
+
+    config: Config
+    known: Surroundings
+    tracers: Tracers
+
+    def text(self, text: str, *, name: str) -> tuple[str, tuple[Finding, ...]]:
+        """A stream of YAML documents, of which lists and Kustomize's `ResourceList` are looked into, and what there is to say.
+
+        Raises ManifestError for what is no YAML, and for a service that cannot be measured as podcov.yaml says.
+        """
+        pieces = manifests.split(text, name=name)
+        injected = self.documents([piece.document for piece in pieces], name=name)
+        return _joined(pieces, injected), injected.findings
+
+    def documents(self, documents: Sequence[Mapping[str, Any]], *, name: str = "manifests") -> Injected:
+        """The documents with coverage; those that are not concerned are the same objects. Raises as `text` does."""
+        rendered = manifests.of_documents([_plain(document) for document in documents], name=name)
+        here = [s for s in self.config.services if s.workload and rendered.workload(s.workload, s.namespace)]
+        groups = entering.enter(self.config, rendered, self.known, here)
+        maps = maps_for(groups, self.tracers) if groups else ()
+        names = [config_map.hashed_name for config_map in maps]
+        replicas = self.config.generate.replicas
+        by_key = {w.key: instrument.instrument(w.document, group, names, replicas=replicas) for w, group in groups}
+        namespaces = sorted({w.namespace for w, _ in groups})
+        missing = [s.name for s in self.config.services if s.workload and s not in here]
+        return Injected(
+            documents=tuple(_replaced(document, by_key) for document in documents),
+            config_maps=tuple(config_map.document(namespace) for namespace in namespaces for config_map in maps),
+            measured={w.key: tuple(e.container.name for e in group) for w, group in groups},
+            findings=(*_missing(missing, name), *entering.isolated(groups)),
+        )
+
+
+def maps_for(groups: Sequence[Group], tracers: Tracers) -> tuple[ConfigMap, ...]:
+    """The ConfigMaps that these containers need."""
+    entered = [e for _, group in groups for e in group]
+    minors = sorted({minor for e in entered for minor in e.language.tracers_for(e.image, e.mode)})
+    languages = sorted({e.service.language for e in entered})
+    wrapper = {name: content for language in languages for name, content in assets.wrapper_files(language).items()}
+    return config_maps.plan(wrapper, tracers(minors) if minors else {})
+
+
+def _plain(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without coverage that is there already; the same object where there is none."""
+    if manifests.is_list(document):
+        items = [_plain(item) if isinstance(item, dict) else item for item in document["items"]]
+        return document if all(a is b for a, b in zip(items, document["items"], strict=True)) else {**document, "items": items}
+    return instrument.remove(document) if instrument.is_instrumented(document) else document
+
+
+def _replaced(document: Mapping[str, Any], by_key: Mapping[Key, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The document with coverage, where it is to have some; without, where it has some that it is not to have."""
+    if manifests.is_list(document):
+        items = [_replaced(item, by_key) if isinstance(item, dict) else item for item in document["items"]]
+        return document if all(a is b for a, b in zip(items, document["items"], strict=True)) else {**document, "items": items}
+    metadata = document.get("metadata") or {}
+    key = (str(document.get("kind", "")), str(metadata.get("namespace") or ""), str(metadata.get("name", "")))
+    if key in by_key and manifests.of_document(document):
+        return by_key[key]
+    return _plain(document)
+
+
+def _missing(names: Sequence[str], where: str) -> list[Finding]:
+    if not names:
+        return []
+    why = "they have to come along in another call, or podcov will wait for them in vain"
+    return [Finding(", ".join(names), f"not in {where}", "nothing to inject", why)]
+
+
+def _joined(pieces: Sequence[Piece], injected: Injected) -> str:
+    """The stream, what changed written anew. ConfigMaps precede what needs them: `kubectl apply` goes from top to bottom."""
+    if not injected.config_maps and all(p.document is d for p, d in zip(pieces, injected.documents, strict=True)):
+        return "".join(piece.text for piece in pieces)
+    ours = {_place(config_map) for config_map in injected.config_maps}
+    written: list[str] = []
+    pending = list(injected.config_maps)
+    for piece, document in zip(pieces, injected.documents, strict=True):
+        if _place(document) in ours:
+            continue
+        if document.get("kind") == "ResourceList":
+            kept = [item for item in document["items"] if _place(item) not in ours]
+            written.append(_document({**document, "items": [*pending, *kept]}))
+            pending = []
+        elif document is piece.document:
+            written.append(piece.text if piece.text.endswith("\n") else f"{piece.text}\n")
+        else:
+            written += [*map(_document, pending), _document(document)]
+            pending = []
+    return "".join(_separated(written))
+
+
+def _separated(written: Iterable[str]) -> Iterable[str]:
+    for number, text in enumerate(written):
+        begins = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
+        yield text if not number or begins.startswith(("---", "%")) else f"---\n{text}"
+
+
+def _document(document: Mapping[str, Any]) -> str:
+    return f"---\n{yaml_text.dump(document)}"
+
+
+def _place(document: Mapping[str, Any]) -> tuple[str, str, str]:
+    metadata = document.get("metadata") or {}
+    return str(document.get("kind", "")), str(metadata.get("namespace") or ""), str(metadata.get("name", ""))

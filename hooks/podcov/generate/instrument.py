@@ -1,0 +1,392 @@
+"""What is added to a workload so that it can be measured, and taken off again. Pure: manifests in, manifests out.
+
+`patch` says it once, as a strategic merge patch, which survives a base that changes: Kustomize applies it for the overlay, and
+`instrument` here, to the same result. `remove` gives back what was there: what the patch replaced stands in an annotation.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from podcov.config import COURIER_CONTAINER, Service
+from podcov.errors import ManifestError
+from podcov.generate import manifests
+from podcov.generate.dockerfile import Image
+from podcov.generate.language import LANGUAGES, Language
+from podcov.generate.manifests import Container, Workload
+from podcov.model import Mode
+
+ORIGINAL = "podcov/original"
+"""annotation of the workload: what podcov replaced in it, as JSON, for `remove`"""
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+DATA = "podcov-data"
+WRAPPER = "podcov-wrapper"
+
+_IN_MEMORY = {"medium": "Memory", "sizeLimit": "64Mi"}
+_LEAST_MEMORY = 256 * 2**20
+"""bytes; a container with less is not made to share them with its data"""
+_MOUNTS = (
+    {"name": DATA, "mountPath": "/podcov/data"},
+    {"name": WRAPPER, "mountPath": "/podcov/wrapper", "readOnly": True},
+)
+_COURIER_RESOURCES = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+_MERGE_KEYS = {
+    "containers": "name",
+    "initContainers": "name",
+    "volumes": "name",
+    "env": "name",
+    "volumeMounts": "mountPath",
+}
+"""by which Kubernetes merges the lists that a patch has (its `x-kubernetes-patch-merge-key`); other lists are replaced"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A container that is to be measured. `own_command` is what it runs without us, `image` what is known of its image."""
+
+    service: Service
+    container: Container
+    mode: Mode
+    own_command: tuple[str, ...] = ()
+    image: Image | None = None
+
+    @property
+    def language(self) -> Language:
+        return LANGUAGES[self.service.language]
+
+
+def patch(workload: Workload, entered: Sequence[Entered], maps: Iterable[str], *, replicas: int | None = None) -> dict[str, Any]:
+    """The strategic merge patch for a workload that has nothing of ours yet.
+
+    Every container is named in it in the base's order, because a strategic merge moves those that it names to the front.
+    `maps` are the names of the wrapper's ConfigMaps, `replicas` is how many are wanted instead of the workload's own.
+
+    Raises ManifestError where the workload has something in the way.
+    """
+    _refuse_clashes(workload, entered)
+    by_name = {e.container.name: e for e in entered}
+    courier = next((e for e in entered if e.service.sidecar), None)
+    annotates = courier is not None and DEFAULT_CONTAINER not in workload.annotations
+    pod = {
+        **(_init_containers(workload, courier) if courier else {}),
+        "containers": [_container(by_name[c.name]) if c.name in by_name else {"name": c.name} for c in workload.containers],
+        "volumes": [_data_volume(entered), _wrapper_volume(maps)],
+    }
+    annotations = {DEFAULT_CONTAINER: workload.containers[0].name} if annotates else {}
+    template = {**({"metadata": {"annotations": annotations}} if annotations else {}), "spec": pod}
+    scaled = replicas if workload.scales else None
+    memory = _remember(workload, entered, annotates=annotates, replicas=scaled)
+    result: dict[str, Any] = {
+        "apiVersion": workload.api_version,
+        "kind": workload.kind,
+        "metadata": {
+            "name": workload.name,
+            **({"namespace": workload.namespace} if workload.namespace else {}),
+            "annotations": {ORIGINAL: json.dumps(memory, sort_keys=True, separators=(",", ":"))},
+        },
+    }
+    _merge(result, _nested(workload.template, template))
+    if scaled is not None:
+        result["spec"] = {"replicas": scaled, **result["spec"]}
+    return result
+
+
+def instrument(
+    document: Mapping[str, Any], entered: Sequence[Entered], maps: Iterable[str], *, replicas: int | None = None
+) -> dict[str, Any]:
+    """A workload with coverage. One that has it already gets it anew: twice is the same as once. Raises as `patch` does."""
+    plain = remove(document)
+    workload = manifests.of_document(plain)
+    if workload is None:
+        raise ManifestError(f"{manifests.reference(document)}: it has no pod template with containers")
+    _merge(plain, patch(workload, entered, maps, replicas=replicas))
+    return plain
+
+
+def is_instrumented(document: Mapping[str, Any]) -> bool:
+    """Whether a workload has coverage from us."""
+    return ORIGINAL in ((document.get("metadata") or {}).get("annotations") or {})
+
+
+def remove(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a workload as it was without coverage; what somebody changed in the meantime stays changed.
+
+    Raises ManifestError where the annotation that remembers what it was is damaged.
+    """
+    plain = copy.deepcopy(dict(document))
+    if not is_instrumented(plain):
+        return plain
+    memory = _recall(plain)
+    path = manifests.template_path(plain)
+    template: Any = plain
+    for key in path:
+        template = template[key]
+    _restore_pod(template["spec"], memory["containers"])
+    del plain["metadata"]["annotations"][ORIGINAL]
+    if memory.get("default-container"):
+        template["metadata"]["annotations"].pop(DEFAULT_CONTAINER, None)
+    if "replicas" in memory:
+        _restore_replicas(plain["spec"], memory["replicas"])
+    for label, (place, key) in _places(plain, path).items():
+        _tidy(place, key, label, memory.get("empty") or {})
+    return plain
+
+
+def literal(word: str) -> str:
+    """A word that Kubernetes shall pass on as it is: it would expand `$(NAME)` and halve `$$`."""
+    return word.replace("$", "$$") if "$(" in word or "$$" in word else word
+
+
+def quantity(text: str) -> int:
+    """Bytes of a Kubernetes quantity such as `256Mi`; 0 where it is none."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kMGT]i?|Ki|)", text)
+    return int(float(found[1]) * _UNITS.get(found[2], 1)) if found else 0
+
+
+# What is added ---------------------------------------------------------------------------------------------------------
+
+
+def _refuse_clashes(workload: Workload, entered: Sequence[Entered]) -> None:
+    """Raises ManifestError for names and places of ours that are taken by something else."""
+    names = [c.name for c in (*workload.init_containers, *workload.containers)]
+    if COURIER_CONTAINER in names:
+        _refuse(workload, f"there is a container {COURIER_CONTAINER} already", "It is the name of podcov's sidecar")
+    volumes = {v.get("name") for v in _pod(workload).get("volumes") or ()}
+    for taken in (v for v in (DATA, WRAPPER) if v in volumes):
+        _refuse(workload, f"there is a volume {taken} already", "It is the name of one of podcov's")
+    for e in entered:
+        mounted = {str(m.get("mountPath", "")).rstrip("/") for m in e.container.spec.get("volumeMounts") or ()}
+        for path in (m["mountPath"] for m in _MOUNTS if m["mountPath"] in mounted):
+            _refuse(workload, f"container {e.container.name} has something mounted at {path}", "podcov's volumes go there")
+
+
+def _refuse(workload: Workload, found: str, why: str) -> None:
+    raise ManifestError(
+        f"{workload.reference}: {found}",
+        hint=f"{why}. Where podcov put it there, in a version that kept no record of it, deploy the workload anew without it.",
+    )
+
+
+def _pod(workload: Workload) -> Mapping[str, Any]:
+    template: Any = workload.document
+    for key in workload.template:
+        template = template[key]
+    spec: Mapping[str, Any] = template["spec"]
+    return spec
+
+
+def _nested(path: Sequence[str], value: Any) -> Any:
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+def _container(entered: Entered) -> dict[str, Any]:
+    result: dict[str, Any] = {"name": entered.container.name}
+    if entered.service.entry == "entrypoint":
+        result["command"] = [*map(literal, entered.language.entrypoint(entered.service.interpreter)), *entered.own_command]
+    return {**result, "env": _environment(entered), "volumeMounts": [dict(m) for m in _MOUNTS]}
+
+
+def _environment(entered: Entered) -> list[dict[str, str]]:
+    names = [variable["name"] for variable in entered.container.env]
+    ours = {
+        "PODCOV_DATA": "/podcov/data",
+        "PODCOV_CONTAINER": entered.container.name,
+        "PODCOV_MODE": entered.mode,
+        **({"PODCOV_PACKAGES": ",".join(entered.service.packages)} if entered.service.packages else {}),
+    }
+    own = {name: value for name, value in ours.items() if name not in names}
+    changed = _changed(entered)
+    elsewhere = [v["name"] for v in entered.container.env if "valueFrom" in v and v["name"] in changed]
+    if elsewhere:
+        raise ManifestError(
+            f"container {entered.container.name}: {elsewhere[0]} comes from elsewhere (valueFrom), so it cannot be extended",
+            hint=f"Use `entry: entrypoint` for the service {entered.service.name} in podcov.yaml.",
+        )
+    # A variable may refer to those before it: one that is changed has to stay in its place, so all are named in their order.
+    kept = names if changed.keys() & set(names) else []
+    return [{"name": n, **({"value": changed.pop(n)} if n in changed else {})} for n in kept] + [
+        {"name": name, "value": value} for name, value in {**own, **changed}.items()
+    ]
+
+
+def _changed(entered: Entered) -> dict[str, str]:
+    """The variables that get podcov in, where its command does not."""
+    if entered.service.entry == "entrypoint":
+        return {}
+    image = {name: literal(value) for name, value in entered.image.env.items()} if entered.image else {}
+    return entered.language.environment(image | {v["name"]: str(v.get("value") or "") for v in entered.container.env})
+
+
+def _init_containers(workload: Workload, entered: Entered) -> dict[str, Any]:
+    """The courier starts first and so ends last: it sees everything that the others do."""
+    spec = entered.container.spec
+    environment = {
+        "PODCOV_DATA": "/podcov/data",
+        "PODCOV_CONTAINER": entered.container.name,
+        **({} if workload.grace is None else {"PODCOV_GRACE": f"{workload.grace:g}"}),
+        **({"PODCOV_WAIT": "always"} if workload.ends else {}),
+    }
+    courier = {
+        "name": COURIER_CONTAINER,
+        "image": entered.container.image,
+        **({"imagePullPolicy": spec["imagePullPolicy"]} if "imagePullPolicy" in spec else {}),
+        "restartPolicy": "Always",
+        "command": list(map(literal, entered.language.courier(entered.service.interpreter))),
+        "env": [{"name": name, "value": value} for name, value in environment.items()],
+        "resources": copy.deepcopy(_COURIER_RESOURCES),
+        **({"securityContext": copy.deepcopy(spec["securityContext"])} if spec.get("securityContext") else {}),
+        "volumeMounts": [dict(m) for m in _MOUNTS],
+    }
+    return {"initContainers": [courier, *({"name": c.name} for c in workload.init_containers)]}
+
+
+def _data_volume(entered: Sequence[Entered]) -> dict[str, Any]:
+    """In memory, where a full volume is an error to the writer and nothing else; on disk a size limit would evict the pod."""
+    scarce = any(limit and quantity(limit) < _LEAST_MEMORY for limit in (e.container.limit("memory") for e in entered))
+    return {"name": DATA, "emptyDir": {} if scarce else dict(_IN_MEMORY)}
+
+
+def _wrapper_volume(maps: Iterable[str]) -> dict[str, Any]:
+    return {"name": WRAPPER, "projected": {"sources": [{"configMap": {"name": name, "optional": True}} for name in maps]}}
+
+
+# As Kubernetes merges --------------------------------------------------------------------------------------------------
+
+
+def _merge(target: dict[str, Any], change: Mapping[str, Any]) -> None:
+    """Apply a strategic merge patch in place, as Kustomize does: what it names in a list comes first, in its order."""
+    for key, value in change.items():
+        present = target.get(key)
+        if isinstance(value, Mapping):
+            if not isinstance(present, dict):
+                present = target[key] = {}
+            _merge(present, value)
+        elif key in _MERGE_KEYS and isinstance(value, list):
+            target[key] = _merged_list(present or [], value, _MERGE_KEYS[key])
+        else:
+            target[key] = copy.deepcopy(value)
+
+
+def _merged_list(present: Sequence[dict[str, Any]], change: Sequence[dict[str, Any]], by: str) -> list[dict[str, Any]]:
+    theirs = {item.get(by): item for item in present}
+    result = []
+    for item in change:
+        merged = theirs.pop(item[by], {})
+        _merge(merged, item)
+        result.append(merged)
+    return result + [item for item in present if item.get(by) in theirs]
+
+
+# Back again ------------------------------------------------------------------------------------------------------------
+
+
+def _remember(workload: Workload, entered: Sequence[Entered], *, annotates: bool, replicas: int | None) -> dict[str, Any]:
+    """What cannot be told from the result: values that are replaced, and what was there but empty (absent is the rule)."""
+    places = _places(workload.document, workload.template)
+    empty = {label: place[key] for label, (place, key) in places.items() if key in place and not place[key]}
+    return {
+        "containers": {e.container.name: _remember_container(e) for e in entered},
+        **({"default-container": True} if annotates else {}),
+        **({"replicas": {"set": replicas, "was": workload.replicas}} if replicas is not None else {}),
+        **({"empty": empty} if empty else {}),
+    }
+
+
+def _remember_container(entered: Entered) -> dict[str, Any]:
+    spec = entered.container.spec
+    added = [variable["name"] for variable in _environment(entered) if "value" in variable]
+    replaced = {v["name"]: v for v in entered.container.env if v["name"] in added}
+    empty = {key: spec[key] for key in ("command", "env", "volumeMounts") if key in spec and not spec[key]}
+    return {
+        **({"command": spec.get("command")} if entered.service.entry == "entrypoint" else {}),
+        "env": added,
+        **({"replaced": replaced} if replaced else {}),
+        **({"empty": empty} if empty else {}),
+    }
+
+
+def _places(document: Mapping[str, Any], path: Sequence[str]) -> dict[str, tuple[Any, str]]:
+    """Where a patch puts things into mappings and lists that may not have been there: (what holds it, its key), by a label.
+
+    Inner ones first, so that what becomes empty by taking one out can be taken out in turn.
+    """
+    template: Any = document
+    for key in path:
+        template = template[key]
+    inner = {"template annotations": (template.get("metadata") or {}, "annotations"), "template metadata": (template, "metadata")}
+    return {
+        **(inner if path else {}),
+        "initContainers": (template["spec"], "initContainers"),
+        "volumes": (template["spec"], "volumes"),
+        "annotations": (document["metadata"], "annotations"),
+    }
+
+
+def _recall(document: Mapping[str, Any]) -> dict[str, Any]:
+    text = document["metadata"]["annotations"][ORIGINAL]
+    try:
+        memory = json.loads(text)
+        if not all(isinstance(container, dict) for container in memory["containers"].values()):
+            raise TypeError
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise ManifestError(
+            f"{manifests.reference(document)}: the annotation {ORIGINAL} is damaged: {str(text)[:80]!r}",
+            hint="It says what the workload was without coverage. Deploy the workload anew from its own manifests.",
+        ) from None
+    found: dict[str, Any] = memory
+    return found
+
+
+def _restore_replicas(spec: dict[str, Any], memory: Mapping[str, Any]) -> None:
+    if spec.get("replicas") != memory.get("set"):
+        return  # somebody scaled it since
+    del spec["replicas"]
+    if memory.get("was") is not None:
+        spec["replicas"] = memory["was"]
+
+
+def _restore_pod(spec: dict[str, Any], containers: Mapping[str, Any]) -> None:
+    _take_out(spec, "initContainers", lambda c: c.get("name") == COURIER_CONTAINER)
+    _take_out(spec, "volumes", lambda v: v.get("name") in (DATA, WRAPPER))
+    for container in spec.get("containers") or ():
+        if container.get("name") in containers:
+            _restore_container(container, containers[container["name"]])
+
+
+def _restore_container(container: dict[str, Any], memory: Mapping[str, Any]) -> None:
+    empty = memory.get("empty") or {}
+    if "command" in memory and any("podcov" in str(word) for word in container.get("command") or ()):
+        del container["command"]
+        if memory["command"] is not None or "command" in empty:
+            container["command"] = memory["command"]
+    replaced = memory.get("replaced") or {}
+    added = set(memory.get("env") or ())
+    environment = [
+        replaced.get(v.get("name"), v) for v in container.get("env") or () if v.get("name") not in added - replaced.keys()
+    ]
+    if "env" in container:
+        container["env"] = environment
+    _take_out(container, "volumeMounts", lambda m: m.get("name") in (DATA, WRAPPER))
+    for key in ("env", "volumeMounts"):
+        _tidy(container, key, key, empty)
+
+
+def _take_out(place: dict[str, Any], key: str, ours: Callable[[Mapping[str, Any]], bool]) -> None:
+    if key in place:
+        place[key] = [item for item in place[key] or () if not ours(item)]
+
+
+def _tidy(place: dict[str, Any], key: str, label: str, empty: Mapping[str, Any]) -> None:
+    """What is empty now goes, unless it was there before."""
+    if key in place and not place[key]:
+        del place[key]
+        if label in empty:
+            place[key] = empty[label]
