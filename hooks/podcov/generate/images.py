@@ -21,9 +21,11 @@ _WITHOUT_ENTRYPOINT = ("python", "debian", "ubuntu", "alpine", "fedora", "scratc
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nothing could be learnt of an image. `reason` as in "the registry ghcr.io wants a login"."""
+    """Nothing could be learnt of an image. `reason` as in "the registry ghcr.io has no such image"."""
 
     reason: str
+    silent: bool = False
+    """whether nobody answered, so that asking for another image there is of no use either"""
 
 
 Lookup = Callable[[str], Image | Unknown | None]
