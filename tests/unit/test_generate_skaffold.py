@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from podcov.errors import ManifestError
-from podcov.generate import skaffold
+from podcov.generate import blocks, skaffold
 
 HEAD = "apiVersion: skaffold/v4beta11\nkind: Config\n"
 BASE = f"{HEAD}manifests:\n  kustomize:\n    paths: [k8s]   # the base\n"
 
 
-def with_profile(text: str, path: str = "skaffold.yaml") -> str:
-    return skaffold.with_profile(
-        skaffold.read(text, path=path), name="coverage", base="k8s", overlay="podcov/overlay", config="podcov.yaml"
-    )
+def with_profile(text: str, path: str = "skaffold.yaml", **how: Any) -> str:
+    read = skaffold.read(text, path=path)
+    return skaffold.with_profile(read, name="coverage", base="k8s", overlay="podcov/overlay", config="podcov.yaml", **how)
 
 
 def profiles(text: str) -> dict[str, dict]:
@@ -58,34 +62,45 @@ def test_a_block_stays_where_the_user_moved_it() -> None:
     assert with_profile(moved) == moved
 
 
-def test_other_paths_and_hooks_of_the_user_s_are_kept() -> None:
+def test_what_the_user_says_in_the_same_place_is_patched_and_not_replaced() -> None:
     text = (
-        f"{HEAD}manifests:\n  kustomize:\n    paths: [k8s, database]\n"
+        f"{HEAD}manifests:\n  kustomize:\n    paths: [database, k8s]\n    buildArgs: [--enable-helm]\n"
         "deploy:\n  kubectl:\n    hooks:\n      after: [{host: {command: [echo, done]}}]\n"
     )
-    profile = profiles(with_profile(text))["coverage"]
-    assert profile["manifests"]["kustomize"]["paths"] == ["podcov/overlay", "database"]
-    assert [hook["host"]["command"][0] for hook in profile["deploy"]["kubectl"]["hooks"]["after"]] == ["echo", "podcov"]
+    assert profiles(with_profile(text))["coverage"] == {
+        "name": "coverage",
+        "patches": [
+            {"op": "replace", "path": "/manifests/kustomize/paths/1", "value": "podcov/overlay"},
+            {
+                "op": "add",
+                "path": "/deploy/kubectl/hooks/after/-",
+                "value": {"host": {"command": ["podcov", "hook", "skaffold-after-deploy"]}},
+            },
+        ],
+    }
 
 
 def test_raw_yaml_of_the_base_is_not_deployed_twice() -> None:
-    profile = profiles(with_profile(f"{HEAD}manifests:\n  rawYaml: [k8s/*.yaml]\n"))["coverage"]
-    assert profile["patches"] == [{"op": "remove", "path": "/manifests/rawYaml"}]
-    other = profiles(with_profile(f"{BASE}  rawYaml: [database/*.yaml]\n"))["coverage"]
-    assert "patches" not in other
-    with pytest.raises(ManifestError, match=r"files of k8s and others \(database/\*\.yaml\)"):
-        with_profile(f"{HEAD}manifests:\n  rawYaml: [k8s/*.yaml, database/*.yaml]\n")
+    def removed(raw: str) -> list[str]:
+        return [p["path"] for p in profiles(with_profile(raw))["coverage"].get("patches", ())]
+
+    assert removed(f"{HEAD}manifests:\n  rawYaml: [k8s/*.yaml]\n") == ["/manifests/rawYaml"]
+    assert removed(f"{BASE}  rawYaml: [database/*.yaml]\n") == []
+    assert removed(f"{HEAD}manifests:\n  rawYaml: [k8s/a.yaml, db/*.yaml, k8s/b.yaml]\n") == [
+        "/manifests/rawYaml/2",
+        "/manifests/rawYaml/0",
+    ]
 
 
 def test_a_file_in_another_folder_names_everything_from_there() -> None:
     text = BASE.replace("[k8s]", "[../k8s]")
     profile = profiles(with_profile(text, "deploy/skaffold.yaml"))["coverage"]
     assert profile["manifests"]["kustomize"]["paths"] == ["../podcov/overlay"]
-    assert profile["deploy"]["kubectl"]["hooks"]["after"][0]["host"]["command"][-2:] == ["-c", "../podcov.yaml"]
+    assert profile["deploy"]["kubectl"]["hooks"]["after"][0]["host"]["dir"] == ".."
 
 
 def test_a_profile_of_that_name_is_the_user_s() -> None:
-    with pytest.raises(ManifestError, match="there is a profile 'coverage' already") as caught:
+    with pytest.raises(ManifestError, match=r"^skaffold\.yaml:7: there is a profile 'coverage' already") as caught:
         with_profile(f"{BASE}profiles:\n  - name: coverage\n")
     assert "generate: {profile: NAME}" in caught.value.hint
 

@@ -5,18 +5,29 @@ The user's own bytes stay as they are: places are found by the YAML parser, the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from posixpath import dirname
+from textwrap import indent
 from typing import Any
 
 import yaml
 
 from podcov import assets
 from podcov.errors import ManifestError
-from podcov.generate import blocks, manifests, project, yaml_text
+from podcov.generate import blocks, manifests, project, skaffold_profile, yaml_text
+from podcov.generate import skaffold_sources as contents
 from podcov.generate.artifacts import Artifact
+from podcov.generate.blocks import Block
+from podcov.generate.findings import Finding
+from podcov.generate.project import Project
+from podcov.generate.skaffold_profile import By, Wanted
+from podcov.generate.skaffold_sources import Requirement, Sources, at
 
-_HOOK = ("podcov", "hook", "skaffold-after-deploy")
+_VERSION = re.compile(r"skaffold/v(\d+)(?:(alpha|beta)(\d+))?$")
+_WITH_CHANGE = (4, 1, 9)
+"""skaffold/v4beta9: hooks that may change what was rendered"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,35 +37,52 @@ class Skaffold:
     path: str
     text: str
     documents: tuple[Mapping[str, Any], ...]
+    called_from: str | None = None
+    """the folder that Skaffold is called in, which its paths are relative to; None: the file's own"""
 
     @property
     def folder(self) -> str:
-        return project.join(self.path, "..")
+        return project.join(self.path, "..") if self.called_from is None else self.called_from
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
-        return tuple(self._artifact(a) for d in self.documents for a in _at(d, "build", "artifacts") or ())
+        specs = (spec for d in self.documents for spec in at(d, "build", "artifacts") or ())
+        return tuple(contents.artifact(spec, self.folder, self.path) for spec in specs)
 
     @property
     def bases(self) -> tuple[str, ...]:
         """The folders that it has kustomize render without any profile."""
-        return tuple(project.join(self.folder, path) for d in self.documents for path in _kustomize_paths(d))
+        return tuple(path for found in self.sources for path in found.kustomize)
 
-    def _artifact(self, spec: Mapping[str, Any]) -> Artifact:
-        context = project.join(self.folder, spec.get("context") or ".")
-        docker = spec.get("docker") or {}
-        by_docker = not spec.keys() & {"bazel", "jib", "ko", "buildpacks", "custom"}
-        return Artifact(
-            image=spec.get("image", ""),
-            context=context,
-            dockerfile=project.join(context, docker.get("dockerfile") or "Dockerfile") if by_docker else "",
-            origin=self.path,
-            target=docker.get("target") or "",
-            arguments={name: _literal(value) for name, value in (docker.get("buildArgs") or {}).items()},
-        )
+    @property
+    def sources(self) -> tuple[Sources, ...]:
+        """What each document renders without any profile; one that renders nothing is false."""
+        alone = len(self.documents) == 1
+        return tuple(contents.sources(d, n, self.folder, alone=alone) for n, d in enumerate(self.documents))
+
+    @property
+    def requires(self) -> tuple[Requirement, ...]:
+        """What all documents require."""
+        return tuple(r for d in self.documents for r in contents.requirements(d, self.folder))
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What of it podcov cannot see or change."""
+        return tuple(self._unseen())
+
+    def _unseen(self) -> Iterator[Finding]:
+        for requirement in self.requires:
+            if requirement.remote:
+                why = "what is not in this project has no coverage profile: what it deploys is not measured"
+                yield Finding(self.path, f"it requires {requirement.remote}", "left alone", why, "warning")
+        for found in self.sources:
+            templates = [p for p in (*found.kustomize, *found.raw, *(c.chart for c in found.helm)) if "{{" in p]
+            for path in templates:
+                why = "Skaffold fills it in when it runs: what it renders cannot be looked at now"
+                yield Finding(self.path, f"the path {path}", "left unread", why, "warning")
 
 
-def read(text: str, *, path: str) -> Skaffold:
+def read(text: str, *, path: str, called_from: str | None = None) -> Skaffold:
     """Raises ManifestError where it is no YAML, or of a version that has no `manifests`."""
     documents = tuple(manifests.load(text, name=path))
     for document in documents:
@@ -64,119 +92,272 @@ def read(text: str, *, path: str) -> Skaffold:
                 f"{path}: apiVersion {version or 'is missing'}: podcov needs skaffold/v3alpha1 or newer",
                 hint="`skaffold fix --overwrite` brings the file up to date.",
             )
-    return Skaffold(path, text, documents)
+    return Skaffold(path, text, documents, called_from)
 
 
-def with_profile(skaffold: Skaffold, *, name: str, base: str, overlay: str, config: str) -> str:
-    """The file's text with the coverage profile in its marked block; everything else stays byte for byte.
+def read_all(files: Project, path: str) -> tuple[Skaffold, ...]:
+    """The file, then all those of the project that it requires, each once.
 
-    `base`, `overlay` and `config` (podcov.yaml) are paths of the project. Raises ManifestError where a profile of that name
-    stands outside the block, or the file is written in a way that leaves no place for one.
+    Raises ManifestError for one that is not there, and as `read` does.
     """
-    lines = skaffold.text.splitlines(keepends=True)
-    block = blocks.find(lines)
-    outside = lines[: block.first] + lines[block.last + 1 :] if block else lines
-    plain = read("".join(outside), path=skaffold.path)
-    document = _document_of(plain, base)
-    if name in {profile.get("name") for profile in document.get("profiles") or ()}:
-        raise ManifestError(
-            f"{skaffold.path}: there is a profile {name!r} already",
-            hint="Give podcov's another name: `generate: {profile: NAME}` in podcov.yaml.",
+    found: dict[str, Skaffold] = {}
+    _read_into(found, files, path, required_by="")
+    return tuple(found.values())
+
+
+def _read_into(found: dict[str, Skaffold], files: Project, path: str, *, required_by: str) -> None:
+    text = project.text(files, path)
+    if text is None:
+        said = (
+            f"{required_by}: it requires {path}, and there is no such file" if required_by else f"{path}: there is no such file"
         )
-    body = _profile(plain, document, name, base, overlay, config)
-    if block:
-        return "".join([*lines[: block.first], *blocks.write(body, block.indent), *lines[block.last + 1 :]])
-    return "".join(_inserted(lines, plain, plain.documents.index(document), body))
-
-
-def _profile(skaffold: Skaffold, document: Mapping[str, Any], name: str, base: str, overlay: str, config: str) -> str:
-    where = project.relative(overlay, skaffold.folder)
-    paths = [where if project.join(skaffold.folder, p) == base else p for p in _kustomize_paths(document)]
-    after = [*(_at(document, "deploy", "kubectl", "hooks", "after") or ()), {"host": {"command": _hook(skaffold, config)}}]
-    profile: dict[str, Any] = {
-        "name": name,
-        "manifests": {"kustomize": {"paths": paths or [where]}},
-        "deploy": {"kubectl": {"hooks": {"after": after}}},
-    }
-    if _raw_yaml_is_base(skaffold, document, base):
-        profile["patches"] = [{"op": "remove", "path": "/manifests/rawYaml"}]
-    return assets.render("init/skaffold-profile.yaml.j2", profile=yaml_text.dump([profile]), name=name)
-
-
-def _hook(skaffold: Skaffold, config: str) -> list[str]:
-    where = project.relative(config, skaffold.folder)
-    return [*_HOOK] if where == "podcov.yaml" else [*_HOOK, "-c", where]
-
-
-def _raw_yaml_is_base(skaffold: Skaffold, document: Mapping[str, Any], base: str) -> bool:
-    """Skaffold would deploy these files beside the overlay that has them already."""
-    raw = [project.join(skaffold.folder, path) for path in _at(document, "manifests", "rawYaml") or ()]
-    inside = [path for path in raw if path.startswith(f"{base}/") or base == "."]
-    if inside and len(inside) < len(raw):
-        outside = sorted(set(raw) - set(inside))
         raise ManifestError(
-            f"{skaffold.path}: manifests.rawYaml has files of {base} and others ({', '.join(outside)})",
-            hint="With the coverage profile the former would be deployed twice: let kustomize render all of them.",
+            said, hint=f"Correct the path {'under `requires`' if required_by else 'in podcov.yaml under `generate`'}."
         )
-    return bool(inside)
+    one = read(text, path=path)
+    found[path] = one if required_by or _is_there(one, files) else _from_the_project(one, files)
+    for requirement in found[path].requires:
+        if requirement.path and requirement.path not in found:
+            _read_into(found, files, requirement.path, required_by=path)
 
 
-def _document_of(skaffold: Skaffold, base: str) -> Mapping[str, Any]:
-    """The document that renders the base; else the only one that has artifacts, or the first."""
-    configs = [d for d in skaffold.documents if d.get("kind", "Config") == "Config"]
-    for document in configs:
-        if base in (project.join(skaffold.folder, path) for path in _kustomize_paths(document)):
-            return document
-    building = [d for d in configs if _at(d, "build", "artifacts")]
-    if not configs:
+def _from_the_project(one: Skaffold, files: Project) -> Skaffold:
+    """As it is meant by `skaffold run -f deploy/skaffold.yaml`: its paths are relative to where that is called."""
+    other = Skaffold(one.path, one.text, one.documents, called_from=".")
+    return other if _is_there(other, files) else one
+
+
+def _is_there(one: Skaffold, files: Project) -> bool:
+    places = [p for s in one.sources for p in (*s.kustomize, *s.raw, *(r.chart for r in s.helm if r.local))]
+    places += [artifact.context for artifact in one.artifacts]
+    known = [place.partition("*")[0].rstrip("/") or "." for place in places if "{{" not in place and "://" not in place]
+    return not known or any(files.read(place) is not None or files.names(place) for place in known)
+
+
+def with_profile(
+    skaffold: Skaffold,
+    *,
+    name: str,
+    base: str,
+    overlay: str,
+    config: str,
+    by: By = "overlay",
+    documents: Sequence[int] | None = None,
+    tests: bool = True,
+) -> str:
+    """The file's text with the coverage profile in its marked blocks; everything else stays byte for byte.
+
+    `base`, `overlay` and `config` (podcov.yaml) are paths of the project; the first two matter for `by="overlay"`.
+    `documents`: the places of those that render something measured; by default the one that renders the base, or all that
+    render anything. `tests`: whether the document that is deployed last runs the tests afterwards.
+    Raises ManifestError where a profile of that name stands outside the blocks, or the file leaves no place for one.
+    """
+    plain = read(blocks.remove(skaffold.text), path=skaffold.path, called_from=skaffold.called_from)
+    if not _configs(plain):
         raise ManifestError(f"{skaffold.path}: there is no `kind: Config` in it")
-    return (building or configs)[0]
+    _refuse_another_profile(plain, name)
+    if by == "inject":
+        _refuse_old_version(plain)
+    measured = list(documents) if documents is not None else _measured(plain, by, base)
+    last = deployed_last([plain])[1] if tests else None
+    bodies = {}
+    for index in sorted({*measured, *([] if last is None else [last])}):
+        way = by if index in measured else None
+        wanted = Wanted(name, way, plain.folder, dirname(config) or ".", base, overlay, tests=index == last)
+        bodies[index] = _body(plain, index, wanted)
+    return _written(skaffold.text, skaffold.path, bodies)
 
 
-def _inserted(lines: list[str], skaffold: Skaffold, index: int, body: str) -> list[str]:
-    root = [n for n in yaml.compose_all(skaffold.text, yaml.SafeLoader) if isinstance(n, yaml.MappingNode)][index]
-    if lines and not lines[-1].endswith("\n"):
-        lines = [*lines[:-1], f"{lines[-1]}\n"]
-    for key, value in root.value:
-        if key.value == "profiles":
-            return _into_profiles(lines, skaffold.path, key, value, body)
-    end = _end_of_document(lines, root.start_mark.line)
-    return [*lines[:end], "profiles:\n", *blocks.write(body, "  "), *lines[end:]]
+def with_profiles(
+    skaffolds: Sequence[Skaffold],
+    *,
+    name: str,
+    base: str,
+    overlay: str,
+    config: str,
+    by: By = "overlay",
+    documents: Mapping[str, Sequence[int]] | None = None,
+) -> dict[str, str]:
+    """The texts of all files of `read_all`, by path, as `with_profile` makes them. Tests run once, after the last deployment.
 
-
-def _into_profiles(lines: list[str], path: str, key: yaml.Node, value: yaml.Node, body: str) -> list[str]:
-    after = key.start_mark.line + 1
-    if isinstance(value, yaml.SequenceNode) and not value.flow_style:
-        indent = " " * value.start_mark.column
-    elif isinstance(value, yaml.ScalarNode) and not value.value:
-        indent = "  "
-    else:
-        raise ManifestError(
-            f"{path}:{after}: `profiles` is written in brackets, which leaves no place for a marked block",
-            hint="Write it as a list with dashes.",
+    `documents`: by path, the places of the documents that render something measured.
+    """
+    last, _ = deployed_last(skaffolds)
+    texts = {}
+    for one in skaffolds:
+        chosen = documents.get(one.path, ()) if documents is not None else None
+        if chosen is None and by == "overlay" and len(skaffolds) > 1 and base not in one.bases:
+            chosen = ()
+        texts[one.path] = with_profile(
+            one, name=name, base=base, overlay=overlay, config=config, by=by, documents=chosen, tests=one.path == last
         )
-    return [*lines[:after], *blocks.write(body, indent), *lines[after:]]
+    return texts
 
 
-def _end_of_document(lines: list[str], first: int) -> int:
-    marks = (n for n, line in enumerate(lines) if n > first and line.startswith(("---", "...")))
-    end = next(marks, len(lines))
-    while end and not lines[end - 1].strip():
-        end -= 1
-    return end
+def deployed_last(skaffolds: Sequence[Skaffold]) -> tuple[str, int]:
+    """Path and place of the document that Skaffold deploys last; the first file is the one that it is called with.
+
+    What a document requires is deployed before it. Of several documents only those that name a deployer are deployed at all.
+    """
+    by_path = {one.path: one for one in skaffolds}
+    order = list(dict.fromkeys(_in_order(by_path, skaffolds[0].path, (), ())))
+    deployed = [(path, n) for path, n in order if skaffold_profile.deployers(by_path[path].documents[n])]
+    rendered = [(path, n) for path, n in order if by_path[path].sources[n]]
+    return (deployed or rendered or order)[-1]
 
 
-def _kustomize_paths(document: Mapping[str, Any]) -> list[str]:
-    return list(_at(document, "manifests", "kustomize", "paths") or ())
+def _in_order(
+    known: Mapping[str, Skaffold], path: str, modules: Sequence[str], above: Sequence[str]
+) -> Iterator[tuple[str, int]]:
+    one = known[path]
+    for index in _configs(one):
+        document = one.documents[index]
+        if modules and at(document, "metadata", "name") not in modules:
+            continue
+        for requirement in contents.requirements(document, one.folder):
+            other = path if not requirement.path and not requirement.remote else requirement.path
+            step = f"{other} {' '.join(requirement.modules)}"
+            if other in known and step not in above:
+                yield from _in_order(known, other, requirement.modules, (*above, step))
+        yield path, index
 
 
-def _literal(value: Any) -> str | None:
-    """A build argument's value; None where Skaffold fills in a template."""
-    return None if value is None or "{{" in str(value) else str(value)
+def _configs(skaffold: Skaffold) -> list[int]:
+    return [n for n, document in enumerate(skaffold.documents) if document.get("kind", "Config") == "Config"]
 
 
-def _at(document: Mapping[str, Any], *keys: str) -> Any:
-    value: Any = document
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+def _measured(skaffold: Skaffold, by: By, base: str) -> list[int]:
+    """The documents that may render what is measured."""
+    configs = _configs(skaffold)
+    if by == "inject":
+        return [n for n in configs if skaffold.sources[n]]
+    renders = [n for n in configs if base in skaffold.sources[n].kustomize]
+    builds = [n for n in configs if at(skaffold.documents[n], "build", "artifacts")]
+    return (renders or builds or configs)[:1]
+
+
+def _refuse_another_profile(skaffold: Skaffold, name: str) -> None:
+    for root in _roots(skaffold.text):
+        _, theirs = _entries(root).get("profiles", (None, None))
+        for profile in theirs.value if isinstance(theirs, yaml.SequenceNode) else ():
+            if isinstance(profile, yaml.MappingNode) and _scalar(_entries(profile).get("name")) == name:
+                raise ManifestError(
+                    f"{skaffold.path}:{profile.start_mark.line + 1}: there is a profile {name!r} already",
+                    hint="Give podcov's another name: `generate: {profile: NAME}` in podcov.yaml.",
+                )
+
+
+def _refuse_old_version(skaffold: Skaffold) -> None:
+    for index in _configs(skaffold):
+        version = str(skaffold.documents[index].get("apiVersion", ""))
+        found = _VERSION.match(version)
+        if found and (int(found[1]), {"alpha": 0, "beta": 1}.get(found[2], 2), int(found[3] or 0)) < _WITH_CHANGE:
+            raise ManifestError(
+                f"{skaffold.path}: apiVersion {version}: its render hooks cannot change manifests, those of skaffold/v4beta9 can",
+                hint="`skaffold fix --overwrite` brings the file up to date.",
+            )
+
+
+def _body(skaffold: Skaffold, index: int, wanted: Wanted) -> str:
+    document = skaffold.documents[index]
+    where = skaffold.path if len(skaffold.documents) == 1 else f"{skaffold.path}, {_named(document, index)}"
+    profile = skaffold_profile.profile(document, wanted, where=where)
+    return assets.render(
+        "init/skaffold-profile.yaml.j2",
+        profile=yaml_text.dump([profile]),
+        name=wanted.name,
+        measured=wanted.by is not None,
+        tests=wanted.tests,
+    )
+
+
+def _named(document: Mapping[str, Any], index: int) -> str:
+    module = at(document, "metadata", "name")
+    return f"module {module}" if module else f"document {index + 1}"
+
+
+def _written(text: str, path: str, bodies: Mapping[int, str]) -> str:
+    """The text with a block in each of these documents and in no other, those that are there already at their places."""
+    for index in range(len(_roots(text))):
+        body = bodies.get(index)
+        block = _block_of(text, index)
+        if block and (body is None or not _fits(text, block, index)):
+            text = "".join(blocks.without(blocks.split(text), block))
+            block = None
+        if body is None:
+            continue
+        if block:
+            text = "".join(blocks.replace(blocks.split(text), block, _keyed(body) if block.key else body))
+        else:
+            text = "".join(_inserted(text, path, index, body))
+    return text
+
+
+def _block_of(text: str, index: int) -> Block | None:
+    """The block in a document: the last document that begins before the block ends holds it."""
+    starts = [_line(text, root.start_mark) for root in _roots(text)]
+    found = blocks.find_all(blocks.split(text))
+    return next((b for b in found if index == max((n for n, line in enumerate(starts) if line <= b.last), default=0)), None)
+
+
+def _fits(text: str, block: Block, index: int) -> bool:
+    """Whether a block can stay where it is: it brings the key `profiles` exactly where the user has none."""
+    rest = blocks.split(text)
+    rest[block.first : block.last + 1] = [f"{block.indent}# \n"]
+    try:
+        theirs = "profiles" in _entries(_roots("".join(rest))[index])
+    except yaml.YAMLError:  # entries of theirs beneath a key that the block brings
+        theirs = False
+    return theirs != bool(block.key)
+
+
+def _keyed(body: str) -> str:
+    return f"profiles:\n{indent(body, '  ')}"
+
+
+def _inserted(text: str, path: str, index: int, body: str) -> list[str]:
+    lines, root = blocks.split(text), _roots(text)[index]
+    if root.flow_style:
+        raise ManifestError(
+            f"{path}:{root.start_mark.line + 1}: the document is written in braces, which leaves no place for a marked block",
+            hint="Write it in lines, as `skaffold fix --overwrite` does.",
+        )
+    key, value = _entries(root).get("profiles", (None, None))
+    if key is None:
+        end = _end_of_document(lines, _line(text, root.start_mark))
+        return blocks.insert(lines, end, _keyed(body), " " * root.start_mark.column)
+    after = _line(text, key.start_mark) + 1
+    return blocks.insert(lines, after, body, _list_indent(path, key, value))
+
+
+def _list_indent(path: str, key: yaml.Node, value: Any) -> str:
+    own_line = value.start_mark.line > key.start_mark.line
+    if isinstance(value, yaml.SequenceNode) and not value.flow_style and own_line:
+        return " " * value.start_mark.column
+    if isinstance(value, yaml.ScalarNode) and not value.value:
+        return " " * (key.start_mark.column + 2)
+    raise ManifestError(
+        f"{path}:{key.start_mark.line + 1}: `profiles` is written in brackets, which leaves no place for a marked block",
+        hint="Write it as a list with dashes.",
+    )
+
+
+def _end_of_document(lines: Sequence[str], first: int) -> int:
+    return next((n for n, line in enumerate(lines) if n > first and re.match(r"(---|\.\.\.)(\s|$)", line)), len(lines))
+
+
+def _roots(text: str) -> list[yaml.MappingNode]:
+    return [node for node in yaml.compose_all(text, yaml.SafeLoader) if isinstance(node, yaml.MappingNode)]
+
+
+def _entries(node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, Any]]:
+    return {key.value: (key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+
+
+def _scalar(entry: tuple[yaml.Node, Any] | None) -> str:
+    return str(entry[1].value) if entry and isinstance(entry[1], yaml.ScalarNode) else ""
+
+
+def _line(text: str, mark: yaml.Mark) -> int:
+    """The index of a mark's line as `blocks.split` counts: the parser takes other signs than `\\n` for line ends too."""
+    return text.count("\n", 0, mark.index)
