@@ -1,21 +1,29 @@
-"""The `Tiltfile`: what it builds and renders, and the marked block that loads podcov's own. Pure: text in, text out.
-
-Starlark reads as Python does, nearly; what does not is left unread and said so.
-"""
+"""The `Tiltfile`: what it builds and renders, and the marked block that loads podcov's own. Pure: text in, text out."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from podcov import assets
-from podcov.generate import blocks, project
+from podcov.errors import ManifestError
+from podcov.generate import blocks, project, starlark
 from podcov.generate.artifacts import Artifact
+from podcov.generate.findings import Finding
+from podcov.generate.project import Project
+from podcov.generate.skaffold_profile import By
+from podcov.generate.skaffold_sources import HelmRelease
+from podcov.generate.starlark import UNKNOWN, Call, Script
 
 _DOCKER_BUILD = ("ref", "context", "build_args", "dockerfile")
+_DOCKER_BUILDS = ("docker_build", "docker_build_with_restart")
+_CUSTOM_BUILD = ("ref", "command", "deps")
 _KUSTOMIZE = ("pathToDir",)
+_HELM = ("paths", "name", "namespace", "values", "set")
+_REPLACED = {"overlay": "kustomize", "inject": "k8s_yaml"}
+"""the function that the block gives another meaning"""
+_DEPLOYS_BY_HELM = ("helm_resource", "helm_remote")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,93 +35,215 @@ class Tiltfile:
     artifacts: tuple[Artifact, ...] = ()
     bases: tuple[str, ...] = ()
     """the folders given to `kustomize()`"""
+    raw: tuple[str, ...] = ()
+    """the files given to `k8s_yaml()`, and the folders whose files are"""
+    helm: tuple[HelmRelease, ...] = ()
+    """the charts given to `helm()`"""
+    includes: tuple[str, ...] = ()
+    """the Tiltfiles that it includes, and those of the project that it loads functions from"""
+    findings: tuple[Finding, ...] = ()
+    """what of it podcov cannot see or change"""
+    names: frozenset[str] = field(default=frozenset())
+    """what it defines or loads itself"""
     readable: bool = True
 
 
 def read(text: str, *, path: str) -> Tiltfile:
-    """What can be read without running it: calls whose arguments are written out."""
+    """What can be read without running it: calls whose arguments are written out, in loops and functions too."""
+    plain = blocks.remove(text)
     try:
-        tree = ast.parse(text)
-    except SyntaxError:
-        return Tiltfile(path, text, readable=False)
-    folder = project.join(path, "..")
-    builds = list(_calls(tree, "docker_build", _DOCKER_BUILD))
-    rendered = list(_calls(tree, "kustomize", _KUSTOMIZE))
+        script = starlark.read(plain)
+    except (SyntaxError, ValueError, RecursionError):
+        why = "what it builds and renders is not known to podcov"
+        finding = Finding(path, "a text that podcov cannot read", "left unread", why, "warning")
+        return Tiltfile(path, text, readable=False, findings=(finding,))
+    reader = _Reader(path, project.join(path, ".."), script)
     return Tiltfile(
         path,
         text,
-        artifacts=tuple(_artifact(build, folder, path) for build in builds if _is_literal(build, "ref", "context")),
-        bases=tuple(project.join(folder, call["pathToDir"]) for call in rendered if _is_literal(call, "pathToDir")),
+        artifacts=tuple(reader.artifacts()),
+        bases=tuple(dict.fromkeys(reader.bases())),
+        raw=tuple(dict.fromkeys(reader.raw())),
+        helm=tuple(reader.helm()),
+        includes=tuple(dict.fromkeys(reader.includes())),
+        findings=tuple(reader.findings()),
+        names=script.names,
     )
 
 
-def with_load(tiltfile: Tiltfile, *, base: str, overlay: str, podcov: str) -> str:
+def read_all(files: Project, path: str) -> tuple[Tiltfile, ...]:
+    """The Tiltfile, then those of the project that it includes, each once. One that is not there is left out."""
+    found: dict[str, Tiltfile] = {}
+    waiting = [path]
+    while waiting:
+        name = waiting.pop(0)
+        text = project.text(files, name)
+        if text is not None and name not in found:
+            found[name] = read(text, path=name)
+            waiting += found[name].includes
+    return tuple(found.values())
+
+
+def with_load(tiltfile: Tiltfile, *, base: str, overlay: str, podcov: str, by: By = "overlay") -> str:
     """The file's text with the marked block; everything else stays byte for byte.
 
-    `base` and `overlay` are folders, `podcov` is podcov's own Tiltfile, all of them paths of the project.
+    `base` and `overlay` are folders and matter for `by="overlay"`, `podcov` is podcov's own Tiltfile, all of them paths of the
+    project. Raises ManifestError where the file has a function of its own by the name that the block would give another meaning.
     """
+    function = _REPLACED[by]
+    if function in tiltfile.names:
+        raise ManifestError(
+            f"{tiltfile.path}: it defines or loads a {function!r} of its own, and podcov would have to put another in its place",
+            hint=f"Rename yours; podcov's calls Tilt's own {function}.",
+        )
     folder = project.join(tiltfile.path, "..")
     body = assets.render(
         "init/tiltfile-block.j2",
+        by=by,
         base=project.relative(base, folder),
         overlay=project.relative(overlay, folder),
-        podcov=project.relative(podcov, folder),
+        podcov=_as_loaded(project.relative(podcov, folder)),
     )
-    lines = tiltfile.text.splitlines(keepends=True)
+    lines = blocks.split(tiltfile.text)
     block = blocks.find(lines)
     if block:
-        return "".join([*lines[: block.first], *blocks.write(body, block.indent), *lines[block.last + 1 :]])
-    after = _end_of_opening_comment(lines)
-    blank = ["\n"] if after < len(lines) and lines[after].strip() else []
-    return "".join([*lines[:after], *(["\n"] if after else []), *blocks.write(body), *blank, *lines[after:]])
+        return "".join(blocks.replace(lines, block, body))
+    return "".join(blocks.insert(lines, _end_of_opening_comment(lines), body))
 
 
-def _end_of_opening_comment(lines: list[str]) -> int:
+def _as_loaded(path: str) -> str:
+    return path if path.startswith("../") else f"./{path}"
+
+
+def _end_of_opening_comment(lines: Sequence[str]) -> int:
     """The index behind comments at the very top that a blank line sets off: a licence, an editor's mode line."""
     count = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    return count if count < len(lines) and not lines[count].strip() else 0
+    return count + 1 if 0 < count < len(lines) and not lines[count].strip() else 0
 
 
-def _calls(tree: ast.Module, function: str, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The arguments of each call of `function`, positional ones under `names`; None for a value that is not written out."""
-    variables = {t.id: n.value for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
-    for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == function:
-            given: dict[str, ast.expr] = dict(zip(names, call.args, strict=False))
-            given |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
-            yield {name: _literal(value, variables) for name, value in given.items()}
+class _Reader:
+    """Goes through the calls of one Tiltfile."""
+
+    def __init__(self, path: str, folder: str, script: Script) -> None:
+        self._path = path
+        self._folder = folder
+        self._calls = script.calls
+
+    def artifacts(self) -> Iterator[Artifact]:
+        for call in self._calls:
+            if call.function in _DOCKER_BUILDS:
+                build = call.arguments(*_DOCKER_BUILD)
+                if _are_texts(build, "ref", "context"):
+                    yield self._docker(build)
+            elif call.function == "custom_build":
+                build = call.arguments(*_CUSTOM_BUILD)
+                if _are_texts(build, "ref"):
+                    yield self._custom(build)
+
+    def bases(self) -> Iterator[str]:
+        for call in self._calls:
+            folder = call.arguments(*_KUSTOMIZE).get("pathToDir") if call.function == "kustomize" else None
+            if isinstance(folder, str):
+                yield self._at(folder)
+
+    def raw(self) -> Iterator[str]:
+        for _, given in self._given_to_k8s_yaml():
+            if isinstance(given, str):
+                yield self._at(given)
+            elif isinstance(given, Call) and given.function in ("read_file", "listdir"):
+                path = given.positional[0] if given.positional else UNKNOWN
+                if isinstance(path, str):
+                    yield self._at(path)
+
+    def helm(self) -> Iterator[HelmRelease]:
+        for call in self._calls:
+            chart = call.arguments(*_HELM)
+            if call.function == "helm" and _are_texts(chart, "paths"):
+                yield HelmRelease(
+                    name=_text(chart.get("name")) or "chart",
+                    chart=self._at(chart["paths"]),
+                    values=tuple(self._at(path) for path in _texts(chart.get("values"))),
+                    namespace=_text(chart.get("namespace")),
+                    settings=dict(_pair(said) for said in _texts(chart.get("set"))),
+                )
+
+    def includes(self) -> Iterator[str]:
+        for call in self._calls:
+            path = call.positional[0] if call.positional else UNKNOWN
+            if call.function in ("include", "load") and isinstance(path, str) and "://" not in path:
+                yield self._at(path)
+
+    def findings(self) -> Iterator[Finding]:
+        for call, given in self._given_to_k8s_yaml():
+            name = given.function if isinstance(given, Call) else ""
+            read = isinstance(given, str) or (name in ("kustomize", "helm", "read_file", "listdir") and _written_out(given))
+            if not read:
+                found = f"line {call.line}: k8s_yaml({f'{name}(...)' if name else '...'})"
+                yield Finding(self._path, found, "left unread", "only Tilt itself can say what is rendered there", "warning")
+        for call in self._calls:
+            build = call.arguments("ref")
+            if call.function in (*_DOCKER_BUILDS, "custom_build") and not isinstance(build.get("ref"), str):
+                found = f"line {call.line}: {call.function}(...)"
+                yield Finding(self._path, found, "left unread", "the image's name is not written out there", "warning")
+            if call.function in _DEPLOYS_BY_HELM:
+                why = "Helm deploys it, past Tilt's k8s_yaml: what it deploys is not measured"
+                yield Finding(self._path, f"line {call.line}: {call.function}(...)", "left alone", why, "warning")
+
+    def _given_to_k8s_yaml(self) -> Iterator[tuple[Call, Any]]:
+        """The call, and each of the things given to it."""
+        for call in self._calls:
+            if call.function == "k8s_yaml":
+                given = call.arguments("yaml").get("yaml", UNKNOWN)
+                for one in given if isinstance(given, list | tuple) else [given]:
+                    yield call, one
+
+    def _docker(self, build: dict[str, Any]) -> Artifact:
+        context = self._at(build["context"])
+        named = build.get("dockerfile", "")
+        known = isinstance(named, str) and "dockerfile_contents" not in build
+        return Artifact(
+            image=build["ref"],
+            context=context,
+            dockerfile=(self._at(named) if named else project.join(context, "Dockerfile")) if known else "",
+            origin=self._path,
+            target=_text(build.get("target")),
+            arguments=_build_arguments(build),
+            entrypoint="entrypoint" in build,
+        )
+
+    def _custom(self, build: dict[str, Any]) -> Artifact:
+        """What it runs is the user's own business; its first dependency is where the source is."""
+        folders = _texts(build.get("deps"))
+        context = self._at(folders[0]) if folders else self._folder
+        return Artifact(build["ref"], context, dockerfile="", origin=self._path, entrypoint="entrypoint" in build)
+
+    def _at(self, path: str) -> str:
+        return project.join(self._folder, path)
 
 
-def _literal(value: ast.expr, variables: Mapping[str, ast.expr]) -> Any:
-    if isinstance(value, ast.Name) and value.id in variables:
-        return _literal(variables[value.id], {})
-    if isinstance(value, ast.Dict):
-        pairs = zip(value.keys, value.values, strict=True)
-        return {_literal(key, variables): _literal(item, variables) for key, item in pairs if key}
-    try:
-        return ast.literal_eval(value)
-    except ValueError:
-        return None
+def _written_out(call: Call) -> bool:
+    return (bool(call.positional) and isinstance(call.positional[0], str)) or isinstance(call.named.get("paths"), str)
 
 
-def _is_literal(call: dict[str, Any], *names: str) -> bool:
-    return all(isinstance(call.get(name), str) for name in names)
+def _are_texts(arguments: dict[str, Any], *names: str) -> bool:
+    return all(isinstance(arguments.get(name), str) for name in names)
 
 
-def _artifact(build: dict[str, Any], folder: str, origin: str) -> Artifact:
-    context = project.join(folder, build["context"])
-    named = build.get("dockerfile", "")
-    return Artifact(
-        image=build["ref"],
-        context=context,
-        dockerfile="" if named is None else project.join(folder, named) if named else project.join(context, "Dockerfile"),
-        origin=origin,
-        target=build.get("target") or "",
-        arguments=_build_arguments(build),
-        entrypoint="entrypoint" in build,
-    )
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: Any) -> list[str]:
+    return [v for v in (value if isinstance(value, list | tuple) else [value]) if isinstance(v, str)]
+
+
+def _pair(said: str) -> tuple[str, str]:
+    name, _, value = said.partition("=")
+    return name, value
 
 
 def _build_arguments(build: dict[str, Any]) -> dict[str, str | None]:
     arguments = build.get("build_args", {})
-    return arguments if isinstance(arguments, dict) else {}
+    if not isinstance(arguments, dict):
+        return {}
+    return {str(name): value if isinstance(value, str) else None for name, value in arguments.items()}
