@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -10,32 +11,49 @@ from pathlib import Path
 
 import click
 
+from podcov import assets
 from podcov.commands import options
-from podcov.edges import project
-from podcov.errors import UsageError
+from podcov.edges import callers_stderr, project
+from podcov.errors import ManifestError, UsageError
 from podcov.generate.findings import Finding
 
 
 @click.command(short_help="Add coverage to manifests: stdin to stdout.")
+@click.option("--helm-plugin", is_flag=True, help="Print the folder that `helm plugin install` of Helm 4 takes, and end.")
 @options.common
-def inject(config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
+def inject(helm_plugin: bool, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Add coverage to manifests that were rendered, whatever rendered them: stdin to stdout.
 
     For Skaffold's render hooks, Helm's post-renderer, Kustomize's functions, Tilt's k8s_yaml(local(...)), and
     `... | podcov inject | kubectl apply -f -`. What podcov.yaml does not name passes through byte for byte; twice is once.
     """
+    if helm_plugin:
+        click.echo(assets.overlay_folder("helm-plugin"))
+        return
+    callers_stderr.use(os.environ)
     if sys.stdin.isatty():
         raise UsageError(
             "there is nothing on stdin: `podcov inject` reads manifests from it",
             hint="for example `kubectl kustomize k8s | podcov inject | kubectl apply -f -`; docs/inject.md has more",
         )
-    text = sys.stdin.buffer.read().decode("utf-8-sig", "surrogateescape")
+    given = sys.stdin.buffer.read()
+    text = _decoded(given)
     injected, findings = project.inject(config, text, name="stdin")
-    sys.stdout.buffer.write(injected.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.write(given if injected == text else injected.encode())
     if as_json:
         click.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}), err=True)
     elif not quiet:
         _say(f for f in findings if verbose or f.level == "warning" or f.decided == "nothing to inject")
+
+
+def _decoded(given: bytes) -> str:
+    try:
+        return given.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = given.count(b"\n", 0, error.start) + 1
+        raise ManifestError(
+            f"stdin:{line}: this is no YAML: byte {given[error.start]:#04x} is not UTF-8", hint="Manifests are text in UTF-8."
+        ) from None
 
 
 def _say(findings: Iterable[Finding]) -> None:

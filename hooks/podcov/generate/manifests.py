@@ -110,6 +110,8 @@ class KubernetesService:
 class Manifests:
     workloads: tuple[Workload, ...]
     services: tuple[KubernetesService, ...] = ()
+    autoscaled: frozenset[tuple[str, str, str]] = frozenset()
+    """kind, namespace and name of what a HorizontalPodAutoscaler scales"""
 
     def workload(self, reference: str, namespace: str = "") -> Workload | None:
         """The one that `deployment/NAME` means; `namespace` matters where manifests name several."""
@@ -176,7 +178,10 @@ def load(text: str, *, name: str) -> list[dict[str, Any]]:
 
 
 def split(text: str, *, name: str) -> list[Piece]:
-    """The documents of a stream together with their text, which joined is the stream. Raises as `load` does."""
+    """The documents of a stream together with their text, which joined is the stream.
+
+    Raises as `load` does, and where a document is something else than a mapping: what is sent to be changed is to be manifests.
+    """
     try:
         starts = [_index(event) for event in yaml.parse(text, _FastLoader) if isinstance(event, yaml.DocumentStartEvent)]
     except yaml.YAMLError:
@@ -184,9 +189,16 @@ def split(text: str, *, name: str) -> list[Piece]:
     whole = list(yaml.load_all(text, _FastLoader)) if starts else _load_slowly(text, name)
     if not starts:
         return [Piece(text, {})] if text else []
+    for number, (start, document) in enumerate(zip(starts, whole, strict=True), 1):
+        if document is not None and not isinstance(document, dict):
+            line = text.count("\n", 0, start) + 1
+            raise ManifestError(
+                f"{name}:{line}: document {number} is no manifest: {' '.join(str(document).split())[:60]!r}",
+                hint="A manifest is a mapping with `apiVersion`, `kind` and `metadata`; was something else printed among them?",
+            )
     bounds = [0, *starts[1:], len(text)]
     texts = [text[first:last] for first, last in itertools.pairwise(bounds)]
-    return [Piece(t, d if isinstance(d, dict) else {}) for t, d in zip(texts, whole, strict=True)]
+    return [Piece(t, document or {}) for t, document in zip(texts, whole, strict=True)]
 
 
 def _index(event: yaml.Event) -> int:
@@ -216,6 +228,7 @@ def of_documents(documents: Iterable[Mapping[str, Any]], *, name: str = "rendere
     return Manifests(
         workloads=tuple(workload for d in flat if (workload := of_document(d, name=name))),
         services=tuple(service for d in flat if (service := _service(d))),
+        autoscaled=frozenset(_scale_target(d) for d in flat if d.get("kind") == "HorizontalPodAutoscaler"),
     )
 
 
@@ -305,6 +318,11 @@ def _service(document: Mapping[str, Any]) -> KubernetesService | None:
         return None
     metadata = _metadata(document)
     return KubernetesService(metadata.get("name", ""), metadata.get("namespace") or "", spec["selector"], ports[0]["port"])
+
+
+def _scale_target(document: Mapping[str, Any]) -> tuple[str, str, str]:
+    target = (document.get("spec") or {}).get("scaleTargetRef") or {}
+    return str(target.get("kind", "")), _metadata(document).get("namespace") or "", str(target.get("name", ""))
 
 
 def _metadata(document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,0 +1,290 @@
+"""Every road that `podcov inject` is used on, with the real tool of each; what arrives is what the overlay renders."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from podcov import assets
+from podcov.edges import project
+
+Documents = dict[tuple[str, str, str], dict]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+HOOK = """\
+  hooks:
+    after:
+      - host:
+          command: [podcov, inject]
+          withChange: true
+"""
+JOB_AS_HELM_HOOK = """\
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: migrate
+  annotations:
+    helm.sh/hook: post-install
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: migrate
+          image: shop-orders
+          command: [python3, -m, orders.migrate]
+"""
+STRANGER = "# not ours\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: strangers}\ndata: {answer: '42'}\n"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """`run(folder, *command, stdin="", code=0)`; tools find this checkout's podcov, and no plugins or settings of the machine."""
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    for kind in ("DATA", "CACHE", "CONFIG"):
+        monkeypatch.setenv(f"HELM_{kind}_HOME", str(tmp_path / "helm" / kind.lower()))
+
+    def call(folder: Path, *command: str | Path, stdin: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run([*map(str, command)], cwd=folder, input=stdin, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return call
+
+
+@pytest.fixture
+def shop(example: Callable[[str], Path]) -> Path:
+    return example("shop")
+
+
+@pytest.fixture
+def overlay(shop: Path) -> Documents:
+    """What the other way makes of the same services."""
+    return by_name(project.kustomize(shop / "podcov/overlay"))
+
+
+def by_name(text: str) -> Documents:
+    """Documents by kind, namespace and name; each must be there once."""
+    found = [document for document in yaml.safe_load_all(text) if document]
+    keys = [(d["kind"], d["metadata"].get("namespace", ""), d["metadata"]["name"]) for d in found]
+    assert len(set(keys)) == len(keys)
+    return dict(zip(keys, found, strict=True))
+
+
+def chart(shop: Path, extra: Mapping[str, str] | None = None) -> Path:
+    """The shop's manifests as a Helm chart."""
+    templates = shop / "chart/templates"
+    templates.mkdir(parents=True)
+    (shop / "chart/Chart.yaml").write_text("apiVersion: v2\nname: shop\nversion: 0.1.0\n")
+    for name in ("catalog.yaml", "orders.yaml"):
+        (templates / name).write_text((shop / "k8s" / name).read_text())
+    for name, text in (extra or {}).items():
+        (templates / name).write_text(text)
+    return shop / "chart"
+
+
+def test_a_pipe(shop: Path, run: Run, overlay: Documents) -> None:
+    base = run(shop, "kubectl", "kustomize", "k8s").stdout
+    once = run(shop, "podcov", "inject", stdin=base).stdout
+    assert by_name(once) == overlay
+    assert run(shop, "podcov", "inject", stdin=once).stdout == once
+
+
+@pytest.mark.parametrize("manifests", ["kustomize:\n    paths: [k8s]", "rawYaml: [k8s/catalog.yaml, k8s/orders.yaml]"])
+def test_skaffold_s_render_hook(shop: Path, run: Run, overlay: Documents, manifests: str) -> None:
+    skaffold = shop / "skaffold.yaml"
+    head = skaffold.read_text().partition("manifests:")[0]
+    skaffold.write_text(f"{head}manifests:\n  {manifests}\n{HOOK}")
+    assert by_name(rendered_by_skaffold(shop, run)) == overlay
+
+
+def test_skaffold_s_render_hook_twice(shop: Path, run: Run, overlay: Documents) -> None:
+    skaffold = shop / "skaffold.yaml"
+    head = skaffold.read_text().partition("manifests:")[0]
+    again = HOOK.partition("after:\n")[2]
+    skaffold.write_text(f"{head}manifests:\n  kustomize:\n    paths: [k8s]\n{HOOK}{again}")
+    assert by_name(rendered_by_skaffold(shop, run)) == overlay
+
+
+def test_skaffold_calls_it_for_each_module_and_one_without_services_stays_as_it_is(
+    shop: Path, run: Run, overlay: Documents
+) -> None:
+    """What podcov has to say of that module must not get into the manifests, which Skaffold reads from the same pipe."""
+    skaffold = shop / "skaffold.yaml"
+    head = skaffold.read_text().partition("manifests:")[0]
+    (shop / "other.yaml").write_text(STRANGER)
+    other = f"apiVersion: skaffold/v4beta11\nkind: Config\nmetadata: {{name: other}}\nmanifests:\n  rawYaml: [other.yaml]\n{HOOK}"
+    skaffold.write_text(f"{head}manifests:\n  kustomize:\n    paths: [k8s]\n{HOOK}---\n{other}")
+    stranger = by_name(STRANGER)
+    assert by_name(rendered_by_skaffold(shop, run)) == overlay | stranger
+
+
+def rendered_by_skaffold(folder: Path, run: Run) -> str:
+    output = folder / "rendered.yaml"
+    run(folder, "skaffold", "render", "--offline", "--digest-source=none", "--output", output)
+    return output.read_text()
+
+
+def test_what_podcov_refuses_in_skaffold_s_hook_is_seen(shop: Path, run: Run) -> None:
+    """Skaffold itself says no more than `exit status 2`."""
+    skaffold = shop / "skaffold.yaml"
+    skaffold.write_text(f"{skaffold.read_text().partition('manifests:')[0]}manifests:\n  kustomize:\n    paths: [k8s]\n{HOOK}")
+    config = shop / "podcov.yaml"
+    config.write_text(config.read_text().replace("    source: [orders]\n", "    source: [orders]\n    container: app\n"))
+    done = run(shop, "skaffold", "render", "--offline", "--digest-source=none", code=2)
+    assert "there is no container 'app' in deployment/orders" in done.stderr
+
+
+def test_helm_3_s_post_renderer(shop: Path, run: Run, overlay: Documents) -> None:
+    render = ("helm", "template", "shop", chart(shop), "--post-renderer", "podcov", "--post-renderer-args", "inject")
+    assert by_name(run(shop, *render).stdout) == overlay
+
+
+def test_helm_3_keeps_its_hooks_to_itself(shop: Path, run: Run) -> None:
+    """They come out without coverage, because nobody but Helm ever sees them."""
+    add_migration(shop)
+    folder = chart(shop, {"migrate.yaml": JOB_AS_HELM_HOOK})
+    render = ("helm", "template", "shop", folder, "--post-renderer", "podcov", "--post-renderer-args", "inject")
+    done = by_name(run(shop, *render).stdout)
+    assert done["Job", "", "migrate"] == yaml.safe_load(JOB_AS_HELM_HOOK)
+
+
+@pytest.fixture
+def plugin(run: Run, shop: Path) -> None:
+    """The plugin for Helm 4, installed as docs/inject.md says."""
+    folder = run(shop, "podcov", "inject", "--helm-plugin").stdout.strip()
+    assert Path(folder) == assets.overlay_folder("helm-plugin")
+    run(shop, "helm4", "plugin", "install", folder)
+
+
+@pytest.mark.usefixtures("plugin")
+def test_helm_4_s_plugin(shop: Path, run: Run, overlay: Documents) -> None:
+    assert by_name(run(shop, "helm4", "template", "shop", chart(shop), "--post-renderer", "podcov").stdout) == overlay
+
+
+@pytest.mark.usefixtures("plugin")
+def test_helm_4_s_plugin_takes_arguments(shop: Path, run: Run, overlay: Documents) -> None:
+    folder = chart(shop)
+    config = ("--post-renderer-args", "-c", "--post-renderer-args", shop / "podcov.yaml")
+    command = ("helm4", "template", "shop", folder, "--post-renderer", "podcov", *config)
+    assert by_name(run(shop.parent, *command).stdout) == overlay
+
+
+@pytest.mark.usefixtures("plugin")
+def test_helm_4_gives_its_hooks_too(shop: Path, run: Run, overlay: Documents) -> None:
+    add_migration(shop)
+    folder = chart(shop, {"migrate.yaml": JOB_AS_HELM_HOOK})
+    done = by_name(run(shop, "helm4", "template", "shop", folder, "--post-renderer", "podcov").stdout)
+    job = done.pop(("Job", "", "migrate"))
+    assert job["spec"]["template"]["spec"]["initContainers"][0]["name"] == "podcov-courier"
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-install"
+    assert done == overlay
+
+
+@pytest.mark.usefixtures("plugin")
+def test_what_podcov_refuses_in_helm_4_is_seen(shop: Path, run: Run) -> None:
+    """Helm itself says no more than `exited with error`."""
+    config = shop / "podcov.yaml"
+    config.write_text(config.read_text().replace("    source: [orders]\n", "    source: [orders]\n    container: app\n"))
+    done = run(shop, "helm4", "template", "shop", chart(shop), "--post-renderer", "podcov", code=1)
+    assert "there is no container 'app' in deployment/orders" in done.stderr
+
+
+def add_migration(shop: Path) -> None:
+    """The Job as a service, in podcov.yaml."""
+    config = shop / "podcov.yaml"
+    config.write_text(config.read_text().replace("tests:\n", "  migrate:\n    workload: job/migrate\n\ntests:\n", 1))
+
+
+def test_kustomize_s_function(shop: Path, run: Run, overlay: Documents) -> None:
+    """As a transformer of a kustomization on top of the base."""
+    write_function(shop / "covered", "resources: [../k8s]\n")
+    build = ("kustomize", "build", "--enable-alpha-plugins", "--enable-exec", "covered")
+    assert by_name(run(shop, *build).stdout) == overlay
+
+
+def test_kustomize_s_function_beneath_another_overlay(shop: Path, run: Run) -> None:
+    """Names that are changed outside are changed in what podcov added, too."""
+    write_function(shop / "covered", "resources: [../k8s]\n")
+    (shop / "staging").mkdir()
+    (shop / "staging/kustomization.yaml").write_text("resources: [../covered]\nnamespace: staging\nnameSuffix: -two\n")
+    done = by_name(run(shop, "kustomize", "build", "--enable-alpha-plugins", "--enable-exec", "staging").stdout)
+    maps = {name for kind, namespace, name in done if kind == "ConfigMap" and namespace == "staging"}
+    pod = done["Deployment", "staging", "orders-two"]["spec"]["template"]["spec"]
+    (volume,) = (v for v in pod["volumes"] if v["name"] == "podcov-wrapper")
+    assert maps
+    assert {source["configMap"]["name"] for source in volume["projected"]["sources"]} == maps
+
+
+def write_function(folder: Path, kustomization: str) -> None:
+    folder.mkdir()
+    function = "exec: {path: podcov, args: [inject, -c, ../podcov.yaml]}"
+    document = {"apiVersion": "podcov/v1", "kind": "Inject", "metadata": {"name": "coverage"}}
+    document["metadata"]["annotations"] = {"config.kubernetes.io/function": function}
+    (folder / "coverage.yaml").write_text(yaml.safe_dump(document))
+    (folder / "kustomization.yaml").write_text(f"{kustomization}transformers: [coverage.yaml]\n")
+
+
+def test_tilt_s_k8s_yaml(shop: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODCOV", "1")
+    by_overlay = deployed_by_tilt(shop, run)
+    tiltfile = shop / "Tiltfile"
+    lines = [line for line in tiltfile.read_text().splitlines() if not line.startswith(("#", "load("))]
+    piped = "k8s_yaml(local(['podcov', 'inject'], stdin=kustomize('k8s'), quiet=True, echo_off=True))"
+    tiltfile.write_text("\n".join(lines).replace("k8s_yaml(kustomize('k8s'))", piped))
+    by_pipe = deployed_by_tilt(shop, run)
+    assert by_pipe == {name: documents for name, documents in by_overlay.items() if name != "coverage"}
+
+
+def deployed_by_tilt(shop: Path, run: Run) -> dict[str, list[dict]]:
+    result = json.loads(run(shop, "tilt", "alpha", "tiltfile-result").stdout)
+    yamls = {manifest["Name"]: manifest["DeployTarget"].get("yaml", "") for manifest in result["Manifests"]}
+    return {name: sorted(yaml.safe_load_all(text), key=str) for name, text in yamls.items()}
+
+
+# What passes through, and what is refused ------------------------------------------------------------------------------
+
+
+def test_nothing_in_nothing_out(shop: Path, run: Run) -> None:
+    done = run(shop, "podcov", "inject", stdin="")
+    assert done.stdout == ""
+
+
+def test_manifests_without_services_pass_byte_for_byte_and_it_says_what_it_did_not_find(shop: Path, run: Run) -> None:
+    done = run(shop, "podcov", "inject", stdin=STRANGER)
+    assert done.stdout == STRANGER
+    assert "catalog, orders: not in stdin" in done.stderr
+
+
+def test_what_is_not_yaml_is_refused_with_its_line(shop: Path, run: Run) -> None:
+    done = run(shop, "podcov", "inject", stdin=f"{STRANGER}---\nkind: [\n", code=2)
+    assert done.stdout == ""
+    assert "stdin:8: this is no YAML" in done.stderr
+
+
+def test_what_is_yaml_and_no_manifest_is_refused(shop: Path, run: Run) -> None:
+    done = run(shop, "podcov", "inject", stdin=f"{STRANGER}---\nrendering...\n", code=2)
+    assert done.stdout == ""
+    assert "stdin:6: document 2 is no manifest: 'rendering...'" in done.stderr
+
+
+@pytest.mark.usefixtures("run")
+def test_what_is_not_utf_8_is_refused_with_its_line(shop: Path) -> None:
+    given = STRANGER.encode() + b"# caf\xe9\n"
+    done = subprocess.run(["podcov", "inject"], cwd=shop, input=given, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"stdin:6: this is no YAML: byte 0xe9 is not UTF-8" in done.stderr
+
+
+@pytest.mark.usefixtures("run")
+def test_a_script_that_joins_both_outputs_gets_manifests_and_nothing_else(shop: Path) -> None:
+    joined = subprocess.run(
+        ["podcov", "inject"], cwd=shop, input=STRANGER, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert joined.stdout == STRANGER
