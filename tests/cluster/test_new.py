@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,20 +30,22 @@ def summary(folder: Path) -> dict[str, Any]:
     return told
 
 
-def test_skaffold_deploys_a_new_service_and_reports_every_line_of_it(namespace: Any, make: Make) -> None:
+def test_make_cluster_test_deploys_a_new_service_and_reports_every_line_of_it(namespace: Any, make: Make) -> None:
+    """It is `skaffold run --profile coverage`, with the service's own virtual environment for the tests."""
     orders = make("orders-api", 31081)
-    base = {"BASE": namespace.cluster.image("python:3.13")}
-    done = namespace.skaffold("run", "--profile", "coverage", cwd=orders, env=base)
-    told = summary(orders)
+    told_by_ci = {"BASE": namespace.cluster.image("python:3.13"), "SKAFFOLD_NAMESPACE": namespace.name}
+    command = ("make", "cluster-test", f"PYTHON={sys.executable}")
+    done = namespace.cluster.run(*command, cwd=orders, env={**namespace.podcov_env, **told_by_ci}, seconds=600)
+    assert "everything is up to date" in done.stdout
+    assert "skaffold run --profile coverage" in done.stdout
     assert "Ledger: complete" in done.stdout + done.stderr
+    told = summary(orders)
     assert told["ledger"]["targets"] == {"expected": 2, "collected": 2, "empty": 0, "failed": 0}
     # In each of two replicas gunicorn's first process and two workers.
-    processes = told["ledger"]["processes"]
-    assert (processes["expected"], processes["failed"]) == (6, 0)
+    assert (told["ledger"]["processes"]["expected"], told["ledger"]["processes"]["failed"]) == (6, 0)
     assert told["tests"]["exit_code"] == 0
     assert told["services"]["orders-api"]["percent"] == 100
-    summary_for_ci = (orders / ".podcov/runs/latest/reports/summary.md").read_text()
-    assert "orders-api" in summary_for_ci
+    assert "orders-api" in (orders / ".podcov/runs/latest/reports/summary.md").read_text()
 
 
 def test_its_pods_may_run_where_every_privilege_has_to_be_given_up(restricted_namespace: Any, tmp_path: Path) -> None:

@@ -54,10 +54,7 @@ def make(folder: Path, files: Mapping[str, File]) -> Made:
 
 
 def _write(path: Path, file: File) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise NewError(f"{path.name}: its folder is also a file of the template", hint="A path is a folder or a file.") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(file.content)
     if file.executable:
         mode = path.stat().st_mode

@@ -8,7 +8,7 @@ names that it cannot take, and what to do next. Templates come from strangers, s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from podcov.yaml_document import name_path
 
 DESCRIPTION = "template.yaml"
 SUFFIX = ".j2"
-GIVEN = ("name", "package", "language", "port", "variable")
+GIVEN = ("name", "package", "language", "port", "variable_prefix")
 """what every template gets; docs/new.md explains each"""
 
 _LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
@@ -76,7 +76,7 @@ def render(template: Mapping[str, File], wanted: Wanted) -> Rendered:
         "package": package,
         "language": wanted.language,
         "port": wanted.port,
-        "variable": variable_prefix(wanted.name),
+        "variable_prefix": variable_prefix(wanted.name),
         **_settings(description.variables, wanted.settings),
     }
     files = _Renderer(template, variables).files()
@@ -214,6 +214,9 @@ class _Renderer:
                 raise NewError(f"{path}: renders to {target}, and so does {origins[target]}", hint="Two files need two paths.")
             origins[target] = path
             found[target] = self._file(path)
+        both = next((folder for target in found for folder in _folders(target) if folder in found), None)
+        if both is not None:
+            raise NewError(f"{origins[both]}: renders to {both}, which is also a folder", hint="A path is a file or a folder.")
         return found
 
     def _target(self, path: str) -> str:
@@ -238,6 +241,11 @@ class _Renderer:
         except _WRONG_IN_TEMPLATES as error:
             raise _wrong(f"{_place(error, path, self._template)}: {_said(error)}", self._variables) from error
         return File(text.encode(), source.executable)
+
+
+def _folders(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _fill(text: str, where: str, variables: Mapping[str, Value]) -> str:
