@@ -60,7 +60,7 @@ def sources(image: Image | None, context: str, files: Project) -> tuple[str, ...
     for source, _ in image.copies if image else ():
         folder = project.join(context, source.strip("/") or ".") if "*" not in source else context
         if folder.endswith(".py"):
-            folder = dirname(folder)
+            folder = dirname(folder) or "."
         if _modules(folder, files) or _is_package(folder, files):
             found.append(dirname(folder) or "." if _is_package(folder, files) else folder)
     outermost = [f for f in found if not any(f != other and _inside(f, other) for other in found)]
