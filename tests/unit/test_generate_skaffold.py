@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from podcov.errors import ManifestError
-from podcov.generate import blocks, skaffold
+from podcov.generate import skaffold
 
 HEAD = "apiVersion: skaffold/v4beta11\nkind: Config\n"
 BASE = f"{HEAD}manifests:\n  kustomize:\n    paths: [k8s]   # the base\n"

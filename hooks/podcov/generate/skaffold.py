@@ -66,6 +66,12 @@ class Skaffold:
         return tuple(r for d in self.documents for r in contents.requirements(d, self.folder))
 
     @property
+    def profiles(self) -> tuple[str, ...]:
+        """The names of the user's own profiles."""
+        documents = manifests.load(blocks.remove(self.text), name=self.path)
+        return tuple(str(profile.get("name", "")) for d in documents for profile in d.get("profiles") or ())
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """What of it podcov cannot see or change."""
         return tuple(self._unseen())
@@ -194,6 +200,11 @@ def with_profiles(
     return texts
 
 
+def profiles(skaffold: Skaffold) -> tuple[str, ...]:
+    """The names of the user's own profiles: those outside podcov's blocks."""
+    return tuple(name for name, _ in _profiles(blocks.remove(skaffold.text)))
+
+
 def deployed_last(skaffolds: Sequence[Skaffold]) -> tuple[str, int]:
     """Path and place of the document that Skaffold deploys last; the first file is the one that it is called with.
 
@@ -237,14 +248,21 @@ def _measured(skaffold: Skaffold, by: By, base: str) -> list[int]:
 
 
 def _refuse_another_profile(skaffold: Skaffold, name: str) -> None:
-    for root in _roots(skaffold.text):
+    for theirs, line in _profiles(skaffold.text):
+        if theirs == name:
+            raise ManifestError(
+                f"{skaffold.path}:{line}: there is a profile {name!r} already",
+                hint="Give podcov's another name: `generate: {profile: NAME}` in podcov.yaml.",
+            )
+
+
+def _profiles(text: str) -> Iterator[tuple[str, int]]:
+    """The names of all profiles, and their lines."""
+    for root in _roots(text):
         _, theirs = _entries(root).get("profiles", (None, None))
         for profile in theirs.value if isinstance(theirs, yaml.SequenceNode) else ():
-            if isinstance(profile, yaml.MappingNode) and _scalar(_entries(profile).get("name")) == name:
-                raise ManifestError(
-                    f"{skaffold.path}:{profile.start_mark.line + 1}: there is a profile {name!r} already",
-                    hint="Give podcov's another name: `generate: {profile: NAME}` in podcov.yaml.",
-                )
+            if isinstance(profile, yaml.MappingNode):
+                yield _scalar(_entries(profile).get("name")), profile.start_mark.line + 1
 
 
 def _refuse_old_version(skaffold: Skaffold) -> None:

@@ -21,10 +21,7 @@ POST_RENDERER = "podcov-inject"
 """`podcov inject` as one word: Skaffold runs a post-renderer of Helm's without arguments"""
 
 _TESTS = ("podcov", "hook", "skaffold-after-deploy")
-# Skaffold takes what a hook with `withChange` says on stderr for manifests and drops the message of one that fails. So the
-# first one is there to speak and to fail, and the second one is quiet.
-_CHECK = ("sh", "-c", "podcov inject > /dev/null")
-_INJECT = ("podcov", "inject", "--quiet")
+_INJECT = ("podcov", "inject")
 _WITH_HOOKS = ("kubectl", "helm")
 
 
@@ -123,7 +120,7 @@ def _drop_raw_yaml_of_base(made: _Profile, wanted: Wanted) -> None:
 def _inject(made: _Profile, wanted: Wanted, where: str) -> None:
     changing = _hook(_INJECT, wanted)
     changing["host"]["withChange"] = True
-    made.append(("manifests", "hooks", "after"), _hook(_CHECK, wanted), changing)
+    made.append(("manifests", "hooks", "after"), changing)
     if "helm" in deployers(made.document):
         _post_render(made, wanted, where)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from posixpath import basename
 from typing import Any
 
@@ -28,8 +28,8 @@ class HelmRelease:
     values: tuple[str, ...] = ()
     """values files, paths of the project"""
     namespace: str = ""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """what is given with --set"""
+    settings: tuple[tuple[str, str], ...] = ()
+    """names and values that are given with --set"""
     repo: str = ""
     version: str = ""
     installed: bool = False
@@ -141,7 +141,7 @@ def _release(spec: Mapping[str, Any], folder: str, *, installed: bool) -> HelmRe
         local=local,
         values=tuple(project.join(folder, path) for path in spec.get("valuesFiles") or ()),
         namespace=str(spec.get("namespace") or ""),
-        settings=dict(_flat(spec.get("setValues") or {})),
+        settings=tuple(_flat(spec.get("setValues") or {})),
         repo=str(spec.get("repo") or ""),
         version=str(spec.get("version") or ""),
         installed=installed,

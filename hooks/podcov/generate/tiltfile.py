@@ -164,7 +164,7 @@ class _Reader:
                     chart=self._at(chart["paths"]),
                     values=tuple(self._at(path) for path in _texts(chart.get("values"))),
                     namespace=_text(chart.get("namespace")),
-                    settings=dict(_pair(said) for said in _texts(chart.get("set"))),
+                    settings=tuple(_pair(said) for said in _texts(chart.get("set"))),
                 )
 
     def includes(self) -> Iterator[str]:
