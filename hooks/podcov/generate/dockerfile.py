@@ -69,7 +69,7 @@ def parse(
     arguments: Mapping[str, str] | None = None,
     bases: Bases = nowhere,
 ) -> Image:
-    """The image that `text` builds: its stage `target`, by name or number, or the last one.
+    """The image that `text` builds: its stage `target`, or the last one.
 
     `arguments` win over the defaults of ARG. Only the base that this image stands on is looked for in `bases`.
     Raises ManifestError, `NAME:LINE: ...`, where there is no stage, no such stage, or a FROM without an image.
@@ -138,10 +138,11 @@ class _Stage:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """A stage as far as it is carried out. `arguments` are those that it declared."""
+    """A stage as far as it is carried out."""
 
     image: Image
     arguments: Mapping[str, str] = field(default_factory=dict)
+    """what ARG set, in this stage or in one that it stands on, and no ENV since"""
     cmd_is_its_own: bool = False
     """a CMD that a stage inherits is dropped by its ENTRYPOINT, its own is not"""
 
@@ -181,8 +182,6 @@ def _chosen(stages: Sequence[_Stage], target: str, name: str) -> int:
     if not target:
         return len(stages) - 1
     named = _named(stages, target)
-    if named is None and target.isdecimal() and int(target) < len(stages):
-        return int(target)
     if named is None:
         names = ", ".join(stage.name for stage in stages if stage.name) or "none that has a name"
         raise ManifestError(f"{name}: there is no stage {target!r}", hint=f"Its stages: {names}.")
@@ -221,10 +220,14 @@ def _base(reference: str, build: _Build) -> Image:
 
 def _step(state: _State, step: Instruction, build: _Build) -> _State:
     image = state.image
-    scope = {**state.arguments, **image.env}
+    scope = {**image.env, **state.arguments}
     match step.word:
         case "ARG":
             return replace(state, arguments={**state.arguments, **build.declared(step.rest, scope)})
+        case "ENV":
+            env = build.assigned(step.rest, scope)
+            arguments = {name: value for name, value in state.arguments.items() if name not in env}
+            return replace(state, image=replace(image, env={**image.env, **env}), arguments=arguments)
         case "ENTRYPOINT":
             cmd = image.cmd if state.cmd_is_its_own else ()
             return replace(state, image=replace(image, entrypoint=_command(step.rest, image.shell), cmd=cmd))
@@ -237,8 +240,6 @@ def _image_step(image: Image, step: Instruction, build: _Build, scope: Mapping[s
     match step.word:
         case "SHELL":
             return replace(image, shell=dockerfile_text.exec_form(step.rest) or image.shell)
-        case "ENV":
-            return replace(image, env={**image.env, **build.assigned(step.rest, scope)})
         case "LABEL":
             return replace(image, labels={**image.labels, **build.assigned(step.rest, scope)})
         case "WORKDIR":
