@@ -1,0 +1,45 @@
+"""What is said of a set-up that measures coverage already, and what podcov would put in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from podcov.generate.findings import Finding
+
+
+class Evidence(NamedTuple):
+    """A line, from 1, of a file of the project, and what it does for the set-up."""
+
+    path: str
+    line: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A file of the project as it would be without the set-up. `content` None: it is not needed any more."""
+
+    path: str
+    content: bytes | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """One set-up that was recognised.
+
+    `evidence` has every line that made it known and every line that `replaces` changes. A file stands in the `replaces` of one
+    adoption only, with the edits of all. `facts` are what the set-up is made of, by kind: `{"signal": ("USR1",)}`.
+    """
+
+    name: str
+    evidence: tuple[Evidence, ...]
+    keeps: tuple[str, ...] = ()
+    """sentences"""
+    replaces: tuple[Replacement, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    profile_taken: str = ""
+    """the Skaffold profile of the user's that must keep its name; empty where there is none"""

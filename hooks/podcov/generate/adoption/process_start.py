@@ -1,0 +1,236 @@
+"""coverage.py in every interpreter (`COVERAGE_PROCESS_START`) or in front of the app (`coverage run`). Pure."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from posixpath import basename, dirname
+
+from podcov.generate.adoption import dockerfiles, leftovers, python_tools, words, workloads
+from podcov.generate.adoption.contract import Adoption, Evidence
+from podcov.generate.adoption.words import Unwrap
+from podcov.generate.adoption.workspace import DOCKERFILES, MAKEFILES, PYTHON, SHELL, YAML, Cut, Workspace
+from podcov.generate.findings import Finding
+
+NAME = "COVERAGE_PROCESS_START"
+_VARIABLES = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE", "COVERAGE_RCFILE", "COVERAGE_DATA_DIR")
+_SET = re.compile(r"[^\n]*\b(COVERAGE_PROCESS_(?:START|CONFIG))\b")
+_STARTUP = re.compile(r"[^\n]*\bprocess_startup\(\)")
+_HOOK_FILE = re.compile(r"(?m)^def (?:post_fork|worker_exit|child_exit|worker_int|worker_abort|on_exit)\(")
+_FETCHES = re.compile(r"(?m)^[^#\n]*\b(?:kubectl|docker|podman)\b[^\n]*\b(?:cp|exec)\b[^\n]*coverage")
+_DATA_FILE = re.compile(r"(?m)^\s*data_file\s*=\s*(\S+)")
+_CONDITION = re.compile(r"(?mi)^\s*(?:if\b|elif\b|case\b|\[)[^\n]*cov")
+_QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"")
+_SETTINGS = {"--branch": "`mode: branch` in podcov.yaml", "--source": "`source`", "--include": "`include`", "--omit": "`omit`"}
+
+
+def recognise(space: Workspace) -> Adoption | None:
+    """The adoption, and the workspace without coverage.py in the services; None where there is no trace of it."""
+    evidence = _evidence(space)
+    if not evidence:
+        return None
+    begin = len(space.journal)
+    gates, folders = python_tools.gates(space), _folders(space)
+    variables = sorted({e.what.split()[0] for e in evidence if e.what.startswith("COVERAGE_")})
+    findings = _edit(space, folders)
+    python_tools.drop_package(space)
+    fetched = _drop_scripts(space)
+    decided = python_tools.offered(space, begin)
+    if decided:
+        found = "coverage.py is started in the services"
+        findings.insert(0, Finding(evidence[0].path, found, decided, python_tools.WHY_NOT_BOTH, "warning"))
+    findings += [*fetched, *_left(space), *python_tools.keep_gates(gates)]
+    keeps = [
+        "Your coverage configuration stays and counts: podcov reads .coveragerc, pyproject.toml, setup.cfg and tox.ini.",
+        "Commands that run tests under coverage.py stay as they are: they measure the tests' own process.",
+    ]
+    return python_tools.adoption(space, NAME, evidence, keeps, findings, variable=variables, folder=sorted(folders))
+
+
+def _evidence(space: Workspace) -> list[Evidence]:
+    found = [e for path, _ in space.texts(DOCKERFILES + YAML) for e in space.found(path, _SET, r"\1 starts coverage.py")]
+    found += [
+        e
+        for path, text in space.texts((*DOCKERFILES, "sitecustomize.py", "*.pth"))
+        if "coverage" in text
+        for e in space.found(path, _STARTUP, "starts coverage.py in every interpreter")
+    ]
+    for path, text in space.texts(DOCKERFILES + YAML + SHELL):
+        cuts = _runs(space, path, text)
+        found += [Evidence(path, space.line(path, cut.start), "`coverage run` stands in front of the app") for cut in cuts]
+    return list(dict.fromkeys(found))
+
+
+def _runs(space: Workspace, path: str, text: str) -> Iterator[Cut]:
+    """Where an app, not a test, is started by `coverage run`: in a container's command, or in a script that an image starts."""
+    unwrap, interpreter = words.without_coverage_run("python"), "python"
+    if any(path == p for p, _ in space.texts(DOCKERFILES)):
+        yield from dockerfiles.commands(text, unwrap, "")
+        yield from dockerfiles.shells(text, _shell(text, interpreter))
+    elif any(path == p for p, _ in space.texts(YAML)):
+        yield from workloads.commands(text, unwrap, "")
+        yield from workloads.shells(text, _shell(text, interpreter))
+    elif _is_started(space, path, text):
+        yield from _script_cuts(text)
+
+
+def _is_started(space: Workspace, path: str, text: str) -> bool:
+    """Whether a script is an image's or a container's own, and starts the app in one way only."""
+    images = {p for p, _ in space.texts(DOCKERFILES + YAML) if not p.startswith(".github/")}
+    return not _CONDITION.search(text) and any(e.path in images for e in space.uses(path))
+
+
+def _folders(space: Workspace) -> set[str]:
+    """Where the data files were to go, as far as the folder is there for nothing else."""
+    files = [words for _, text in space.texts(DOCKERFILES) for words in re.findall(r"\bCOVERAGE_FILE[= ]\"?(/[^\s\"]+)", text)]
+    files += [workloads.variables(text).get("COVERAGE_FILE", "") for _, text in space.texts(YAML)]
+    files += [file for _, text in space.texts((".coveragerc", "*.cfg", "*.ini")) for file in _DATA_FILE.findall(text)]
+    configs = [workloads.variables(text).get(NAME, "") for _, text in space.texts(YAML)]
+    folders = {dirname(file) for file in [*files, *configs]} | {config for config in configs if config}
+    return {folder for folder in folders if "cov" in folder}
+
+
+def _edit(space: Workspace, folders: set[str]) -> list[Finding]:
+    hooks, starters = _hook_files(space), _starters(space)
+    names = tuple(basename(path) for path in (*hooks, *starters))
+    lost = _lost_settings(space)
+    images = python_tools.edit(
+        space,
+        DOCKERFILES,
+        [
+            lambda text: dockerfiles.commands(text, _unwrap(text), "the app is started without `coverage run`"),
+            lambda text: dockerfiles.shells(text, _shell(text, _interpreter(text))),
+            lambda text: dockerfiles.commands(text, words.without_option("-c", *names), "its hooks saved coverage only"),
+            lambda text: dockerfiles.copies(text, names),
+            lambda text: dockerfiles.runs(text, _is_ours(names, folders)),
+            lambda text: dockerfiles.environment(text, _VARIABLES),
+            *(partial(dockerfiles.volumes, folder=folder) for folder in sorted(folders)),
+        ],
+    )
+    _edit_manifests(space, folders, names)
+    for path, text in space.texts(SHELL):
+        if _is_started(space, path, text):
+            space.cut(path, _script_cuts)
+    for path in (*hooks, *starters):
+        leftovers.drop_unused(space, path, "nothing but coverage.py was started or saved there")
+    return [*python_tools.drop_test_images(space, images), *lost]
+
+
+def _edit_manifests(space: Workspace, folders: set[str], names: tuple[str, ...]) -> None:
+    unwrap = words.without_coverage_run("python3")
+    unused = "only coverage.py's files were there"
+    for path, text in space.texts(YAML):
+        mounted = workloads.volumes_at(text, folders)
+        edited = space.cut(
+            path,
+            lambda text: workloads.commands(text, unwrap, "the app is started without `coverage run`"),
+            lambda text: workloads.shells(text, _shell(text, "python3")),
+            lambda text: workloads.commands(text, words.without_option("-c", *names), "its hooks saved coverage only"),
+            lambda text: workloads.environment(text, _VARIABLES, "coverage.py is not started by the environment"),
+            lambda text: workloads.mounts(text, folders, unused),
+            partial(workloads.volumes, names=mounted, what=unused),
+        )
+        if edited:
+            leftovers.drop_patches(space, [path])
+
+
+def _interpreter(dockerfile: str) -> str:
+    return "python" if dockerfiles.is_python(dockerfile) else "python3"
+
+
+def _unwrap(dockerfile: str) -> Unwrap:
+    return words.without_coverage_run(_interpreter(dockerfile))
+
+
+def _shell(text: str, interpreter: str) -> Callable[[int, int], Iterator[Cut]]:
+    return lambda start, end: (cut for cut, _ in words.shell_run(text, interpreter, start, end))
+
+
+def _script_cuts(text: str) -> Iterator[Cut]:
+    for cut, _ in words.shell_run(text, "python3"):
+        if not text[text.rfind("\n", 0, cut.start) + 1 : cut.start].lstrip().startswith("#"):
+            yield cut
+
+
+def _lost_settings(space: Workspace) -> list[Finding]:
+    """Settings on the command line of `coverage run`, which have to go somewhere else."""
+    found = []
+    for path, text in space.texts(DOCKERFILES + YAML + SHELL):
+        plain = re.sub(r"[\"',\[\]]", " ", text)
+        for cut, settings in words.shell_run(plain, "python"):
+            for setting in settings:
+                place = _SETTINGS[setting.partition("=")[0]]
+                why = f"write {place}{'' if setting == '--branch' else ' in .coveragerc'}, so that it goes on counting"
+                where = f"{path}:{space.line(path, cut.start)}"
+                found.append(Finding(where, f"`{setting}` stands on the command line", "goes with it", why, "warning"))
+    return found
+
+
+def _is_ours(names: tuple[str, ...], folders: set[str]) -> Callable[[str], str]:
+    def reason(command: str) -> str:
+        bare = _QUOTED.sub("", command)
+        if ";" in bare or "|" in bare:
+            return ""
+        if "process_startup" in command or any(name in command for name in names):
+            return "coverage.py is not started in every interpreter"
+        made = re.fullmatch(r"(?:mkdir|chmod|chown|install|touch)\b(?P<rest>.*)", command)
+        targets = [word.rstrip("/") for word in made["rest"].split() if word.startswith("/")] if made else []
+        return f"nothing is written to {targets[0]}" if targets and set(targets) <= folders else ""
+
+    return reason
+
+
+def _starters(space: Workspace) -> list[str]:
+    """`sitecustomize.py` and `.pth` files that start coverage.py and do nothing else."""
+    named = space.texts(("sitecustomize.py", "*.pth"))
+    return [p for p, text in named if _STARTUP.search(text) and (p.endswith(".pth") or _is_only_about_coverage(text))]
+
+
+def _hook_files(space: Workspace) -> list[str]:
+    """Configurations of gunicorn that are hooks around coverage.py and nothing else."""
+    return [
+        path
+        for path, text in space.texts(PYTHON)
+        if _HOOK_FILE.search(text) and "import coverage" in text and _is_only_functions(text)
+    ]
+
+
+def _is_only_about_coverage(text: str) -> bool:
+    """Whether a module imports nothing but coverage and what it takes to see whether that is wanted."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    from_others = any(isinstance(node, ast.ImportFrom) and node.module != "__future__" for node in ast.walk(tree))
+    return "coverage" in names and names <= {"coverage", "os", "sys"} and not from_others
+
+
+def _is_only_functions(text: str) -> bool:
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError):
+        return False
+    hooks = [node for node in body if isinstance(node, ast.FunctionDef)]
+    others = [node for node in body if not isinstance(node, ast.FunctionDef | ast.Import | ast.ImportFrom | ast.Expr)]
+    return not others and all("coverage" in ast.unparse(hook) or "log" in ast.unparse(hook) for hook in hooks)
+
+
+def _drop_scripts(space: Workspace) -> list[Finding]:
+    """Do without scripts that fetched data files, where nobody names them and they do nothing else; else say what they are."""
+    findings = []
+    for path, text in space.texts(SHELL + MAKEFILES + YAML):
+        found = space.found(path, _FETCHES, "fetches coverage.py's data files")
+        only = path.endswith((".sh", ".bash")) and not python_tools.TESTS.search(text) and "fail-under" not in text
+        if found and (not only or leftovers.drop_unused(space, path, "podcov fetches and combines the data")):
+            why = "no service writes these files any more: `podcov run` fetches and combines"
+            findings.append(Finding(f"{path}:{found[0].line}", found[0].what, "kept", why, "warning"))
+    return findings
+
+
+def _left(space: Workspace) -> list[Finding]:
+    """What still starts coverage.py, and only a person can take out."""
+    places = [e for path, _ in space.texts(DOCKERFILES + YAML + SHELL) for e in space.found(path, _SET, "")[:1]]
+    return [Finding(f"{e.path}:{e.line}", f"sets or reads {NAME}", "kept", python_tools.WHY_NOT_BOTH, "warning") for e in places]

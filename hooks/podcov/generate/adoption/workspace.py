@@ -1,0 +1,173 @@
+"""The project while set-ups are looked for in it: texts that can be edited, each line with the number that it had. Pure."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate, takewhile
+from posixpath import basename, splitext
+
+from podcov.generate import walk
+from podcov.generate.adoption.contract import Evidence, Replacement
+from podcov.generate.project import Project
+
+DOCKERFILES = ("Dockerfile", "Dockerfile.*", "Dockerfile-*", "*.Dockerfile", "*.dockerfile", "Containerfile", "Containerfile.*")
+YAML = ("*.yaml", "*.yml", "Kustomization")
+SHELL = ("*.sh", "*.bash")
+MAKEFILES = ("Makefile", "GNUmakefile", "*.mk", "Justfile", "justfile")
+PYTHON = ("*.py",)
+GO = ("*.go",)
+_OTHERS = ("Tiltfile", "*.tilt", "*.pth", "Jenkinsfile", "Procfile", "*.toml", "*.txt")
+_SETTINGS = ("pyproject.toml", "setup.cfg", "tox.ini", "*.coveragerc", ".coveragerc")
+_MOST_CUTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The characters from `start` to `end` of a text become `new`; `what` says why, for people."""
+
+    start: int
+    end: int
+    what: str
+    new: str = ""
+
+
+Rule = Callable[[str], Iterator[Cut]]
+"""What to cut from a text; after the first cut it is asked again, about the text that is left."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A file's text, and for each of its lines the number that it had at first."""
+
+    text: str
+    numbers: list[int]
+
+    @classmethod
+    def of(cls, text: str) -> Draft:
+        return cls(text, list(range(1, text.count("\n") + 2)))
+
+    def number(self, offset: int) -> int:
+        """The first number of the line at `offset`."""
+        return self.numbers[self.text.count("\n", 0, offset)]
+
+    def apply(self, cut: Cut) -> list[int]:
+        """Edit the text. The numbers of the lines that are changed or gone."""
+        before = self.text.split("\n")
+        self.text = self.text[: cut.start] + cut.new + self.text[cut.end :]
+        after = self.text.split("\n")
+        same = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False))))
+        limit = min(len(before), len(after)) - same
+        behind = len(list(takewhile(lambda n: before[-n] == after[-n], range(1, limit + 1))))
+        changed = self.numbers[same : len(before) - behind]
+        kept = len(after) - behind - same
+        self.numbers = self.numbers[:same] + changed[:kept] + self.numbers[len(before) - behind :]
+        return changed
+
+
+@dataclass(slots=True)
+class Workspace:
+    """`drafts` by path; None for a file that is not needed any more. `journal` is every line that was changed, in order."""
+
+    drafts: dict[str, Draft | None]
+    journal: list[Evidence] = field(default_factory=list)
+    reasons: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, files: Project) -> Workspace:
+        named = DOCKERFILES + YAML + SHELL + MAKEFILES + PYTHON + GO + _OTHERS + _SETTINGS
+        texts = ((path, walk.text(files, path)) for path in walk.walk(files) if walk.is_named(path, named))
+        return cls({path: Draft.of(text) for path, text in texts if text is not None})
+
+    def texts(self, names: tuple[str, ...]) -> list[tuple[str, str]]:
+        """(path, text) of the files whose name fits one of the patterns, as they are now."""
+        return [(p, draft.text) for p, draft in self.drafts.items() if draft and walk.is_named(p, names)]
+
+    def text(self, path: str) -> str | None:
+        """A file's text as it is now; None where there is none."""
+        draft = self.drafts.get(path)
+        return draft.text if draft else None
+
+    def line(self, path: str, offset: int) -> int:
+        """The number that the line at `offset` of a file's text had at first."""
+        draft = self.drafts[path]
+        return draft.number(offset) if draft else 0
+
+    def found(self, path: str, pattern: re.Pattern[str], what: str) -> list[Evidence]:
+        """Every line of a file in which `pattern` begins to fit; `what` may have the match's groups: `\\1`."""
+        text = self.text(path) or ""
+        return [Evidence(path, self.line(path, m.start()), m.expand(what)) for m in pattern.finditer(text)]
+
+    def cut(self, path: str, *rules: Rule) -> bool:
+        """Edit a file until none of the rules finds anything more. Whether anything was cut."""
+        draft = self.drafts[path]
+        for count in range(_MOST_CUTS):
+            cut = next((cut for rule in rules for cut in rule(draft.text)), None) if draft else None
+            if not draft or not cut:
+                return count > 0
+            self._note(path, draft.apply(cut), cut.what)
+        raise AssertionError(f"{path}: the rules do not come to an end")
+
+    def remove(self, path: str, what: str) -> None:
+        """Do without a file."""
+        draft = self.drafts[path]
+        if draft:
+            self.drafts[path] = None
+            self._note(path, draft.numbers, what)
+
+    def mentions(self, pattern: re.Pattern[str], besides: Iterable[str] = ()) -> list[Evidence]:
+        """Who else speaks of something: files other than `besides`, comments and coverage settings left out."""
+        others = ((p, d) for p, d in self.drafts.items() if d and p not in besides and not walk.is_named(p, _SETTINGS))
+        return [Evidence(path, draft.number(at), "") for path, draft in others for at in _outside_comments(draft.text, pattern)]
+
+    def uses(self, path: str, besides: Iterable[str] = ()) -> list[Evidence]:
+        """Who else names a file: with its name, or as a module."""
+        stem, ending = splitext(basename(path))
+        name = re.escape(stem) + (r"\b" if ending == ".py" else re.escape(ending) + r"(?![\w.])")
+        return self.mentions(re.compile(rf"(?<![\w-]){name}"), {path, *besides})
+
+    def replacements(self) -> list[Replacement]:
+        """What became of every file that was edited, in the order in which they were."""
+        return [
+            Replacement(path, draft.text.encode(), "; ".join(reasons))
+            if (draft := self.drafts[path])
+            else Replacement(path, None, reasons[-1])
+            for path, reasons in self.reasons.items()
+        ]
+
+    def _note(self, path: str, lines: Iterable[int], what: str) -> None:
+        self.journal += [Evidence(path, line, what) for line in lines]
+        reasons = self.reasons.setdefault(path, [])
+        if what not in reasons:
+            reasons.append(what)
+
+
+def whole_lines(text: str, start: int, end: int, what: str) -> Cut:
+    """Cuts the lines that `start` to `end` lie on, the comment about coverage right above them, and no gap is left behind."""
+    lines = text.split("\n")
+    starts = [0, *accumulate(len(line) + 1 for line in lines)]
+    first = bisect_right(starts, start) - 1
+    last = bisect_right(starts, max(start, end - 1)) - 1
+    first = _with_comment(lines, first)
+    before_is_blank = first == 0 or not lines[first - 1].strip()
+    after_is_blank = last + 1 >= len(lines) or not lines[last + 1].strip()
+    if first and before_is_blank and after_is_blank:
+        first -= 1
+    return Cut(starts[first], min(starts[last + 1], len(text)), what)
+
+
+def _with_comment(lines: list[str], first: int) -> int:
+    """The index of the comment that stands right above a line, where it speaks of coverage; else of the line itself."""
+    top = first
+    while top and lines[top - 1].lstrip().startswith("#"):
+        top -= 1
+    return top if "coverage" in "".join(lines[top:first]).lower() else first
+
+
+def _outside_comments(text: str, pattern: re.Pattern[str]) -> Iterator[int]:
+    for found in pattern.finditer(text):
+        line = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
+        if not line.lstrip().startswith(("#", "//")):
+            yield found.start()
