@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,28 @@ def test_no_module_of_python_may_be_the_name_of_a_service() -> None:
             new.render(template, Wanted(name.replace("_", "-"), "python", 8080))
 
 
+def test_no_package_that_it_needs_may_be_the_name_of_a_service() -> None:
+    template = template_source.read_folder(assets.new_template("python"))
+    needed = {"pip", *(needs for line in ("flask", "gunicorn", "pytest") for needs in closure(line))}
+    assert {"werkzeug", "packaging", "pluggy"} <= needed
+    for package in sorted(needed & {name for name in packages_distributions() if re.fullmatch("[a-z][a-z0-9]*", name)}):
+        with pytest.raises(NewError, match="is a package that the service or its tests need"):
+            new.render(template, Wanted(package, "python", 8080))
+
+
+def closure(distribution: str) -> set[str]:
+    """A distribution and all that it needs on any machine, by their names in lower case."""
+    found: set[str] = set()
+    wanted = [distribution]
+    while wanted:
+        name = wanted.pop().lower()
+        found.add(name)
+        lines = [line for line in requires(name) or () if "extra ==" not in line and "python_version" not in line]
+        needs = {re.split(r"[^A-Za-z0-9_.-]", line)[0] for line in lines if "win32" not in line}
+        wanted += [need for need in needs if need.lower() not in found]
+    return found
+
+
 # --- a team's own template -------------------------------------------------------------------------------------------
 
 TEAM: Mapping[str, str] = {
@@ -240,6 +263,13 @@ spec:
     "run.sh": "#!/bin/sh\n",
     "{% if metrics %}metrics.yaml{% endif %}": "port: 9090\n",
 }
+
+
+OUTSIDE = """\
+version: 1
+services: {app: {workload: deployment/app}}
+generate: {kustomize: k8s, overlay: ../../podcov/overlay}
+"""
 
 
 @pytest.fixture
@@ -356,13 +386,13 @@ def test_the_user_s_git_settings_do_not_change_a_template(
     config = tmp_path / "gitconfig"
     hooks = tmp_path / "hooks"
     hooks.mkdir()
-    (hooks / "post-checkout").write_text("#!/bin/sh\ntouch hook-ran\n")
+    (hooks / "post-checkout").write_text(f"#!/bin/sh\ntouch {tmp_path}/hook-ran\n")
     (hooks / "post-checkout").chmod(0o755)
     config.write_text(f"[core]\n\tautocrlf = true\n\thooksPath = {hooks}\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     assert podcov("orders", "--template", f"file://{repository}//service")[0] == 0
     assert (tmp_path / "orders/note.txt").read_bytes() == b"the second\n"
-    assert not list(tmp_path.rglob("hook-ran"))
+    assert not (tmp_path / "hook-ran").exists()
 
 
 @pytest.mark.parametrize(
@@ -379,6 +409,14 @@ def test_the_user_s_git_settings_do_not_change_a_template(
 )
 def test_a_url_says_repository_version_and_folder(place: str, source: Source) -> None:
     assert template_source.parse(place) == source
+
+
+@given(st.from_regex(r"[a-z0-9._/-]*[a-z0-9]", fullmatch=True), st.from_regex(r"[a-z]+(/[a-z0-9.]+)?", fullmatch=True))
+def test_version_and_folder_may_stand_in_either_order(ref: str, folder: str) -> None:
+    for url in ("https://me@h.example:80/a/b.git", "git@h.example:a/b", "file:///srv/a"):
+        assert template_source.parse(f"{url}//{folder}@{ref}") == Source(url, ref, folder)
+        if "//" not in ref:
+            assert template_source.parse(f"{url}@{ref}//{folder}") == Source(url, ref, folder)
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
@@ -415,7 +453,7 @@ def test_a_name_that_kubernetes_refuses(podcov: Any, tmp_path: Path, name: str, 
     [
         ("class", "class is a keyword of Python"),
         ("json", "json is a module of Python's standard library"),
-        ("flask", "flask is a package that the service needs"),
+        ("packaging", "packaging is a package that the service or its tests need"),
         ("tests", "tests is a folder of the project"),
     ],
 )
@@ -481,6 +519,7 @@ def test_wrong_options(podcov: Any, tmp_path: Path, arguments: list[str], messag
         ("template.yaml", "variables:\n  name: x\n", "template.yaml:2: variables.name: every template has this variable already"),
         ("template.yaml", "variables:\n  list: []\n", "template.yaml:2: variables.list: must be a text or a whole number"),
         ("template.yaml", "next: [", "template.yaml:1: this is no YAML"),
+        ("podcov.yaml", OUTSIDE, "podcov.yaml: generate.overlay: ../../podcov/overlay is outside of the project"),
         ("k8s/kustomization.yaml", "resources: [gone.yaml]\n", "the template makes a project that `podcov init` refuses: k8s"),
     ],
 )

@@ -98,7 +98,7 @@ def _clone(source: Source, place: str) -> Template:
         checkout = Path(scratch)
         _git(checkout, place, "init", "--quiet", "--template=")
         _git(checkout, place, "fetch", "--quiet", "--depth=1", "--no-tags", "--", source.url, source.ref or "HEAD")
-        _git(checkout, place, "-c", "core.autocrlf=false", "checkout", "--quiet", "--detach", "FETCH_HEAD")
+        _git(checkout, place, "checkout", "--quiet", "--detach", "FETCH_HEAD")
         commit = _git(checkout, place, "rev-parse", "HEAD").strip()
         folder = checkout / source.folder
         if not folder.resolve().is_relative_to(checkout.resolve()) or not folder.is_dir():
@@ -113,7 +113,7 @@ def _clone(source: Source, place: str) -> Template:
 def _git(folder: Path, place: str, *arguments: str) -> str:
     # A password that is not known is an error: nobody sees the prompt while the output is read.
     env = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
-    command = ["git", *arguments]
+    command = ["git", "-c", "core.autocrlf=false", "-c", f"core.hooksPath={os.devnull}", *arguments]
     try:
         done = subprocess.run(
             command, cwd=folder, env={**env, "GIT_TERMINAL_PROMPT": "0"}, capture_output=True, text=True, check=False

@@ -17,11 +17,13 @@ from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from podcov import yaml_document
-from podcov.config import variable_prefix
+from podcov.config import parse, variable_prefix
 from podcov.errors import NewError
+from podcov.generate import project
 from podcov.schemas import schema
 from podcov.yaml_document import name_path
 
+CONFIG = "podcov.yaml"
 DESCRIPTION = "template.yaml"
 SUFFIX = ".j2"
 GIVEN = ("name", "package", "language", "port", "variable_prefix")
@@ -82,6 +84,7 @@ def render(template: Mapping[str, File], wanted: Wanted) -> Rendered:
     files = _Renderer(template, variables).files()
     if not files:
         raise NewError("the template has no files", hint="A template is a folder of files: docs/new.md says what may be in it.")
+    _refuse_outside(files)
     lines = [_fill(line, f"{DESCRIPTION}: next[{n}]", variables) for n, line in enumerate(description.next)]
     return Rendered(files, tuple(lines) or _next(wanted.name, files))
 
@@ -154,6 +157,19 @@ def _refuse_reserved(name: str, package: str, reserved: Mapping[str, list[str]])
             raise NewError(
                 f"{name!r} cannot be the name of this service: {taken} is {reason}",
                 hint=f"Take another one, for example {name}-service.",
+            )
+
+
+def _refuse_outside(files: Mapping[str, File]) -> None:
+    """A stranger's `podcov.yaml` may not have `podcov init` write beside the new project."""
+    if CONFIG not in files:
+        return
+    generate = parse(_text(files, CONFIG)).generate
+    for key in ("overlay", "skaffold", "tiltfile"):
+        path = getattr(generate, key)
+        if path.startswith("/") or project.join(path).startswith(".."):
+            raise NewError(
+                f"{CONFIG}: generate.{key}: {path} is outside of the project", hint="Name a place within the template."
             )
 
 
