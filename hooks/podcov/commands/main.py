@@ -16,7 +16,7 @@ from rich.console import Console
 
 from podcov.errors import Exit, PodcovError
 
-COMMANDS = ("run", "mark", "dump", "pull", "collect", "report", "init", "inject", "new", "hook")
+COMMANDS = ("run", "mark", "dump", "pull", "collect", "report", "init", "inject", "attach", "detach", "new", "clean", "hook")
 """One module of `podcov.commands` each, which holds a click command of the same name."""
 
 

@@ -57,6 +57,10 @@ class Failed(Exception):
         """HTTP status; 0 where the connection failed"""
 
 
+class Forbidden(ClusterError):
+    """RBAC does not allow it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resource:
     """A kind of objects, and where the API server has them."""
@@ -218,6 +222,11 @@ class Api:
         found = await self._if_there(action, self._request("GET", resource.path(namespace), query)) or {}
         return [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in found.get("items") or ()]
 
+    async def list_namespaces(self) -> list[str]:
+        """All of the cluster, by name."""
+        found = await self._document(_Action("list", "namespaces", ""), self._request("GET", "/api/v1/namespaces"))
+        return [item["metadata"]["name"] for item in found["items"]]
+
     async def create_object(self, resource: Resource, namespace: str, document: Json, *, dry_run: bool = False) -> bool:
         """False where there is one of this name already."""
         request = self._request("POST", resource.path(namespace), _changing(dry_run), document)
@@ -342,7 +351,7 @@ class Api:
             )
         if status == 403:
             role = _ROLES.get(action.resource, _ROLE_OF_THE_OTHERS)
-            return ClusterError(
+            return Forbidden(
                 f"forbidden: {action.verbs} on {action.resource} in namespace {action.namespace!r}"
                 f" (context {self._access.context!r})" + (f": {message}" if message else ""),
                 hint=f"overlays/rbac/{role} holds the Role that allows it; docs/rbac.md says how to bind it",

@@ -128,6 +128,16 @@ class Store:
             raise NoDataError(f"{self.root}: there is no run yet", hint="begin with: podcov run")
         raise UsageError(f"{self.root}: there is no run {name!r}", hint="known: " + (", ".join(known[-5:]) or "none"))
 
+    def earlier_runs(self) -> list[RunFolder]:
+        """All but the latest, by name."""
+        latest = (self.root / "runs" / "latest").resolve()
+        folders = sorted(path for path in (self.root / "runs").glob("[!.]*") if path.is_dir() and not path.is_symlink())
+        return [RunFolder(path) for path in folders if path.resolve() != latest]
+
+    def remove(self, run: RunFolder) -> None:
+        """Removes a run and all that belongs to it."""
+        shutil.rmtree(run.path)
+
     def set_latest(self, run: RunFolder) -> None:
         """Points `runs/latest` to the run, by rename, so that a reader never sees it missing."""
         link = self.root / "runs" / f".latest.{secrets.token_hex(4)}"

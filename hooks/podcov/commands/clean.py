@@ -1,0 +1,74 @@
+"""`podcov clean`: what podcov left over, in a cluster and on disk."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from podcov.commands import attachments, options
+from podcov.commands.progress import ConsoleProgress
+from podcov.edges import cluster_attach
+from podcov.edges.cluster_attach import Attachments, Done
+from podcov.edges.store import Store
+from podcov.errors import UsageError
+
+
+@click.command(short_help="Remove what podcov left over.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="Look in every namespace of the cluster.")
+@click.option("--results", is_flag=True, help="Remove earlier runs in .podcov, too; the latest stays.")
+@click.option(
+    "--timeout", default=attachments.SECONDS, show_default=True, metavar="S", help="Seconds that pods have to get ready."
+)
+@options.cluster
+@options.common
+def clean(
+    dry_run: bool,
+    all_namespaces: bool,
+    results: bool,
+    timeout: float,
+    context: str,
+    namespace: str,
+    config: Path,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Remove what podcov left over: coverage of workloads that still have it, and ConfigMaps that nothing uses.
+
+    Nothing is touched that does not carry podcov's own label or annotation.
+    """
+    if namespace and all_namespaces:
+        raise UsageError("--namespace and --all-namespaces contradict each other", hint="leave one of them out")
+    found = attachments.read_config(config)
+
+    async def work() -> Done:
+        async with cluster_attach.connect(context or (found.context if found else ""), progress.note) as cluster:
+            places = attachments.namespaces(namespace, found, cluster)
+            return await _clean(cluster, await cluster.namespaces() if all_namespaces else places, timeout, dry_run=dry_run)
+
+    with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
+        done = asyncio.run(work())
+    runs = _remove_runs(config, dry_run=dry_run) if results else []
+    attachments.show(done, verb="detached", dry_run=dry_run, as_json=as_json, quiet=quiet, runs=runs)
+    if not (as_json or done.workloads or done.config_maps or runs):
+        click.echo("nothing is left over")
+
+
+async def _clean(cluster: Attachments, namespaces: list[str], seconds: float, *, dry_run: bool) -> Done:
+    targets = [target for place in namespaces for target in await cluster.attached(place)]
+    done = await cluster.detach(targets, dry_run=dry_run, seconds=seconds)
+    removed = [name for place in namespaces for name in await cluster.remove_unused(place, dry_run=dry_run)]
+    return replace(done, config_maps=(*done.config_maps, *removed))
+
+
+def _remove_runs(config: Path, *, dry_run: bool) -> list[str]:
+    """The names of the runs."""
+    store = Store(config.resolve().parent / ".podcov")
+    runs = store.earlier_runs()
+    for run in runs if not dry_run else ():
+        store.remove(run)
+    return [run.id for run in runs]

@@ -1,0 +1,60 @@
+"""`podcov detach`: workloads as they were before `podcov attach`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from podcov.commands import attachments, options
+from podcov.commands.progress import ConsoleProgress
+from podcov.edges import cluster_attach
+from podcov.edges.cluster_attach import Done, Selection
+
+
+@click.command(short_help="Take coverage off again.")
+@click.argument("targets", nargs=-1)
+@click.option("-l", "--selector", default="", help="All workloads with these labels.")
+@click.option("--helm", "release", default="", metavar="RELEASE", help="All workloads of this Helm release.")
+@click.option("--dry-run", is_flag=True, help="Show what would be changed, and whether Kubernetes would take it.")
+@click.option(
+    "--timeout", default=attachments.SECONDS, show_default=True, metavar="S", help="Seconds that pods have to get ready."
+)
+@options.cluster
+@options.common
+def detach(
+    targets: tuple[str, ...],
+    selector: str,
+    release: str,
+    dry_run: bool,
+    timeout: float,
+    context: str,
+    namespace: str,
+    config: Path,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Take coverage off workloads again, wait until their pods are without it, and remove what only it needed.
+
+    TARGETS as for `podcov attach`. Without any, every workload of the namespace that has coverage. What others changed in the
+    meantime stays changed. No podcov.yaml is needed: the workloads remember what they were.
+    """
+    selection = Selection(targets, selector, release)
+    found = attachments.read_config(config)
+
+    async def work() -> Done:
+        async with cluster_attach.connect(context or (found.context if found else ""), progress.note) as cluster:
+            if selection == Selection():
+                places = attachments.namespaces(namespace, found, cluster)
+                chosen = [target for place in places for target in await cluster.attached(place)]
+            else:
+                chosen = await attachments.find(cluster, selection, namespace, found, force=True)
+            return await cluster.detach(chosen, dry_run=dry_run, seconds=timeout)
+
+    with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
+        done = asyncio.run(work())
+    attachments.show(done, verb="detached", dry_run=dry_run, as_json=as_json, quiet=quiet)
+    if not (done.workloads or as_json or quiet):
+        click.echo("nothing to detach")

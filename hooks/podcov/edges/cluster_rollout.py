@@ -1,0 +1,148 @@
+"""How far a workload's pods are with what its template says now, and why one of them does not get there. Pure.
+
+The rules are those of `kubectl rollout status`. Documents come in as the API server's JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from podcov.edges.cluster_api import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """`text` says how far it is; `failure`, where it will not get further by itself, what Kubernetes says about it."""
+
+    done: bool
+    text: str
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a pod is not ready. `previous` says that the container's log is that of its previous start."""
+
+    pod: str
+    container: str
+    """empty where no container has been started yet"""
+    reason: str
+    previous: bool = False
+
+    def __str__(self) -> str:
+        where = f"pod {self.pod}, container {self.container}" if self.container else f"pod {self.pod}"
+        return f"{where}: {self.reason}"
+
+
+def left_to_the_user(document: Json) -> str:
+    """What has to be done for the pods to be replaced, where the workload's controller does not do it; empty where it does."""
+    kind, name, spec = document["kind"], document["metadata"]["name"], document["spec"]
+    where = f"--namespace {document['metadata']['namespace']}"
+    if kind == "CronJob":
+        return f"its next Job runs with it; `kubectl create job NAME --from cronjob/{name} {where}` starts one now"
+    if kind == "ReplicaSet" or (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
+        return f"its pods are replaced when they are deleted: `kubectl delete pods --selector '{selector(document)}' {where}`"
+    if spec.get("paused"):
+        return f"it is paused: `kubectl rollout resume {kind.lower()}/{name} {where}` has its pods replaced"
+    return ""
+
+
+def selector(document: Json) -> str:
+    """The workload's own label selector, as kubectl takes it."""
+    parts = document["spec"].get("selector") or {}
+    equal = [f"{key}={value}" for key, value in (parts.get("matchLabels") or {}).items()]
+    return ",".join([*equal, *map(_expression, parts.get("matchExpressions") or ())])
+
+
+def _expression(expression: Json) -> str:
+    key, values = expression["key"], ",".join(expression.get("values") or ())
+    match expression["operator"]:
+        case "Exists":
+            return str(key)
+        case "DoesNotExist":
+            return f"!{key}"
+        case operator:
+            return f"{key} {operator.lower()} ({values})"
+
+
+def look(document: Json) -> Rollout:
+    """How far the rollout of a Deployment, StatefulSet or DaemonSet is."""
+    status = document.get("status") or {}
+    if status.get("observedGeneration", 0) < document["metadata"].get("generation", 0):
+        return Rollout(False, "the change has not been seen yet")
+    if document["kind"] == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        return _counted(wanted, status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0))
+    wanted = document["spec"].get("replicas", 1)
+    updated = status.get("updatedReplicas", 0)
+    if document["kind"] == "StatefulSet":
+        return _stateful(document, wanted, updated)
+    surplus = status.get("replicas", 0) - updated
+    return _counted(wanted, updated, status.get("availableReplicas", 0), surplus, _failure(status))
+
+
+def _stateful(document: Json, wanted: int, updated: int) -> Rollout:
+    status = document.get("status") or {}
+    partition = ((document["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition", 0)
+    if partition:
+        return _counted(max(wanted - partition, 0), updated, status.get("readyReplicas", 0))
+    if status.get("updateRevision") == status.get("currentRevision"):
+        updated = wanted  # once all have it, the controller stops counting them as updated
+    return _counted(wanted, updated, status.get("readyReplicas", 0))
+
+
+def _counted(wanted: int, updated: int, available: int, surplus: int = 0, failure: str = "") -> Rollout:
+    ready = min(updated, available)
+    if updated < wanted or available < wanted:
+        return Rollout(False, f"{ready} of {wanted} pods are new and ready", failure)
+    if surplus > 0:
+        return Rollout(False, f"{surplus} of the old pods {'is' if surplus == 1 else 'are'} still there", failure)
+    return Rollout(True, f"{wanted} of {wanted} pods are new and ready")
+
+
+def _failure(status: Json) -> str:
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    refused, progressing = conditions.get("ReplicaFailure", {}), conditions.get("Progressing", {})
+    if refused.get("status") == "True":
+        return str(refused.get("message") or refused.get("reason"))
+    if progressing.get("reason") == "ProgressDeadlineExceeded":
+        return str(progressing.get("message") or progressing["reason"])
+    return ""
+
+
+def troubles(pods: Iterable[Json]) -> list[Trouble]:
+    """Why those of the pods that are not ready, and are not ending, are not."""
+    alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    return [trouble for pod in alive if not _ready(pod) for trouble in _troubles(pod)]
+
+
+def _ready(pod: Json) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in (pod.get("status") or {}).get("conditions") or ())
+
+
+def _troubles(pod: Json) -> list[Trouble]:
+    name, status = pod["metadata"]["name"], pod.get("status") or {}
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    found = [
+        Trouble(name, c["name"], reason, previous=bool(c.get("restartCount")) and "running" not in (c.get("state") or {}))
+        for c in containers
+        if (reason := _reason(c))
+    ]
+    if found:
+        return found
+    unmet = [c.get("message") or c.get("reason") for c in status.get("conditions") or () if c["status"] == "False"]
+    return [Trouble(name, "", str(next((text for text in unmet if text), status.get("phase", "it was not started yet"))))]
+
+
+def _reason(container: Json) -> str:
+    """Why a container is not ready; empty for one that is, or that waits for its turn."""
+    state = container.get("state") or {}
+    last = ((container.get("lastState") or {}).get("terminated")) or state.get("terminated") or {}
+    ended = f"; it ended with exit code {last['exitCode']} ({last.get('reason', '')})" if last.get("exitCode") else ""
+    if waiting := state.get("waiting"):
+        reason, message = waiting.get("reason", ""), waiting.get("message", "")
+        return "" if reason in ("PodInitializing", "ContainerCreating") else f"{reason}{f': {message}' if message else ''}{ended}"
+    if state.get("terminated"):
+        return ended.removeprefix("; ")
+    return "" if container.get("ready") or container.get("started") is None else f"it runs, but is not ready{ended}"
