@@ -1,0 +1,244 @@
+"""Projects as people really have them: what `podcov init` makes of each is exactly what stands in its `expected/`.
+
+`PODCOV_REGENERATE=1` writes `expected/` anew; the difference is for people to read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import io
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from corpus_shapes import Document, Key, Shape, documents, joined, kustomize_command, output, render, shapes, skaffold
+from podcov.commands import main
+from podcov.generate import instrument, python
+
+SHAPES = shapes()
+ACCEPTED = [shape for shape in SHAPES if shape.base]
+REFUSED = [shape for shape in SHAPES if not shape.base]
+REGENERATE = bool(os.environ.get("PODCOV_REGENERATE"))
+NAMED = {python.entrypoint("")[-1]: "<bootstrap>", python.courier("")[2]: "<sidecar>"}
+NAMED |= {instrument.literal(script): name for script, name in NAMED.items()}
+_HASHED = re.compile(r"(podcov-(?:wrapper|tracers)(?:-\d+)?)-[a-z0-9]{10}\b")
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A copy of a shape's project after `podcov init`."""
+
+    shape: Shape
+    folder: Path
+    env: Mapping[str, str]
+    findings: str
+    """what `podcov init` said, as plain text"""
+
+    @cached_property
+    def base_text(self) -> str:
+        return render(self.shape, self.folder, self.env)
+
+    @cached_property
+    def base(self) -> dict[Key, Document]:
+        """What is deployed without coverage."""
+        return documents(self.base_text)
+
+    @cached_property
+    def injected(self) -> dict[Key, Document]:
+        return documents(self.inject(self.base_text))
+
+    @cached_property
+    def covered(self) -> dict[Key, Document]:
+        """What is deployed with coverage, by the way that `init` chose, and by the tool that the project deploys with."""
+        if any("skaffold" in step for step in self.shape.base):
+            return documents(skaffold(self.folder, self.env, "--profile", "coverage"))
+        return self.overlaid("kubectl") if self.by == "overlay" else self.injected
+
+    @property
+    def by(self) -> str:
+        return str(yaml.safe_load((self.folder / "podcov.yaml").read_text())["generate"].get("by", "overlay"))
+
+    def overlaid(self, kustomize: str) -> dict[Key, Document]:
+        return documents(output([*kustomize_command(kustomize), "podcov/overlay"], self.folder, self.env))
+
+    def inject(self, text: str) -> str:
+        return output(["podcov", "inject"], self.folder, self.env, stdin=text)
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[Mapping[str, str]]:
+    """The real tools and this checkout's podcov on the PATH; no cluster."""
+    home = Path(os.environ.get("PODCOV_CLUSTER_HOME") or Path.home() / ".cache" / "podcov-cluster")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], str(home / "bin")]))
+        patch.setenv("KUBECONFIG", os.devnull)
+        for name in [name for name in os.environ if name == "PODCOV" or name.startswith("SKAFFOLD_")]:
+            patch.delenv(name)
+        yield dict(os.environ)
+
+
+@pytest.fixture(scope="module", params=ACCEPTED, ids=lambda shape: shape.name)
+def adopted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, environment: Mapping[str, str]) -> Adopted:
+    shape: Shape = request.param
+    folder = shutil.copytree(shape.project, tmp_path_factory.mktemp(shape.name) / "project")
+    code, said = init(folder, *shape.init)
+    assert code == 0, said
+    return Adopted(shape, folder, environment, said)
+
+
+def init(folder: Path, *arguments: str) -> tuple[int, str]:
+    """`podcov init` as it is typed in a folder: its exit code, and what it says on stderr."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as said:
+        patch.chdir(folder)
+        code = main.run(["init", *arguments])
+    return code, "".join(f"{line.rstrip()}\n" for line in said.getvalue().splitlines())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def expect(path: Path, text: str) -> None:
+    """The text is what stands in the file; no text, no file."""
+    if REGENERATE:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text) if text else path.unlink(missing_ok=True)
+    assert text == (path.read_text() if path.exists() else "")
+
+
+def test_it_writes_and_says_what_is_expected(adopted: Adopted) -> None:
+    before, after = contents(adopted.shape.project), contents(adopted.folder)
+    changed = [path for path in before if before[path] != after[path]]
+    expect(adopted.shape.expected / "podcov.yaml", after["podcov.yaml"].decode())
+    expect(adopted.shape.expected / "findings.txt", adopted.findings)
+    expect(adopted.shape.expected / "files.diff", "".join(difference(before[p].decode(), after[p].decode(), p) for p in changed))
+    assert {path for path in after if path not in before and not path.startswith("podcov/")} == {"podcov.yaml"}
+
+
+def test_once_more_changes_nothing_and_check_passes(adopted: Adopted) -> None:
+    before = contents(adopted.folder)
+    for arguments in ([], ["--check"]):
+        code, said = init(adopted.folder, *arguments)
+        assert (code, contents(adopted.folder)) == (0, before), said
+
+
+def test_rendered_minus_base_is_the_change(adopted: Adopted) -> None:
+    expect(adopted.shape.expected / "change.diff", changes(adopted.base, adopted.covered))
+
+
+def test_taken_off_again_it_is_the_base_document_for_document(adopted: Adopted) -> None:
+    for covered in (adopted.covered, adopted.injected):
+        plain = {key: instrument.remove(document) for key, document in covered.items() if not is_ours(key)}
+        assert list(plain.items()) == list(adopted.base.items())
+
+
+def test_only_what_podcov_yaml_names_is_instrumented(adopted: Adopted) -> None:
+    services = yaml.safe_load((adopted.folder / "podcov.yaml").read_text())["services"].values()
+    measured = {(service["workload"], service.get("namespace", "")) for service in services}
+    found = {(f"{k.lower()}/{name}", ns) for (k, ns, name), d in adopted.covered.items() if instrument.is_instrumented(d)}
+    assert found == measured
+
+
+def test_twice_injected_is_once_injected(adopted: Adopted) -> None:
+    once = adopted.inject(adopted.base_text)
+    assert adopted.inject(once) == once
+
+
+def test_every_kustomize_and_the_injection_agree(adopted: Adopted) -> None:
+    if any("kustomize" in step for step in adopted.shape.base):
+        assert documents(render(adopted.shape, adopted.folder, adopted.env, kustomize="kustomize")) == adopted.base
+    assert sorted(adopted.covered.items()) == sorted(adopted.injected.items())
+    if adopted.by == "overlay":
+        assert adopted.overlaid("kustomize") == adopted.overlaid("kubectl")
+
+
+def test_helm_3_and_4_agree(adopted: Adopted) -> None:
+    if any("helm" in step for step in adopted.shape.base):
+        assert documents(render(adopted.shape, adopted.folder, adopted.env, helm="helm4")) == adopted.base
+
+
+def test_skaffold_renders_the_same(adopted: Adopted) -> None:
+    if adopted.shape.has("skaffold.yaml"):
+        assert documents(skaffold(adopted.folder, adopted.env)) == adopted.base
+        covered = documents(skaffold(adopted.folder, adopted.env, "--profile", "coverage"))
+        assert sorted(covered.items()) == sorted(adopted.covered.items())
+
+
+def test_tilt_makes_the_same(adopted: Adopted) -> None:
+    """Tilt writes manifests in its own way: what it makes of them with coverage, taken off again, is what it makes without."""
+    if adopted.shape.has("Tiltfile"):
+        base, covered = tilt(adopted), tilt(adopted, PODCOV="1")
+        instrumented = {key for key, document in covered.items() if instrument.is_instrumented(document)}
+        assert instrumented == {key for key, document in adopted.covered.items() if instrument.is_instrumented(document)}
+        plain = {key: instrument.remove(document) for key, document in covered.items() if not is_ours(key)}
+        assert plain == base
+
+
+@pytest.mark.parametrize("shape", REFUSED, ids=lambda shape: shape.name)
+def test_what_it_cannot_do_it_refuses_and_says_where_and_what_to_write(
+    shape: Shape, tmp_path: Path, environment: Mapping[str, str]
+) -> None:
+    folder = shutil.copytree(shape.project, tmp_path / "project")
+    code, said = init(folder, *shape.init)
+    assert code == 2
+    assert "what to do: " in said
+    expect(shape.expected / "error.txt", said)
+    assert contents(folder) == contents(shape.project)
+
+
+def tilt(adopted: Adopted, **more: str) -> dict[Key, Document]:
+    made = json.loads(output(["tilt", "alpha", "tiltfile-result"], adopted.folder, {**adopted.env, **more}))
+    return documents(joined(manifest["DeployTarget"].get("yaml", "") for manifest in made["Manifests"]))
+
+
+def is_ours(key: Key) -> bool:
+    kind, _, name = key
+    return kind == "ConfigMap" and name.startswith(("podcov-wrapper-", "podcov-tracers-"))
+
+
+def changes(base: Mapping[Key, Document], covered: Mapping[Key, Document]) -> str:
+    """What coverage changes, object by object."""
+    return "".join(difference(shown(base.get(key)), shown(covered.get(key)), title(key)) for key in sorted({*base, *covered}))
+
+
+def title(key: Key) -> str:
+    return _HASHED.sub(r"\1-<hash>", "/".join(part for part in key if part))
+
+
+def shown(document: Document | None) -> str:
+    """Normalised YAML, with names in the place of what changes with every version of the wrapper."""
+    if document is None:
+        return ""
+    without = {key: value for key, value in document.items() if key not in ("data", "binaryData")}
+    ours = (document["metadata"].get("labels") or {}).get("app.kubernetes.io/part-of") == "podcov"
+    return yaml.dump(normal(without if ours else document), Dumper=Plain, width=1_000, allow_unicode=True)
+
+
+def normal(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: normal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [normal(item) for item in value]
+    return NAMED.get(value, _HASHED.sub(r"\1-<hash>", value)) if isinstance(value, str) else value
+
+
+class Plain(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def difference(before: str, after: str, name: str) -> str:
+    """As a unified diff; a file or an object that was not there before is shown as such."""
+    names = (name if before else "/dev/null", name if after else "/dev/null")
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="")
+    return "".join(f"{line}\n" for line in lines)
