@@ -102,7 +102,7 @@ def _without_project(name: str, default_repository: str) -> str:
     """Registries of Google keep folders: where both lie in the same project, it is not named twice."""
     host, _, rest = name.partition("/")
     project = _WITH_PROJECT.match(rest)
-    if project and default_repository.startswith(f"{host}/{project[0].rstrip('/')}"):
+    if project and default_repository.startswith(f"{host}/{project[0]}"):
         return rest[project.end() :]
     return name
 
