@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from podcov.edges import project
+from podcov.generate import blocks
 
 Documents = dict[str, dict]
 Write = Callable[[Mapping[str, str]], Path]
@@ -48,9 +49,7 @@ def fresh(example: Callable[[str], Path]) -> Callable[[str], Path]:
         (folder / "podcov.yaml").unlink()
         for file in ("skaffold.yaml", "Tiltfile"):
             path = folder / file
-            lines = path.read_text().splitlines(keepends=True)
-            first, last = (next(n for n, line in enumerate(lines) if mark in line) for mark in ("# >>> podcov", "# <<< podcov"))
-            path.write_text("".join(lines[:first] + lines[last + 1 :]).replace("profiles:\n", "").lstrip("\n"))
+            path.write_text(blocks.remove(path.read_text()))
         return folder
 
     return make

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 from podcov.config import Service, parse
-from podcov.generate import api, detect, images, manifests, python, survey
+from podcov.generate import api, detect, manifests, python, survey
+from podcov.generate.api import Outside, Plan
 from podcov.generate.artifacts import Artifact
 from podcov.generate.detect import Detected
+from podcov.generate.dockerfile import nowhere
 from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
+from podcov.generate.inject import Tracers
 from podcov.generate.project import join
 
 
@@ -37,8 +40,25 @@ def workload(*containers: str, kind: str = "Deployment", name: str = "app", pod:
     )
 
 
+class Rendered:
+    """Tools that render this, whatever they are asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def kustomize(self, folder: str) -> str:
+        return self._text
+
+    def helm(self, release: object) -> str:
+        return self._text
+
+
+def planned(files: MemoryProject, rendered: str, tracers: Tracers = lambda _: {}) -> Plan:
+    return api.plan(files, Outside(Rendered(rendered), nowhere, tracers))
+
+
 def look(rendered: str, artifacts: Sequence[Artifact] = (), **files: str) -> Detected:
-    return detect.detect(manifests.read(rendered), Surroundings(MemoryProject(files), tuple(artifacts), images.nowhere))
+    return detect.detect(manifests.read(rendered), Surroundings(MemoryProject(files), tuple(artifacts), nowhere))
 
 
 def one(dockerfile: str, container: str = "{name: app, image: app}", **files: str) -> tuple[Service, Finding]:
@@ -202,7 +222,7 @@ def test_a_project_without_a_service_is_told_what_was_looked_at() -> None:
     with pytest.raises(
         api.ManifestError, match=r"k8s: there is no service in it that podcov can measure\n  deployment/app app: image nginx"
     ):
-        api.plan(files, lambda _: workload("{name: app, image: nginx}"), lambda _: {})
+        planned(files, workload("{name: app, image: nginx}"))
 
 
 def kustomizations(*folders: str) -> MemoryProject:
@@ -239,7 +259,7 @@ CONFIG = "version: 1\nservices:\n  app: {workload: deployment/app}\ngenerate: {k
 def test_what_tilt_would_undo_is_a_warning() -> None:
     tiltfile = "docker_build('app', 'app', entrypoint=['x'])\nk8s_yaml('k8s/app.yaml')\n"
     files = MemoryProject({"podcov.yaml": CONFIG, "Tiltfile": tiltfile, "app/Dockerfile": PYTHON})
-    plan = api.plan(files, lambda _: workload("{name: app, image: app}"), lambda _: {})
+    plan = planned(files, workload("{name: app, image: app}"))
     assert [(f.subject, f.found, f.level) for f in plan.findings] == [
         ("Tiltfile", "it does not render k8s", "warning"),
         ("Tiltfile", "docker_build('app', entrypoint=...)", "warning"),
@@ -249,7 +269,7 @@ def test_what_tilt_would_undo_is_a_warning() -> None:
 def test_an_unknown_language_is_refused() -> None:
     files = MemoryProject({"podcov.yaml": CONFIG.replace("{workload", "{language: cobol, workload"), "Tiltfile": ""})
     with pytest.raises(api.ManifestError, match=r"services\.app\.language: podcov cannot get into containers in cobol") as caught:
-        api.plan(files, lambda _: workload("{name: app, image: app}"), lambda _: {})
+        planned(files, workload("{name: app, image: app}"))
     assert caught.value.hint == "It knows: python."
 
 
@@ -263,7 +283,7 @@ def test_tracers_are_asked_for_where_the_image_may_need_them() -> None:
     for base in ("python:3.13", "python:3.11-slim", "company/base"):
         dockerfile = PYTHON.replace("python:3.13-slim", base)
         files = MemoryProject({"podcov.yaml": CONFIG, "Tiltfile": "docker_build('app', 'app')", "app/Dockerfile": dockerfile})
-        api.plan(files, lambda _: workload("{name: app, image: app, command: [x]}"), tracers)
+        planned(files, workload("{name: app, image: app, command: [x]}"), tracers)
         asked.append("|")
     assert "".join(asked) == "|3.11|3.11|"
 
@@ -275,7 +295,7 @@ def test_tracers_are_asked_for_where_the_image_may_need_them() -> None:
 def test_results_in_a_build_context_are_a_warning(context: str, ignored: str, warned: bool) -> None:
     tiltfile = f"docker_build('app', '{context}', dockerfile='app/Dockerfile')\nk8s_yaml(kustomize('k8s'))\n"
     files = {"podcov.yaml": CONFIG, "Tiltfile": tiltfile, "app/Dockerfile": PYTHON, ".dockerignore": ignored}
-    plan = api.plan(MemoryProject(files), lambda _: workload("{name: app, image: app}"), lambda _: {})
+    plan = planned(MemoryProject(files), workload("{name: app, image: app}"))
     assert [f.subject for f in plan.findings] == ([join(context, ".dockerignore")] if warned else [])
 
 
@@ -298,5 +318,5 @@ def test_options_that_keep_the_wrapper_out(command: list[str], option: str) -> N
 
 def test_a_command_that_keeps_the_wrapper_out_is_a_warning() -> None:
     files = MemoryProject({"podcov.yaml": CONFIG, "Tiltfile": "k8s_yaml(kustomize('k8s'))"})
-    plan = api.plan(files, lambda _: workload("{name: app, image: app, command: [python3, -I, app.py]}"), lambda _: {})
+    plan = planned(files, workload("{name: app, image: app, command: [python3, -I, app.py]}"))
     assert [(f.subject, f.found, f.level) for f in plan.findings] == [("deployment/app app", "it runs with -I", "warning")]

@@ -1,8 +1,9 @@
-"""`podcov init`: from the project's manifests to an overlay, a Skaffold profile and a Tiltfile."""
+"""`podcov init`: from the project's manifests to coverage, wired into Skaffold and Tilt."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from podcov.commands import options
+from podcov.commands import diffs, options
+from podcov.commands.diffs import Edit
+from podcov.config import Config, Way
 from podcov.edges import project
-from podcov.edges.project import Initialised
 from podcov.errors import UsageError
 from podcov.generate import entering
+from podcov.generate.api import Asked, Plan
+from podcov.generate.findings import Finding
 
 _UNBOUNDED = 10_000
 """columns where the output is no terminal: nothing is wrapped"""
@@ -22,11 +26,21 @@ _UNBOUNDED = 10_000
 
 @click.command(short_help="Set a project up, or bring it up to date.")
 @click.argument("paths", nargs=-1)
+@click.option("--by", type=click.Choice(["overlay", "inject"]), help="The way in; default: an overlay where that is possible.")
+@click.option("--replicas", type=click.IntRange(1), help="Pods of each measured workload; default: leave that alone.")
+@click.option(
+    "--adopt", is_flag=True, help="Replace another way of measuring coverage that is found; shown as a diff without it."
+)
+@click.option("--dry-run", is_flag=True, help="Write nothing; print what would change as a diff.")
 @click.option("--check", is_flag=True, help="Write nothing; fail where a generated file is not up to date.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand, too.")
 @options.common
 def init(
     paths: tuple[str, ...],
+    by: Way | None,
+    replicas: int | None,
+    adopt: bool,
+    dry_run: bool,
     check: bool,
     force: bool,
     config: Path,
@@ -34,53 +48,137 @@ def init(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Add coverage to a project: podcov.yaml, the overlay, one marked block in skaffold.yaml or Tiltfile.
+    """Add coverage to a project: podcov.yaml, an overlay, one marked block in skaffold.yaml or Tiltfile.
 
-    PATHS name the Kustomize base, skaffold.yaml and Tiltfile where they are not where one would look for them.
+    PATHS name the manifests (Kustomize base, folder, chart), skaffold.yaml and Tiltfile where they are not where one would look.
     """
     if config.name != entering.CONFIG:
         raise UsageError(f"{config}: `podcov init` writes {entering.CONFIG}, under that name", hint="name that, or leave -c out")
-    done = project.init(config.resolve().parent, paths, check=check, force=force)
+    if check and dry_run:
+        raise UsageError("--check and --dry-run: both write nothing, and say different things", hint="give one of them")
+    root = config.resolve().parent
+    asked = Asked(paths, by, replicas)
+    adopted = project.adopt(root) if adopt and not (dry_run or check) else ()
+    done = project.plan(root, asked) if dry_run else project.init(root, asked, check=check, force=force)
     if as_json:
-        click.echo(json.dumps(_document(done)))
+        click.echo(json.dumps(_document(done, dry_run=dry_run)))
         return
     if not quiet:
-        _print_findings(done)
-    for line in _written(done) if not verbose else [_line(c.path, c.content is None) for c in done.changes]:
-        click.echo(line)
+        _print_findings((*(f for a in done.adoptions for f in a.findings), *done.findings))
+    if dry_run:
+        diffs.show(_edits(root, done, verbose=verbose))
+    else:
+        for line in (*(_line(r.path, r.content is None) for r in adopted), *_written(done, verbose=verbose)):
+            click.echo(line)
+    if not quiet:
+        _offer(root, done)
+        _say_next(done, dry_run=dry_run)
+
+
+def _edits(root: Path, done: Plan, *, verbose: bool) -> Iterator[Edit]:
+    """What would change; the files in podcov's own folders only where the user wants to see them."""
+    for change in done.changes:
+        if verbose or not _is_own(change.path):
+            yield Edit(change.path, project.DiskProject(root).read(change.path), change.content)
+
+
+def _offer(root: Path, done: Plan) -> None:
+    """What podcov would put in the place of another way of measuring."""
+    replaced = [r for adoption in done.adoptions for r in adoption.replaces]
+    for adoption in done.adoptions:
+        for sentence in adoption.keeps:
+            click.echo(f"{adoption.name}: {sentence}", err=True)
+    if replaced:
+        click.echo("podcov can take over; `podcov init --adopt` makes these changes:", err=True)
+        diffs.show((Edit(r.path, project.DiskProject(root).read(r.path), r.content) for r in replaced), err=True)
+
+
+def _say_next(done: Plan, *, dry_run: bool) -> None:
     if not done.changes:
         click.echo("everything is up to date")
+    elif not dry_run:
+        for command in _commands(done.config):
+            click.echo(f"next: {command}", err=True)
 
 
-def _written(done: Initialised) -> list[str]:
+def _commands(config: Config) -> Iterator[str]:
+    """What to type now."""
+    generate = config.generate
+    if generate.skaffold:
+        where = "" if generate.skaffold == "skaffold.yaml" else f" -f {generate.skaffold}"
+        yield f"skaffold run --profile {generate.profile}{where}"
+    if generate.tiltfile:
+        yield "PODCOV=1 tilt ci" if generate.tiltfile == "Tiltfile" else f"PODCOV=1 tilt ci -f {generate.tiltfile}"
+    if generate.skaffold or generate.tiltfile:
+        return
+    yield from _deployments(config)
+    yield "podcov run"
+
+
+def _deployments(config: Config) -> Iterator[str]:
+    """Without Skaffold and Tilt."""
+    generate = config.generate
+    if generate.by == "overlay":
+        yield f"kubectl apply -k {generate.overlay}"
+        return
+    if generate.kustomize:
+        yield f"kubectl kustomize {generate.kustomize} | podcov inject | kubectl apply -f -"
+    for path in generate.manifests:
+        pattern = path if path.endswith((".yaml", ".yml", ".json")) else f"{path}/*"
+        yield f"cat {pattern} | podcov inject | kubectl apply -f -"
+    for release in generate.helm:
+        values = "".join(f" --values {file}" for file in release.values)
+        namespace = f" --namespace {release.namespace}" if release.namespace else ""
+        yield f"helm upgrade --install {release.release} {release.chart}{values}{namespace} --post-renderer podcov-inject"
+
+
+def _written(done: Plan, *, verbose: bool) -> list[str]:
     """A line a file; those of podcov's own folders, which nobody edits, as one line a folder."""
+    if verbose:
+        return [_line(change.path, change.content is None) for change in done.changes]
     lines: dict[str, int] = {}
     for change in done.changes:
-        folder, _, name = change.path.rpartition("/")
-        own = "/" in folder and change.content is not None and not name.endswith("Tiltfile")
-        line = _line(f"{folder}/", False) if own else _line(change.path, change.content is None)
+        own = _is_own(change.path) and change.content is not None
+        line = _line(f"{change.path.rpartition('/')[0]}/", False) if own else _line(change.path, change.content is None)
         lines[line] = lines.get(line, 0) + 1
     return [f"{line} ({count} files)" if line.endswith("/") and count > 1 else line for line, count in lines.items()]
+
+
+def _is_own(path: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    return "/" in folder and not name.endswith(("Tiltfile", "skaffold.yaml"))
 
 
 def _line(path: str, removed: bool) -> str:
     return f"{'removed' if removed else 'wrote'} {path}"
 
 
-def _document(done: Initialised) -> dict[str, object]:
+def _document(done: Plan, *, dry_run: bool) -> dict[str, object]:
     return {
         "changes": [change.path for change in done.changes],
+        "written": not dry_run,
         "findings": [asdict(finding) for finding in done.findings],
+        "adoptions": [
+            {
+                "name": a.name,
+                "keeps": list(a.keeps),
+                "replaces": [r.path for r in a.replaces],
+                "findings": [asdict(f) for f in a.findings],
+            }
+            for a in done.adoptions
+        ],
+        "next": list(_commands(done.config)),
     }
 
 
-def _print_findings(done: Initialised) -> None:
-    if not done.findings:
+def _print_findings(findings: Iterable[Finding]) -> None:
+    rows = list(findings)
+    if not rows:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("what", "found", "decided", "why"):
         table.add_column(title, overflow="fold")
-    for f in done.findings:
+    for f in rows:
         table.add_row(f.subject, f.found, f.decided, f.why, style="yellow" if f.level == "warning" else "")
     console = Console(stderr=True, highlight=False, emoji=False, markup=False)
     if not console.is_terminal:

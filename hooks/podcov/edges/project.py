@@ -6,25 +6,18 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from podcov.config import Config, Generate, parse
-from podcov.edges import configuration, tracers
+from podcov.edges import configuration, image_lookup, tracers
 from podcov.errors import ManifestError, UsageError
-from podcov.generate import api, images, manifests, survey, verify
-from podcov.generate.api import Change, Plan
+from podcov.generate import adoption, api, manifests, tools, verify
+from podcov.generate.adoption import Replacement
+from podcov.generate.api import NOTHING_ASKED, Asked, Outside, Overlay, Plan
 from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
 from podcov.generate.inject import Injector
-
-
-@dataclass(frozen=True, slots=True)
-class Initialised:
-    """What `init` did: the changes that it wrote (or, with `check`, none), and its findings."""
-
-    changes: tuple[Change, ...]
-    findings: tuple[Finding, ...]
+from podcov.generate.skaffold_sources import HelmRelease
 
 
 class DiskProject:
@@ -46,21 +39,50 @@ class DiskProject:
             return ()
 
 
-def init(root: Path, paths: Sequence[str] = (), *, check: bool = False, force: bool = False) -> Initialised:
-    """Bring what is generated in `root` (the folder of `podcov.yaml`) up to date.
+class DiskRenderer:
+    """The real kustomize and Helm, on the project in `root`."""
 
-    `paths`, relative to `root`, name the Kustomize base, `skaffold.yaml` and `Tiltfile`, where there is no `podcov.yaml` yet.
-    Raises DriftError: with `check`, which writes nothing, for every file that is not up to date; without `force`, for files
-    that were edited by hand. Raises ConfigError and ManifestError where the project cannot be understood.
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def kustomize(self, folder: str) -> str:
+        return kustomize(self._root / folder)
+
+    def helm(self, release: HelmRelease) -> str:
+        return helm(self._root, release)
+
+
+def plan(root: Path, asked: Asked = NOTHING_ASKED) -> Plan:
+    """What would be generated in `root` (the folder of `podcov.yaml`); nothing is written.
+
+    Raises ConfigError and ManifestError where the project cannot be understood, or the result would change more than it should.
     """
-    plan = api.plan(DiskProject(root), lambda folder: kustomize(root / folder), _tracers, paths)
+    made = api.plan(DiskProject(root), Outside(DiskRenderer(root), image_lookup.lookup, _tracers), asked)
+    if made.overlay:
+        _try(made.overlay)
+    return made
+
+
+def init(root: Path, asked: Asked = NOTHING_ASKED, *, check: bool = False, force: bool = False) -> Plan:
+    """Bring what is generated in `root` up to date; the plan that was carried out (or, with `check`, would be) is returned.
+
+    Raises DriftError: with `check`, which writes nothing, for every file that is not up to date; without `force`, for files
+    that were edited by hand. Raises as `plan` does.
+    """
+    made = plan(root, asked)
     if check:
-        api.refuse_drift(plan.changes)
+        api.refuse_drift(made.changes)
     if not force:
-        api.refuse_hand_edits(plan.changes)
-    _try(plan)
-    _write(root, {change.path: change.content for change in plan.changes})
-    return Initialised(plan.changes, plan.findings)
+        api.refuse_hand_edits(made.changes)
+    _write(root, {change.path: change.content for change in made.changes})
+    return made
+
+
+def adopt(root: Path) -> tuple[Replacement, ...]:
+    """Replace what measures coverage there already, as far as podcov does it instead; the replacements are returned."""
+    found = tuple(r for a in adoption.recognise(DiskProject(root)) for r in a.replaces)
+    _write(root, {replacement.path: replacement.content for replacement in found})
+    return found
 
 
 def inject(path: Path, text: str, *, name: str) -> tuple[str, tuple[Finding, ...]]:
@@ -88,16 +110,37 @@ def injector(root: Path, config: Config) -> Injector:
 def surroundings(root: Path, generate: Generate | None = None) -> Surroundings:
     """What the project in `root` builds; where nothing says which files say so, those in their usual places do."""
     files = DiskProject(root)
-    return Surroundings(files, survey.tools(files, generate or survey.usual_tools(files)).artifacts, images.nowhere)
+    return Surroundings(files, tools.read(files, generate or tools.usual(files)).artifacts, image_lookup.lookup)
 
 
 def kustomize(folder: Path) -> str:
     """The manifests that `kubectl kustomize` or `kustomize build` renders. Raises ManifestError with what it said."""
-    command = _kustomize_command()
-    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
+    return _rendered([*_kustomize_command(), str(folder)], f"{folder}", "The base has to render by itself first.")
+
+
+def helm(root: Path, release: HelmRelease) -> str:
+    """The manifests that `helm template` renders of a chart of the project in `root`. Raises ManifestError with what it said."""
+    if not shutil.which("helm"):
+        raise UsageError("helm is not on the PATH", hint=f"Install it: `podcov init` renders the chart {release.chart} with it.")
+    chart = root / release.chart if release.local else release.chart
+    options = [
+        *(option for file in release.values for option in ("--values", str(root / file))),
+        *(option for name, value in release.settings for option in ("--set", f"{name}={value}")),
+        *(("--namespace", release.namespace) if release.namespace else ()),
+        *(("--repo", release.repo) if release.repo else ()),
+        *(("--version", release.version) if release.version else ()),
+    ]
+    command = ["helm", "template", release.name, str(chart), *options]
+    return _rendered(
+        command, f"chart {release.chart}", "The chart has to render by itself first; `helm dependency build` may be missing."
+    )
+
+
+def _rendered(command: Sequence[str], what: str, hint: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = done.stderr.strip().removeprefix("error: ") or f"exit code {done.returncode}"
-        raise ManifestError(f"{folder}: {' '.join(command)}: {said}", hint="The base has to render by itself first.")
+        said = done.stderr.strip().removeprefix("error: ").removeprefix("Error: ") or f"exit code {done.returncode}"
+        raise ManifestError(f"{what}: {' '.join(command[:2])}: {said}", hint=hint)
     return done.stdout
 
 
@@ -114,16 +157,16 @@ def _tracers(minors: Iterable[str]) -> Mapping[str, bytes]:
     return {path.name: path.read_bytes() for path in (*found, found[0].with_name(tracers.NOTICE))}
 
 
-def _try(plan: Plan) -> None:
+def _try(made: Overlay) -> None:
     """Render the overlay aside, on top of what the base renders, and see that it changes what it should and nothing else."""
     with tempfile.TemporaryDirectory(prefix="podcov-init-") as scratch:
         # Deep enough for a base that lies outside the project.
-        project = Path(scratch, *(["outside"] * plan.base.count("..")), "project")
+        project = Path(scratch, *(["outside"] * made.base.count("..")), "project")
         _write(
-            project / plan.base, {"kustomization.yaml": b"resources: [rendered.yaml]\n", "rendered.yaml": plan.rendered.encode()}
+            project / made.base, {"kustomization.yaml": b"resources: [rendered.yaml]\n", "rendered.yaml": made.rendered.encode()}
         )
-        _write(project / plan.overlay, plan.overlay_files)
-        verify.only_adds_coverage(plan.rendered, kustomize(project / plan.overlay), plan.measured)
+        _write(project / made.folder, made.files)
+        verify.only_adds_coverage(made.rendered, kustomize(project / made.folder), made.measured)
 
 
 def _write(folder: Path, files: Mapping[str, bytes | None]) -> None:

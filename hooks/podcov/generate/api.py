@@ -1,41 +1,48 @@
 """`podcov init`: from a project's files to what is generated for it. Pure: everything that it needs is passed in.
 
-podcov.yaml --(absent: survey, detect)--> Config --+
-Kustomize base --(the real kustomize)--> Manifests +--> overlay, podcov/Tiltfile, blocks in skaffold.yaml and Tiltfile
-Dockerfiles --(Skaffold's, Tilt's artifacts)-------+
+podcov.yaml --(absent: survey, detect)--> Config ------------+
+Kustomize, Helm, plain files --(the real tools)--> Manifests +--> overlay, podcov/Tiltfile, blocks in skaffold.yaml and Tiltfile
+Dockerfiles, engines, registries --> commands of images -----+
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from posixpath import dirname
 
 from podcov import assets
-from podcov.config import Config, Generate, parse
-from podcov.errors import DriftError, ManifestError
+from podcov.config import Config, Generate, Way, parse
+from podcov.errors import DriftError, ManifestError, UsageError
 from podcov.generate import (
+    adoption,
     blocks,
     detect,
     entering,
-    images,
     inject,
-    manifests,
     overlay,
     project,
     seal,
     skaffold,
+    sources,
     survey,
     tiltfile,
+    tools,
+    verify,
 )
+from podcov.generate.adoption import Adoption
 from podcov.generate.entering import CONFIG, Group, Surroundings
 from podcov.generate.findings import Finding
 from podcov.generate.images import Lookup
-from podcov.generate.inject import Tracers
+from podcov.generate.inject import Injector, Tracers
 from podcov.generate.manifests import Manifests
-from podcov.generate.project import Kustomize, Project
-from podcov.generate.survey import Tools
+from podcov.generate.project import Project
+from podcov.generate.sources import Renderer, Sources
+from podcov.generate.tools import Tools
+
+_PROFILES = ("coverage", "podcov", "podcov-coverage")
+"""names for a first profile; the first that nobody has"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,54 +57,88 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What the project would have, and what of that it has not. `changes` are in the order of their paths.
+class Overlay:
+    """`base` and `folder` are folders of the project, `rendered` is what the base renders, `files` all that the overlay holds.
 
-    `base` and `overlay` are folders of the project, `rendered` is what the base renders, `overlay_files` all that the overlay
-    holds. `measured`: (kind, namespace, name) of each workload, and its containers that are measured.
+    `measured`: (kind, namespace, name) of each workload, and its containers that are measured.
     """
 
-    config: Config
-    changes: tuple[Change, ...]
-    findings: tuple[Finding, ...]
     base: str
     rendered: str
-    overlay: str
-    overlay_files: Mapping[str, bytes]
-    measured: Mapping[tuple[str, str, str], tuple[str, ...]]
+    folder: str
+    files: Mapping[str, bytes]
+    measured: Mapping[verify.Key, tuple[str, ...]]
 
 
-def plan(
-    files: Project, kustomize: Kustomize, tracers: Tracers, paths: Sequence[str] = (), *, lookup: Lookup = images.nowhere
-) -> Plan:
-    """Generate everything for a project. `paths` matter only where there is no `podcov.yaml` yet.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the project would have, and what of that it has not. `changes` are in the order of their paths."""
+
+    config: Config
+    sources: Sources
+    changes: tuple[Change, ...]
+    findings: tuple[Finding, ...]
+    adoptions: tuple[Adoption, ...] = ()
+    """what measures coverage there already"""
+    overlay: Overlay | None = None
+    """None where coverage gets in by `podcov inject`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user asks of a first `podcov.yaml`: the paths that they named, the way in, and how many replicas."""
+
+    paths: tuple[str, ...] = ()
+    by: Way | None = None
+    replicas: int | None = None
+
+
+NOTHING_ASKED = Asked()
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What is outside the project: the tools that render, who knows images, and the compiled tracers."""
+
+    renderer: Renderer
+    lookup: Lookup
+    tracers: Tracers
+
+
+def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED) -> Plan:
+    """Generate everything for a project. `asked` matters only where there is no `podcov.yaml` yet.
 
     Raises ConfigError and ManifestError; nothing is written by this.
     """
-    text, findings = _configuration(files, kustomize, paths, lookup)
+    adoptions = adoption.recognise(files)
+    text, found = _configuration(files, outside, asked, adoptions)
     config = parse(text)
-    base, where = project.join(config.generate.kustomize), project.join(config.generate.overlay)
-    if not config.generate.kustomize:
-        raise ManifestError(f"{CONFIG}: `generate: kustomize:` is missing", hint="It names the folder of the Kustomize base.")
-    rendered = _render(files, kustomize, base)
-    tools = survey.tools(files, config.generate)
-    known = Surroundings(files, tools.artifacts, lookup)
-    groups = entering.enter(config, _read(rendered, base), known, [s for s in config.services if s.workload])
-    overlay_files = _as_compressed_before(files, where, _overlay(config, groups, tracers))
+    said = tools.read(files, config.generate)
+    rendered = sources.of(config.generate, said)
+    known = Surroundings(files, said.artifacts, outside.lookup)
+    deployed = sources.read(files, outside.renderer, rendered)
+    groups = entering.enter(config, deployed, known, [s for s in config.services if s.workload])
+    made = _overlay(files, outside, config, rendered, groups) if config.generate.by == "overlay" else None
+    if made is None:
+        _try_inject(sources.render(files, outside.renderer, rendered), Injector(config, known, outside.tracers))
     changes = [
         *([] if files.read(CONFIG) is not None else [Change(CONFIG, text.encode(), "is missing")]),
-        *_whole_files(files, _folder(config), _own_files(config, groups, overlay_files)),
-        *_edited_files(config, tools),
+        *_whole_files(files, _folder(config), _own_files(config, groups, made)),
+        *_edited_files(config, said),
     ]
     return Plan(
         config=config,
+        sources=rendered,
         changes=tuple(sorted(changes, key=lambda change: change.path)),
-        findings=(*findings, *_advice(config, tools), *_contexts(tools, files), *entering.isolated(groups)),
-        base=base,
-        rendered=rendered,
-        overlay=where,
-        overlay_files=overlay_files,
-        measured={w.key: tuple(e.container.name for e in group) for w, group in groups},
+        findings=(
+            *found,
+            *_advice(config, said),
+            *_contexts(said, files),
+            *_scaled(config, deployed, groups),
+            *entering.isolated(groups),
+        ),
+        adoptions=adoptions,
+        overlay=made,
     )
 
 
@@ -116,19 +157,8 @@ def refuse_hand_edits(changes: Iterable[Change]) -> None:
     if found:
         raise DriftError(
             "\n".join(found),
-            hint="Move what was changed into podcov.yaml or the Kustomize base; `podcov init --force` overwrites it.",
+            hint="Move what was changed into podcov.yaml or the manifests; `podcov init --force` overwrites it.",
         )
-
-
-def _configuration(files: Project, kustomize: Kustomize, paths: Sequence[str], lookup: Lookup) -> tuple[str, tuple[Finding, ...]]:
-    """The text of `podcov.yaml`, the project's or a first one, and what was found for the latter."""
-    text = project.text(files, CONFIG)
-    if text is not None:
-        return text, ()
-    generate = survey.look(files, paths)
-    rendered = _render(files, kustomize, generate.kustomize)
-    known = Surroundings(files, survey.tools(files, generate).artifacts, lookup)
-    return first_config(_read(rendered, generate.kustomize), generate, known, name=generate.kustomize)
 
 
 def first_config(rendered: Manifests, generate: Generate, known: Surroundings, *, name: str) -> tuple[str, tuple[Finding, ...]]:
@@ -146,15 +176,42 @@ def first_config(rendered: Manifests, generate: Generate, known: Surroundings, *
     return detect.podcov_yaml(detected, generate), detected.findings
 
 
-def _render(files: Project, kustomize: Kustomize, base: str) -> str:
-    try:
-        return kustomize(base)
-    except ManifestError as error:
-        raise survey.broken_manifest(files, base) or error from None
+def _configuration(
+    files: Project, outside: Outside, asked: Asked, adoptions: Sequence[Adoption]
+) -> tuple[str, tuple[Finding, ...]]:
+    """The text of `podcov.yaml`, the project's or a first one, and what was found for the latter."""
+    text = project.text(files, CONFIG)
+    if text is not None:
+        _refuse_to_ask_twice(asked)
+        return text, ()
+    looked = survey.look(files, asked.paths, asked.by)
+    said = tools.read(files, looked)
+    rendered = sources.of(looked, said)
+    generate = replace(looked, replicas=asked.replicas, profile=_free_profile(said, adoptions))
+    known = Surroundings(files, said.artifacts, outside.lookup)
+    return first_config(sources.read(files, outside.renderer, rendered), generate, known, name=rendered.names)
 
 
-def _read(rendered: str, base: str) -> Manifests:
-    return manifests.read(rendered, name=f"{base}, rendered")
+def _refuse_to_ask_twice(asked: Asked) -> None:
+    given = [("--by", "by", asked.by), ("--replicas", "replicas", asked.replicas)]
+    for option, key, value in given:
+        if value is not None:
+            raise UsageError(
+                f"{option}: there is a {CONFIG} already, and from then on it says so itself",
+                hint=f"Write `{key}: {value}` in it under `generate:`, and run `podcov init` again.",
+            )
+
+
+def _free_profile(said: Tools, adoptions: Sequence[Adoption]) -> str:
+    taken = {name for one in said.skaffolds for name in one.profiles} | {a.profile_taken for a in adoptions}
+    return next((name for name in _PROFILES if name not in taken), _PROFILES[-1])
+
+
+def _try_inject(text: str, injector: Injector) -> None:
+    """See that what `podcov inject` makes of the manifests is them and coverage. Raises ManifestError."""
+    injected, _ = injector.text(text, name="rendered manifests")
+    measured = injector.measured(text)
+    verify.only_adds_coverage(text, injected, measured)
 
 
 def _folder(config: Config) -> str:
@@ -167,11 +224,18 @@ def _folder(config: Config) -> str:
     return folder
 
 
-def _overlay(config: Config, groups: Sequence[Group], tracers: Tracers) -> dict[str, bytes]:
-    """The overlay's files, by their path in it."""
+def _overlay(files: Project, outside: Outside, config: Config, rendered: Sources, groups: Sequence[Group]) -> Overlay:
     generate = config.generate
-    base = project.relative(project.join(generate.kustomize), project.join(generate.overlay))
-    return overlay.files(groups, inject.maps_for(groups, tracers), base=base, replicas=generate.replicas)
+    base, where = project.join(generate.kustomize), project.join(generate.overlay)
+    maps = inject.maps_for(groups, outside.tracers)
+    wanted = overlay.files(groups, maps, base=project.relative(base, where), replicas=generate.replicas)
+    return Overlay(
+        base=base,
+        rendered=sources.render(files, outside.renderer, rendered),
+        folder=where,
+        files=_as_compressed_before(files, where, wanted),
+        measured={w.key: tuple(e.container.name for e in group) for w, group in groups},
+    )
 
 
 def _as_compressed_before(files: Project, folder: str, wanted: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -189,20 +253,21 @@ def _holds_the_same(one: bytes, other: bytes) -> bool:
         return False
 
 
-def _own_files(config: Config, groups: Sequence[Group], overlay_files: Mapping[str, bytes]) -> dict[str, bytes]:
+def _own_files(config: Config, groups: Sequence[Group], made: Overlay | None) -> dict[str, bytes]:
     """The files that are podcov's alone, by their path in podcov's folder."""
     folder, generate = _folder(config), config.generate
     inner = project.relative(project.join(generate.overlay), folder)
-    files = {f"{inner}/{name}": content for name, content in overlay_files.items()}
+    files = {f"{inner}/{name}": content for name, content in made.files.items()} if made else {}
     if generate.tiltfile:
         files["Tiltfile"] = assets.render(
             "init/Tiltfile.j2",
+            by=generate.by,
             base=project.relative(project.join(generate.kustomize), folder),
             overlay=inner,
             root=project.relative(".", folder),
             workloads=[workload.name for workload, _ in groups],
         ).encode()
-    return {**files, seal.NAME: seal.write(files)}
+    return {**files, seal.NAME: seal.write(files)} if files else {}
 
 
 def _whole_files(files: Project, folder: str, wanted: Mapping[str, bytes]) -> list[Change]:
@@ -222,52 +287,81 @@ def _whole_files(files: Project, folder: str, wanted: Mapping[str, bytes]) -> li
     return changes
 
 
-def _edited_files(config: Config, tools: Tools) -> list[Change]:
-    """The user's own files, with podcov's marked block in them."""
+def _edited_files(config: Config, said: Tools) -> list[Change]:
+    """The user's own files, with podcov's marked blocks in them."""
     generate = config.generate
     base, where = project.join(generate.kustomize), project.join(generate.overlay)
     pairs: list[tuple[str, str, str]] = []
-    if tools.skaffold:
-        text = skaffold.with_profile(tools.skaffold, name=generate.profile, base=base, overlay=where, config=CONFIG)
-        pairs.append((tools.skaffold.path, tools.skaffold.text, text))
-    if tools.tiltfile:
-        own = project.join(_folder(config), "Tiltfile")
-        pairs.append(
-            (tools.tiltfile.path, tools.tiltfile.text, tiltfile.with_load(tools.tiltfile, base=base, overlay=where, podcov=own))
+    if said.skaffolds:
+        texts = skaffold.with_profiles(
+            said.skaffolds, name=generate.profile, base=base, overlay=where, config=CONFIG, by=generate.by
         )
+        pairs += [(one.path, one.text, texts[one.path]) for one in said.skaffolds]
+    if said.tiltfile:
+        own = project.join(_folder(config), "Tiltfile")
+        text = tiltfile.with_load(said.tiltfile, base=base, overlay=where, podcov=own)
+        pairs.append((said.tiltfile.path, said.tiltfile.text, text))
     return [_block_change(path, before, after) for path, before, after in pairs if before != after]
 
 
 def _block_change(path: str, before: str, after: str) -> Change:
-    block = blocks.find(before.splitlines(keepends=True))
-    if block is None:
+    if blocks.find(blocks.split(before)) is None:
         return Change(path, after.encode(), "lacks podcov's marked block")
-    if block.edited:
+    if blocks.edited(before):
         return Change(path, after.encode(), "podcov's marked block was edited by hand", by_hand=True)
     return Change(path, after.encode(), "podcov's marked block is out of date")
 
 
-def _advice(config: Config, tools: Tools) -> list[Finding]:
+def _advice(config: Config, said: Tools) -> list[Finding]:
     """What will not work as it stands, though everything can be generated."""
-    base = project.join(config.generate.kustomize)
-    found = []
-    for tool, renders in ((tools.skaffold, "manifests.kustomize.paths"), (tools.tiltfile, "k8s_yaml(kustomize(...))")):
-        if tool and base not in tool.bases:
-            why = f"with coverage on, {renders} of another folder is not replaced"
-            found.append(Finding(tool.path, f"it does not render {base}", "left as it is", why, "warning"))
-    for artifact in tools.tiltfile.artifacts if tools.tiltfile else ():
+    found = [finding for one in said.skaffolds for finding in one.findings]
+    if config.generate.by == "overlay":
+        found += _unrendered(project.join(config.generate.kustomize), said)
+    for artifact in said.tiltfile.artifacts if said.tiltfile else ():
         if artifact.entrypoint:
-            why = "Tilt puts it in place of the command that the overlay sets: the service would run without podcov"
+            why = "Tilt puts it in place of the command that podcov sets: the service would run without podcov"
             found.append(
                 Finding(artifact.origin, f"docker_build({artifact.image!r}, entrypoint=...)", "left as it is", why, "warning")
             )
     return found
 
 
-def _contexts(tools: Tools, files: Project) -> list[Finding]:
+def _unrendered(base: str, said: Tools) -> list[Finding]:
+    bases = {one.path: one.bases for one in said.skaffolds[:1]} | (
+        {said.tiltfile.path: said.tiltfile.bases} if said.tiltfile else {}
+    )
+    renders = {one.path: "manifests.kustomize.paths" for one in said.skaffolds}
+    return [
+        Finding(
+            path,
+            f"it does not render {base}",
+            "left as it is",
+            f"with coverage on, {renders.get(path, 'k8s_yaml(kustomize(...))')} of another folder is not replaced",
+            "warning",
+        )
+        for path, rendered in bases.items()
+        if base not in rendered
+    ]
+
+
+def _scaled(config: Config, deployed: Manifests, groups: Sequence[Group]) -> list[Finding]:
+    """Autoscalers that would scale what is to have a fixed number of pods."""
+    if config.generate.replicas is None:
+        return []
+    why = "an autoscaler would change their number again; all that it starts are covered"
+    return [
+        Finding(
+            workload.reference, "a HorizontalPodAutoscaler scales it", f"replicas: {config.generate.replicas}", why, "warning"
+        )
+        for workload, _ in groups
+        if (workload.kind, workload.namespace, workload.name) in deployed.autoscaled
+    ]
+
+
+def _contexts(said: Tools, files: Project) -> list[Finding]:
     """Build contexts that podcov's results would be part of."""
     found = []
-    for context in dict.fromkeys(artifact.context for artifact in tools.artifacts):
+    for context in dict.fromkeys(artifact.context for artifact in said.artifacts):
         inside = not project.relative(".", context).startswith("..")
         ignored = (project.text(files, project.join(context, ".dockerignore")) or "").split()
         if inside and not {"*", "**", ".podcov", ".podcov/", "**/.podcov"} & set(ignored):

@@ -57,7 +57,7 @@ def podcov_yaml(detected: Detected, generate: Generate) -> str:
         tests=detected.tests,
         port_forwards=yaml_text.dump({"port_forwards": forwards}) if forwards else "",
         variables=[f"{variable_prefix(f.resource.partition('/')[2])}_URL" for f in detected.port_forwards],
-        generate=yaml_text.dump({"generate": _said(generate, "kustomize", "skaffold", "tiltfile")}),
+        generate=yaml_text.dump({"generate": _generate(generate)}),
     )
 
 
@@ -139,6 +139,14 @@ def _settings(service: Service) -> dict[str, object]:
     return {key: value for key, value in said.items() if value != getattr(plain, key)} | (
         {"language": service.language} if service.language != plain.language else {}
     )
+
+
+def _generate(generate: Generate) -> dict[str, object]:
+    plain = Generate()
+    fields = ("by", "kustomize", "manifests", "helm", "skaffold", "tiltfile", "profile", "replicas")
+    said = {key: value for key, value in _said(generate, *fields).items() if value != getattr(plain, key)}
+    releases = [_said(release, "release", "chart", "values", "namespace") for release in generate.helm]
+    return said | ({"helm": releases} if releases else {})
 
 
 def _said(value: object, *names: str) -> dict[str, object]:

@@ -49,6 +49,10 @@ class Injector:
         injected = self.documents([piece.document for piece in pieces], name=name)
         return _joined(pieces, injected), injected.findings
 
+    def measured(self, text: str) -> Mapping[Key, tuple[str, ...]]:
+        """The containers of these manifests that are measured, by their workload's kind, namespace and name."""
+        return self.documents(manifests.load(text, name="manifests")).measured
+
     def documents(self, documents: Sequence[Mapping[str, Any]], *, name: str = "manifests") -> Injected:
         """The documents with coverage; those that are not concerned are the same objects. Raises as `text` does."""
         rendered = manifests.of_documents([_plain(document) for document in documents], name=name)

@@ -1,144 +1,153 @@
-"""Where a project's Kustomize base, `skaffold.yaml` and `Tiltfile` are, where nobody has said so yet. Pure."""
+"""What a project renders, and how coverage gets into that, where nobody has said so yet. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from posixpath import basename
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from posixpath import basename, dirname
 
-from podcov.config import Generate
+from podcov.config import Generate, HelmRelease, Way
 from podcov.errors import ManifestError
-from podcov.generate import manifests, project, skaffold, tiltfile
-from podcov.generate.artifacts import Artifact
+from podcov.generate import kustomizations, manifests, project, sources, tools, walk
 from podcov.generate.project import Project
-from podcov.generate.skaffold import Skaffold
-from podcov.generate.tiltfile import Tiltfile
+from podcov.generate.sources import Sources
+from podcov.generate.tools import Tools
 
-KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _DEPTH = 4
-_NOT_SEARCHED = ("node_modules", "venv", "site-packages", "__pycache__", "podcov")
+_CHART = "Chart.yaml"
+_TEST_FOLDERS = ("tests", "test", "e2e")
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """The files of Skaffold and Tilt, each None where the project has none."""
+@dataclass(slots=True)
+class _Named:
+    """The paths that the user gave, by what they are."""
 
-    skaffold: Skaffold | None
-    tiltfile: Tiltfile | None
-
-    @property
-    def artifacts(self) -> tuple[Artifact, ...]:
-        """Skaffold's first: where both build an image they mean the same."""
-        both = (self.skaffold.artifacts if self.skaffold else (), self.tiltfile.artifacts if self.tiltfile else ())
-        return both[0] + both[1]
+    kustomize: list[str] = field(default_factory=list)
+    skaffold: str = ""
+    tiltfile: str = ""
+    charts: list[str] = field(default_factory=list)
+    plain: list[str] = field(default_factory=list)
 
 
-def look(files: Project, paths: Sequence[str] = ()) -> Generate:
-    """What a first `podcov.yaml` has under `generate`. `paths` are those that the user named: files, and folders that are bases.
+def look(files: Project, paths: Sequence[str] = (), by: Way | None = None) -> Generate:
+    """What a first `podcov.yaml` has under `generate`. `paths` are those that the user named, `by` is the way that is wanted.
 
-    Raises ManifestError where there is no base, or several and nothing says which.
+    Raises ManifestError where there are no manifests, or several sets of them and nothing says which.
     """
-    named = {"skaffold": "", "tiltfile": "", "kustomize": ""}
+    named = _Named()
     for path in map(project.join, paths):
-        named[_role(files, path)] = path
-    usual = usual_tools(files)
-    found = Generate(skaffold=named["skaffold"] or usual.skaffold, tiltfile=named["tiltfile"] or usual.tiltfile)
-    base = named["kustomize"] or _base(files, tools(files, found))
-    return Generate(kustomize=base, skaffold=found.skaffold, tiltfile=found.tiltfile)
+        _sort_in(named, files, path)
+    usual = tools.usual(files)
+    found = Generate(skaffold=named.skaffold or usual.skaffold, tiltfile=named.tiltfile or usual.tiltfile)
+    said = tools.read(files, found)
+    if named.kustomize or named.charts or named.plain:
+        return _named(found, named, by)
+    if not (said.skaffolds or said.tiltfile):
+        return _searched(files, found, by)
+    return _of_tools(files, found, said, by)
 
 
-def usual_tools(files: Project) -> Generate:
-    """Skaffold's and Tilt's files where one would look for them."""
-    return Generate(skaffold=_present(files, "skaffold.yaml"), tiltfile=_present(files, "Tiltfile"))
-
-
-def tools(files: Project, generate: Generate) -> Tools:
-    """Read what `podcov.yaml` names. Raises ManifestError for a file that is not there."""
-    return Tools(
-        skaffold.read(_text(files, generate.skaffold), path=generate.skaffold) if generate.skaffold else None,
-        tiltfile.read(_text(files, generate.tiltfile), path=generate.tiltfile) if generate.tiltfile else None,
-    )
-
-
-def broken_manifest(files: Project, base: str) -> ManifestError | None:
-    """What is no YAML among the files that a base is made of, by file and line; None where all of them are."""
-    try:
-        for path in _resources(files, base, set()):
-            manifests.load(_text(files, path), name=path)
-    except ManifestError as error:
-        return error
-    return None
-
-
-def _resources(files: Project, folder: str, seen: set[str]) -> Iterator[str]:
-    """The kustomization of a folder, then what it names, folders too."""
-    path = _kustomization(files, folder)
-    if path is None or path in seen:
-        return
-    seen.add(path)
-    yield path
-    for document in manifests.load(_text(files, path), name=path):
-        entries = [*(document.get("resources") or ()), *(document.get("bases") or ()), *(document.get("components") or ())]
-        entries += [patch["path"] for patch in document.get("patches") or () if isinstance(patch, dict) and "path" in patch]
-        for entry in (project.join(folder, e) for e in entries if isinstance(e, str) and "://" not in e):
-            if files.read(entry) is not None:
-                yield entry
-            else:
-                yield from _resources(files, entry, seen)
-
-
-def _role(files: Project, path: str) -> str:
-    if _kustomization(files, path):
-        return "kustomize"
-    if basename(path) == "Tiltfile" or path.endswith(".tilt"):
-        return "tiltfile"
-    if basename(path) in KUSTOMIZATIONS:
-        raise ManifestError(f"{path}: name its folder", hint=f"podcov init {project.join(path, '..')}")
-    if files.read(path) is not None and path.endswith((".yaml", ".yml")):
-        return "skaffold"
-    raise ManifestError(
-        f"{path}: neither a folder with a kustomization.yaml, nor a Tiltfile, nor a skaffold.yaml",
-        hint="Name these, or nothing: `podcov init` finds them in the current folder.",
-    )
-
-
-def _base(files: Project, tools: Tools) -> str:
-    said = [*(tools.skaffold.bases if tools.skaffold else ()), *(tools.tiltfile.bases if tools.tiltfile else ())]
-    bases = list(dict.fromkeys(said)) or [folder for folder in _folders(files, ".", _DEPTH) if _kustomization(files, folder)]
-    if not said and len(bases) > 1:
-        bases = [folder for folder in bases if basename(folder) == "base"] or bases
-    if not bases:
+def _of_tools(files: Project, found: Generate, said: Tools, by: Way | None) -> Generate:
+    """What Skaffold renders, else what Tilt does, stays theirs to say; podcov.yaml names a base only for an overlay."""
+    rendered = sources.of_skaffold(said) or sources.of_tilt(said)
+    if not rendered:
+        return _searched(files, found, by)
+    if len(said.bases) == 1 and not _beside(rendered, said.bases[0]) and len(said.skaffolds) < 2:
+        return replace(found, by=by or "overlay", kustomize=said.bases[0])
+    if by == "overlay":
         raise ManifestError(
-            "there is no Kustomize base: neither skaffold.yaml nor Tiltfile names one, and no folder has a kustomization.yaml",
-            hint="Write one (`kustomize create --autodetect` in the folder of the manifests), then run `podcov init` again.",
+            f"an overlay stands on one Kustomize base, and this project renders {rendered.names}",
+            hint="Leave `--by overlay` out: `podcov inject` gets into everything that is rendered.",
         )
+    return replace(found, by="inject")
+
+
+def _beside(rendered: Sources, base: str) -> bool:
+    """Whether anything is rendered beside the base. Files of the base itself, listed too, are not."""
+    return bool(rendered.helm) or any(base != "." and not path.startswith(f"{base}/") for path in rendered.plain)
+
+
+def _named(found: Generate, named: _Named, by: Way | None) -> Generate:
+    if len(named.kustomize) == 1 and not (named.charts or named.plain):
+        return replace(found, by=by or "overlay", kustomize=named.kustomize[0])
+    if len(named.kustomize) > 1:
+        raise ManifestError(
+            f"several Kustomize bases: {', '.join(named.kustomize)}",
+            hint="Name one that has the others among its `resources`.",
+        )
+    charts = tuple(HelmRelease(basename(chart), chart) for chart in named.charts)
+    base = "".join(named.kustomize)
+    return replace(found, by="inject", kustomize=base, manifests=tuple(named.plain), helm=charts)
+
+
+def _searched(files: Project, found: Generate, by: Way | None) -> Generate:
+    """Nothing says what is rendered: one Kustomize base, else one chart, else the folders of plain manifests."""
+    everything = list(walk.walk(files, depth=_DEPTH))
+    bases = _one_or_more([dirname(p) or "." for p in everything if basename(p) in kustomizations.NAMES], prefer="base")
     if len(bases) > 1:
+        raise ManifestError(f"several Kustomize bases: {', '.join(bases)}", hint=f"Say which: `podcov init {bases[0]}`.")
+    if bases:
+        return replace(found, by=by or "overlay", kustomize=bases[0])
+    charts = [dirname(p) or "." for p in everything if basename(p) == _CHART]
+    charts = [c for c in charts if not any(c.startswith(f"{other}/charts/") or other == "." != c for other in charts)]
+    plain = [] if charts else _folders_of_manifests(files, everything)
+    if not (charts or plain):
         raise ManifestError(
-            f"several Kustomize bases: {', '.join(bases)}",
-            hint=f"Say which: `podcov init {bases[0]}`.",
+            "there are no manifests: no kustomization.yaml, no Chart.yaml and no YAML file with a workload in it, "
+            "and neither skaffold.yaml nor Tiltfile renders any",
+            hint="Name their folder: `podcov init FOLDER`. For workloads that run already there is `podcov attach`.",
         )
-    return bases[0]
+    releases = tuple(HelmRelease(basename(project.join("app", chart)), chart) for chart in charts)
+    return replace(found, by="inject", manifests=tuple(plain), helm=releases)
 
 
-def _folders(files: Project, folder: str, depth: int) -> Iterator[str]:
-    yield folder
-    inner = [name.rstrip("/") for name in files.names(folder) if name.endswith("/")] if depth else []
-    for name in inner:
-        if not name.startswith(".") and name not in _NOT_SEARCHED:
-            yield from _folders(files, project.join(folder, name), depth - 1)
+def _one_or_more(folders: Sequence[str], *, prefer: str) -> list[str]:
+    """Of several, the only one of the preferred name."""
+    unique = list(dict.fromkeys(folders))
+    preferred = [folder for folder in unique if basename(folder) == prefer]
+    return preferred if len(unique) > 1 and len(preferred) == 1 else unique
 
 
-def _kustomization(files: Project, folder: str) -> str | None:
-    present = set(files.names(folder))
-    return next((project.join(folder, name) for name in KUSTOMIZATIONS if name in present), None)
+def _folders_of_manifests(files: Project, paths: Sequence[str]) -> list[str]:
+    """Folders with a workload in a file; where it is the project's own folder, the files."""
+    found: dict[str, None] = {}
+    for path in paths:
+        inside = dirname(path)
+        if path.endswith((".yaml", ".yml", ".json")) and not set(inside.split("/")) & {*_TEST_FOLDERS} and _deploys(files, path):
+            found[inside or path] = None
+    return list(found)
 
 
-def _present(files: Project, path: str) -> str:
-    return path if files.read(path) is not None else ""
+def _deploys(files: Project, path: str) -> bool:
+    text = walk.text(files, path)
+    if text is None or "containers" not in text:
+        return False
+    try:
+        return bool(manifests.read(text, name=path).workloads)
+    except ManifestError:
+        return False  # a template, or anything else that is no manifest
 
 
-def _text(files: Project, path: str) -> str:
-    text = project.text(files, path)
-    if text is None:
-        raise ManifestError(f"{path}: there is no such file", hint="Correct the path in podcov.yaml under `generate`.")
-    return text
+def _sort_in(named: _Named, files: Project, path: str) -> None:
+    if kustomizations.of_folder(files, path):
+        named.kustomize.append(path)
+    elif basename(path) == "Tiltfile" or path.endswith(".tilt"):
+        named.tiltfile = path
+    elif basename(path) in kustomizations.NAMES or basename(path) == _CHART:
+        raise ManifestError(f"{path}: name its folder", hint=f"podcov init {dirname(path) or '.'}")
+    elif files.read(project.join(path, _CHART)) is not None:
+        named.charts.append(path)
+    elif _is_skaffold(files, path):
+        named.skaffold = path
+    elif sources.plain_files(files, path):
+        named.plain.append(path)
+    else:
+        raise ManifestError(
+            f"{path}: neither manifests, nor a folder of them, nor a chart, a Tiltfile or a skaffold.yaml",
+            hint="Name one of these, or nothing: `podcov init` finds them in the current folder.",
+        )
+
+
+def _is_skaffold(files: Project, path: str) -> bool:
+    text = project.text(files, path) or ""
+    return path.endswith((".yaml", ".yml")) and "apiVersion: skaffold/" in text

@@ -1,0 +1,149 @@
+"""What a project renders its manifests from, and their rendering by the real tools. Pure: the tools are passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from posixpath import dirname
+from typing import Protocol
+
+from podcov.config import Generate
+from podcov.errors import ManifestError
+from podcov.generate import kustomizations, manifests, project, walk
+from podcov.generate.manifests import Manifests
+from podcov.generate.project import Project
+from podcov.generate.skaffold_sources import HelmRelease
+from podcov.generate.tools import Tools
+
+_MANIFEST_ENDINGS = (".yaml", ".yml", ".json")
+
+
+class Renderer(Protocol):
+    """The real tools. Each raises ManifestError with what the tool said."""
+
+    def kustomize(self, folder: str) -> str:
+        """What a folder with a kustomization renders."""
+
+    def helm(self, release: HelmRelease) -> str:
+        """What a chart renders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Folders of kustomizations, files (patterns too) and folders of plain manifests, and charts; in the order of rendering."""
+
+    kustomize: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
+    helm: tuple[HelmRelease, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.kustomize or self.plain or self.helm)
+
+    @property
+    def names(self) -> str:
+        """What it is, for messages: `k8s, chart charts/shop`."""
+        return ", ".join((*self.kustomize, *self.plain, *(f"chart {release.chart}" for release in self.helm)))
+
+
+def of(generate: Generate, tools: Tools) -> Sources:
+    """What `podcov.yaml` says; where it says nothing, what `skaffold.yaml` renders, else what the `Tiltfile` does.
+
+    Raises ManifestError where nothing says anything.
+    """
+    if generate.by == "overlay" and not generate.kustomize:
+        raise ManifestError(
+            "podcov.yaml: `generate: kustomize:` is missing",
+            hint="It names the folder of the Kustomize base that the overlay stands on. Without one, write `by: inject`.",
+        )
+    stated = Sources(
+        (project.join(generate.kustomize),) if generate.kustomize else (),
+        tuple(map(project.join, generate.manifests)),
+        tuple(HelmRelease(h.release, h.chart, values=h.values, namespace=h.namespace) for h in generate.helm),
+    )
+    found = stated or of_skaffold(tools) or of_tilt(tools)
+    if not found:
+        raise ManifestError(
+            "podcov.yaml: `generate:` names no manifests, and neither skaffold.yaml nor Tiltfile does",
+            hint="Name them: `kustomize: FOLDER`, `manifests: [FILE or FOLDER]` or `helm: [{release: NAME, chart: FOLDER}]`.",
+        )
+    return found
+
+
+def of_skaffold(tools: Tools) -> Sources:
+    """Everything that Skaffold renders without any profile, what is required included; URLs and templates left out."""
+    each = [found for one in tools.skaffolds for found in one.sources]
+    return Sources(
+        _known(path for found in each for path in found.kustomize),
+        _known(path for found in each for path in found.raw),
+        tuple(dict.fromkeys(release for found in each for release in found.helm)),
+    )
+
+
+def of_tilt(tools: Tools) -> Sources:
+    """Everything that the Tiltfile renders, as far as it can be read."""
+    tilt = tools.tiltfile
+    return Sources(tilt.bases) if tilt else Sources()
+
+
+def render(files: Project, renderer: Renderer, sources: Sources) -> str:
+    """All manifests as one stream. Raises ManifestError for what cannot be rendered, by file and line where that is known."""
+    return "".join(_document(text) for text, _ in _rendered(files, renderer, sources) if text.strip())
+
+
+def read(files: Project, renderer: Renderer, sources: Sources) -> Manifests:
+    """What is deployed. Raises as `render` does, and for plain manifests that are no YAML, by their file and line."""
+    found = [manifests.read(text, name=name) for text, name in _rendered(files, renderer, sources)]
+    return Manifests(
+        tuple(w for m in found for w in m.workloads),
+        tuple(s for m in found for s in m.services),
+        frozenset(target for m in found for target in m.autoscaled),
+    )
+
+
+def plain_files(files: Project, path: str) -> tuple[str, ...]:
+    """The files that a path of plain manifests means: itself, those that fit its pattern, or those of a folder."""
+    if files.read(path) is not None:
+        return (path,)
+    if "*" in path:
+        start = dirname(path.partition("*")[0]) or "."
+        return tuple(sorted(file for file in walk.walk(files, start) if _fits(file, path)))
+    return tuple(project.join(path, name) for name in files.names(path) if name.endswith(_MANIFEST_ENDINGS))
+
+
+def _rendered(files: Project, renderer: Renderer, sources: Sources) -> Iterator[tuple[str, str]]:
+    """Text and what errors call it."""
+    for folder in sources.kustomize:
+        yield _kustomized(files, renderer, folder), f"{folder}, rendered"
+    for path in sources.plain:
+        found = plain_files(files, path)
+        if not found:
+            raise ManifestError(f"{path}: there is no such file, and no folder with manifests in it")
+        yield from ((project.text(files, file) or "", file) for file in found)
+    for release in sources.helm:
+        yield renderer.helm(release), f"chart {release.chart}, rendered"
+
+
+def _kustomized(files: Project, renderer: Renderer, folder: str) -> str:
+    try:
+        return renderer.kustomize(folder)
+    except ManifestError as error:
+        raise kustomizations.broken_manifest(files, folder) or error from None
+
+
+def _document(text: str) -> str:
+    """A stream's text as a part of a larger one."""
+    text = text.removeprefix("\ufeff")
+    begin = "" if text.startswith(("---", "%")) else "---\n"
+    return begin + text + ("" if text.endswith("\n") else "\n")
+
+
+def _known(paths: Iterator[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(path for path in paths if "{{" not in path and "://" not in path))
+
+
+def _fits(file: str, pattern: str) -> bool:
+    """As Skaffold's patterns: `*` stays within a folder, `**` does not."""
+    if "**" in pattern:
+        return fnmatchcase(file, pattern.replace("**/", "*").replace("**", "*"))
+    return file.count("/") == pattern.count("/") and fnmatchcase(file, pattern)
