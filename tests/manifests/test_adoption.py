@@ -88,8 +88,8 @@ def test_once_adopted_there_is_nothing_more_to_replace(name: str, repo: Copy) ->
 def test_only_lines_in_evidence_are_changed(name: str) -> None:
     folder = SETUPS / name / "repo"
     found = recognise(folder)
-    evidence = {(e.path, e.line) for adoption in found for e in adoption.evidence}
-    for replacement in (r for adoption in found for r in adoption.replaces):
+    evidence = {(e.path, e.line) for one in found for e in one.evidence}
+    for replacement in (r for one in found for r in one.replaces):
         lines = (folder / replacement.path).read_text().split("\n")
         untouched = [line for number, line in enumerate(lines, 1) if (replacement.path, number) not in evidence]
         left = iter((replacement.content or b"").decode().split("\n"))

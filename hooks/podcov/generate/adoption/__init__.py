@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from podcov.generate.adoption import coverage_http, process_start
+from podcov.generate.adoption import coverage_http, coverage_switch, process_start, skaffold_tutorial, test_binary
 from podcov.generate.adoption.contract import Adoption, Evidence, Replacement
 from podcov.generate.adoption.workspace import Workspace
 from podcov.generate.project import Project
@@ -19,6 +19,9 @@ __all__ = ["SETUPS", "Adoption", "Evidence", "Replacement", "recognise"]
 SETUPS: tuple[Callable[[Workspace], Adoption | None], ...] = (
     coverage_http.recognise,
     process_start.recognise,
+    skaffold_tutorial.recognise,
+    test_binary.recognise,
+    coverage_switch.recognise,
 )
 
 

@@ -1,9 +1,9 @@
 """Runs a module, and hands the files that its processes wrote out over HTTP."""
 
-import glob
 import runpy
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 
 import coverage
@@ -12,7 +12,7 @@ import coverage
 class Files(BaseHTTPRequestHandler):
     def do_GET(self):
         combined = coverage.Coverage(data_file="/dev/shm/combined")
-        combined.combine(glob.glob("/dev/shm/.coverage.*"), keep=True)
+        combined.combine(map(str, Path("/dev/shm").glob(".coverage.*")), keep=True)
         self.send_response(200)
         self.end_headers()
 

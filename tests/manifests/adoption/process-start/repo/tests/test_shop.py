@@ -7,4 +7,4 @@ class Shop(unittest.TestCase):
     def test_an_order_is_taken(self):
         request = urllib.request.Request(os.environ["ORDERS_URL"] + "/orders", method="POST")
         with urllib.request.urlopen(request) as answer:
-            self.assertEqual((answer.status, answer.read()), (201, b"1"))
+            assert (answer.status, answer.read()) == (201, b"1")

@@ -3,7 +3,6 @@
 import os
 
 import pytest
-
 from client.coverage_client import CoverageClient
 
 
