@@ -16,7 +16,7 @@ from rich.console import Console
 
 from podcov.errors import Exit, PodcovError
 
-COMMANDS = ("run", "mark", "dump", "pull", "collect", "report", "init", "inject", "attach", "detach", "new", "clean", "hook")
+COMMANDS = ("run", "mark", "dump", "pull", "collect", "report", "init", "eject", "inject", "attach", "detach", "new", "clean", "hook")
 """One module of `podcov.commands` each, which holds a click command of the same name."""
 
 
@@ -47,6 +47,11 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits the process."""
     sys.exit(run(arguments))
+
+
+def inject() -> None:
+    """`podcov-inject`: `podcov inject` for callers that give a command no arguments."""
+    main(["inject", *sys.argv[1:]])
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -69,7 +69,7 @@ class _Profile:
             self.patch("add", (*path, "-"), value)
 
     def patch(self, op: str, path: Sequence[str], value: Any = None) -> None:
-        self.patches.append({"op": op, "path": "/" + "/".join(path), **({} if value is None else {"value": value})})
+        self.patches.append({"op": op, "path": "/" + "/".join(path), **({} if value is None else {"value": deepcopy(value)})})
 
 
 def profile(document: Mapping[str, Any], wanted: Wanted, *, where: str) -> dict[str, Any]:

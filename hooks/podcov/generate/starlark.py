@@ -222,7 +222,7 @@ def _formatted(template: Any, values: Any) -> Any:
 
 
 def _item(of: Any, at: Any) -> Any:
-    return _tried(lambda: of[at]) if isinstance(of, list | tuple | dict) and isinstance(at, str | int) else UNKNOWN
+    return _tried(lambda: of[at]) if isinstance(of, list | tuple | dict) else UNKNOWN
 
 
 def _method(of: Any, full_name: str, method: str, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
