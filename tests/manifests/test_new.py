@@ -533,6 +533,24 @@ def test_what_is_wrong_in_a_template_is_said_by_file_and_line(
     assert [entry.name for entry in tmp_path.iterdir()] == ["templates"], "nothing is half made"
 
 
+def test_without_kubectl_and_kustomize_nothing_is_left_behind(
+    podcov: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, err = podcov("orders")
+    assert code == 2
+    assert "neither kubectl nor kustomize is on the PATH" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_git_a_folder_can_still_be_named(podcov: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, err = podcov("orders", "--template", "https://git.example.org/a.git")
+    assert code == 2
+    assert "git cannot be run: No such file or directory" in err
+    assert "Install git, or name a folder." in err
+
+
 def test_a_text_that_is_none_is_said(podcov: Any, team: Any) -> None:
     folder = team()
     (folder / "picture.png.j2").write_bytes(b"\x89PNG")
