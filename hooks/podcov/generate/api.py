@@ -299,7 +299,7 @@ def _edited_files(config: Config, said: Tools) -> list[Change]:
         pairs += [(one.path, one.text, texts[one.path]) for one in said.skaffolds]
     if said.tiltfile:
         own = project.join(_folder(config), "Tiltfile")
-        text = tiltfile.with_load(said.tiltfile, base=base, overlay=where, podcov=own)
+        text = tiltfile.with_load(said.tiltfile, base=base, overlay=where, podcov=own, by=generate.by)
         pairs.append((said.tiltfile.path, said.tiltfile.text, text))
     return [_block_change(path, before, after) for path, before, after in pairs if before != after]
 
