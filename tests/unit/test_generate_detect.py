@@ -113,7 +113,7 @@ def test_ways_in(dockerfile: str, container: str, entry: str, interpreter: str, 
     ("dockerfile", "container", "found"),
     [
         ('FROM node:22\nCMD ["node", "app.js"]', "{name: app, image: app}", "built in app"),
-        (PYTHON, "{name: app, image: nginx:1.27}", "image nginx:1.27, which neither Skaffold nor Tilt builds"),
+        (PYTHON, "{name: app, image: nginx:1.27}", "image nginx:1.27, which is not built here"),
     ],
 )
 def test_what_nothing_says_is_python_is_left_alone(dockerfile: str, container: str, found: str) -> None:

@@ -17,7 +17,7 @@ _UNKNOWN = "podcov-unknown"
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One image that Skaffold or Tilt builds. `dockerfile` is empty where it is not built from one.
+    """One image that the project builds. `dockerfile` is empty where it is not built from one.
 
     `arguments` are its build arguments; None for a value that is known only while it is built.
     """
@@ -33,6 +33,8 @@ class Artifact:
     """whether the builder puts a command of its own into the manifest"""
     builder: Builder = "docker"
     """what builds it; a `custom` one may say which Dockerfile it builds from"""
+    guessed: bool = False
+    """whether neither Skaffold nor Tilt says so: a name does, or Compose, which may build for something else"""
 
 
 def of_image(artifacts: Iterable[Artifact], image: str, default_repository: str = "") -> Artifact | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from podcov import assets
@@ -14,7 +14,6 @@ from podcov.generate.findings import Finding
 from podcov.generate.images import Built
 from podcov.generate.language import LANGUAGES
 from podcov.generate.manifests import Container, KubernetesService, Manifests, Workload
-from podcov.generate.project import Project
 
 _TEST_FOLDERS = ("tests/integration", "tests/e2e", "integration_tests", "tests")
 
@@ -34,6 +33,7 @@ def detect(manifests: Manifests, known: Surroundings) -> Detected:
     """Look at every container of every workload."""
     services: list[Service] = []
     findings: list[Finding] = []
+    known = known.of(manifests)
     for workload in manifests.workloads:
         if not workload.known:
             why = f"it is a custom resource ({workload.api_version}); name it in podcov.yaml, with a selector, to measure it"
@@ -43,20 +43,20 @@ def detect(manifests: Manifests, known: Surroundings) -> Detected:
         findings += [finding for _, finding in found]
         services += _named([service for service, _ in found if service], workload, manifests)
     measured = [w for w in manifests.workloads if any(s.workload == w.reference for s in services)]
-    forwards = tuple(_forward(s) for s in manifests.services if any(_selects(s, w) for w in measured))
+    forwards = _forwards([s for s in manifests.services if any(_selects(s, w) for w in measured)])
     tests = next((folder for folder in _TEST_FOLDERS if known.files.names(folder)), "")
     return Detected(tuple(services), forwards, tests, tuple(findings))
 
 
 def podcov_yaml(detected: Detected, generate: Generate) -> str:
     """The text of a first `podcov.yaml`; from then on it is the user's."""
-    forwards = [_said(f, "resource", "port", "namespace") for f in detected.port_forwards]
+    forwards = [_said(f, "resource", "port", "name", "namespace") for f in detected.port_forwards]
     return assets.render(
         "init/podcov.yaml.j2",
         services=yaml_text.dump({"services": {s.name: _settings(s) for s in detected.services}}),
         tests=detected.tests,
         port_forwards=yaml_text.dump({"port_forwards": forwards}) if forwards else "",
-        variables=[f"{variable_prefix(f.resource.partition('/')[2])}_URL" for f in detected.port_forwards],
+        variables=[f"{variable_prefix(f.name or f.resource.partition('/')[2])}_URL" for f in detected.port_forwards],
         generate=yaml_text.dump({"generate": _generate(generate)}),
     )
 
@@ -66,10 +66,11 @@ def _of_workload(workload: Workload, known: Surroundings) -> Iterator[tuple[Serv
         yield None, Finding(f"{workload.reference} {container.name}", "an init container", "left alone")
     for container in workload.containers:
         built = images.find(container.image, known.artifacts, known.files, known.lookup)
-        yield _of_container(workload, container, built, known.files)
+        yield _of_container(workload, container, built, known)
 
 
-def _of_container(workload: Workload, container: Container, built: Built, files: Project) -> tuple[Service | None, Finding]:
+def _of_container(workload: Workload, container: Container, built: Built, known: Surroundings) -> tuple[Service | None, Finding]:
+    files = known.files
     subject = f"{workload.reference} {container.name}"
     words = images.image_words(container, built.image)
     command = container.command or (*(words or (built.image.command if built.image else ())), *container.args)
@@ -88,31 +89,50 @@ def _of_container(workload: Workload, container: Container, built: Built, files:
         source=sources,
         packages=language.packages(built.image, sources, built.context, files),
     )
-    program = language.interpreter(built.image, command)
+    program = "" if built.launcher else language.interpreter(built.image, command)
     entered, decided, why = _entry(container, built, program, words)
     finding = Finding(subject, f"{name}: {reason}", decided, why, "info" if program else "warning")
-    return replace(service, interpreter=program or service.interpreter, entry=entered, sidecar=bool(program)), finding
+    said = entered == "entrypoint" and not container.command and not _stands_in_the_project(container, words, known)
+    return replace(
+        service,
+        interpreter=program or service.interpreter,
+        entry=entered,
+        sidecar=bool(program),
+        command=(words or ()) if said else (),
+    ), finding
+
+
+def _stands_in_the_project(container: Container, words: tuple[str, ...] | None, known: Surroundings) -> bool:
+    """Whether what the image runs is said by files of the project, and about that image: then nobody else need be asked again."""
+    built = images.find(container.image, known.artifacts, known.files)
+    guessed = built.artifact is not None and built.artifact.guessed
+    return not guessed and images.image_words(container, built.image) == words
 
 
 def _left_alone(subject: str, container: Container, built: Built) -> Finding:
     known = ", ".join(LANGUAGES)
     if built.artifact is None:
-        found = f"image {container.image}, which neither Skaffold nor Tilt builds"
+        found = f"image {container.image}, which is not built here"
         return Finding(subject, found, "left alone", f"if it is written in {known}, add it to podcov.yaml")
     return Finding(subject, f"built in {built.context}", "left alone", f"nothing says that it is written in {known}")
 
 
 def _entry(container: Container, built: Built, program: str, words: tuple[str, ...] | None) -> tuple[Entry, str, str]:
     """How to get in, said for people, and why."""
+    if built.launcher:
+        why = "its launcher sets the PATH that the interpreter is found by"
+        return "environment", "entered by environment, no sidecar", why
     if not program:
         why = "nothing says which interpreter the image has; if you know, write `interpreter` instead"
         return "environment", "entered by environment, no sidecar", why
     if container.command:
         return "entrypoint", "entered in front of its command", "the manifest has one"
-    if words is not None and built.artifact:
-        return "entrypoint", "entered in front of its image's command", f"it stands in {built.artifact.dockerfile}"
+    if words is not None:
+        guess = f"{built.artifact.origin}: see `command` in podcov.yaml" if built.artifact and built.artifact.guessed else ""
+        return "entrypoint", "entered in front of its image's command", guess or built.origin
     base = f"the base image {built.image.base}" if built.image else f"the image {container.image}"
-    return "environment", "entered by environment", f"nothing here says what {base} has for a command"
+    why = f"nothing here says what {base} has for a command{f' ({built.unknown})' if built.unknown else ''}"
+    return "environment", "entered by environment", why
 
 
 def _named(services: list[Service], workload: Workload, manifests: Manifests) -> list[Service]:
@@ -128,13 +148,25 @@ def _selects(service: KubernetesService, workload: Workload) -> bool:
     return service.namespace == workload.namespace and service.selector.items() <= workload.labels.items()
 
 
-def _forward(service: KubernetesService) -> PortForward:
-    return PortForward(resource=f"service/{service.name}", port=service.port, namespace=service.namespace)
+def _forwards(services: Sequence[KubernetesService]) -> tuple[PortForward, ...]:
+    """One for each Service; with its namespace in its name where that is what tells it from another."""
+    same_variables = Counter(variable_prefix(s.name) for s in services)
+    return tuple(
+        PortForward(
+            resource=f"service/{s.name}",
+            port=s.port,
+            name=f"{s.namespace or 'default'}-{s.name}" if same_variables[variable_prefix(s.name)] > 1 else "",
+            namespace=s.namespace,
+        )
+        for s in services
+    )
 
 
 def _settings(service: Service) -> dict[str, object]:
     """What is not the default."""
-    said = _said(service, "workload", "container", "namespace", "source", "packages", "interpreter", "entry", "sidecar")
+    said = _said(
+        service, "workload", "container", "namespace", "source", "packages", "interpreter", "entry", "command", "sidecar"
+    )
     plain = Service(name="")
     return {key: value for key, value in said.items() if value != getattr(plain, key)} | (
         {"language": service.language} if service.language != plain.language else {}

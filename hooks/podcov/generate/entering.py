@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from podcov.config import Config, Service
 from podcov.errors import ManifestError
-from podcov.generate import images, instrument
+from podcov.generate import builds, images, instrument
 from podcov.generate.artifacts import Artifact
+from podcov.generate.dockerfile import nowhere
 from podcov.generate.findings import Finding
 from podcov.generate.images import Lookup
 from podcov.generate.instrument import Entered
@@ -29,6 +30,11 @@ class Surroundings:
     artifacts: tuple[Artifact, ...]
     lookup: Lookup
 
+    def of(self, deployed: Manifests) -> Surroundings:
+        """The same, with what of the project the images of these manifests are built from, as far as that can be told."""
+        images = [c.image for w in deployed.workloads for c in w.containers]
+        return replace(self, artifacts=(*self.artifacts, *builds.found_for(images, self.artifacts, self.files)))
+
 
 def enter(config: Config, rendered: Manifests, known: Surroundings, services: Iterable[Service]) -> list[Group]:
     """The containers of `services`, by workload, both in the order of the manifests.
@@ -36,6 +42,7 @@ def enter(config: Config, rendered: Manifests, known: Surroundings, services: It
     Raises ManifestError for a service that is not in them, or whose command nobody knows.
     """
     found: dict[tuple[str, str, str], list[Entered]] = {}
+    known = known.of(rendered)
     for service in services:
         workload = _workload(service, rendered)
         found.setdefault(workload.key, []).append(_enter(service, workload, config, known))
@@ -80,7 +87,9 @@ def _enter(service: Service, workload: Workload, config: Config, known: Surround
             hint=f"It knows: {', '.join(LANGUAGES)}.",
         )
     container = _container(service, workload)
-    built = images.find(container.image, known.artifacts, known.files, known.lookup)
+    # Who is said what to run asks nobody: the result is the same on every machine.
+    asked = known.lookup if service.entry == "environment" or not (container.command or service.command) else nowhere
+    built = images.find(container.image, known.artifacts, known.files, asked)
     entered = Entered(service, container, service.mode or config.mode, image=built.image)
     if service.entry == "environment":
         return entered

@@ -96,9 +96,8 @@ def _replaced(document: Mapping[str, Any], by_key: Mapping[Key, Mapping[str, Any
         return document if all(a is b for a, b in zip(items, document["items"], strict=True)) else {**document, "items": items}
     metadata = document.get("metadata") or {}
     key = (str(document.get("kind", "")), str(metadata.get("namespace") or ""), str(metadata.get("name", "")))
-    if key in by_key and manifests.of_document(document):
-        return by_key[key]
-    return _plain(document)
+    wanted = by_key[key] if key in by_key and manifests.of_document(document) else _plain(document)
+    return document if wanted == document else wanted
 
 
 def _missing(names: Sequence[str], where: str) -> list[Finding]:
@@ -110,17 +109,14 @@ def _missing(names: Sequence[str], where: str) -> list[Finding]:
 
 def _joined(pieces: Sequence[Piece], injected: Injected) -> str:
     """The stream, what changed written anew. ConfigMaps precede what needs them: `kubectl apply` goes from top to bottom."""
-    if not injected.config_maps and all(p.document is d for p, d in zip(pieces, injected.documents, strict=True)):
+    present = {_place(item) for piece in pieces for item in manifests.flatten(piece.document)}
+    pending = [config_map for config_map in injected.config_maps if _place(config_map) not in present]
+    if not pending and all(p.document is d for p, d in zip(pieces, injected.documents, strict=True)):
         return "".join(piece.text for piece in pieces)
-    ours = {_place(config_map) for config_map in injected.config_maps}
     written: list[str] = []
-    pending = list(injected.config_maps)
     for piece, document in zip(pieces, injected.documents, strict=True):
-        if _place(document) in ours:
-            continue
         if document.get("kind") == "ResourceList":
-            kept = [item for item in document["items"] if _place(item) not in ours]
-            written.append(_document({**document, "items": [*pending, *kept]}))
+            written.append(_document({**document, "items": [*pending, *document["items"]]}))
             pending = []
         elif document is piece.document:
             written.append(piece.text if piece.text.endswith("\n") else f"{piece.text}\n")

@@ -348,9 +348,10 @@ def _recall(document: Mapping[str, Any]) -> dict[str, Any]:
 def _restore_replicas(spec: dict[str, Any], memory: Mapping[str, Any]) -> None:
     if spec.get("replicas") != memory.get("set"):
         return  # somebody scaled it since
-    del spec["replicas"]
     if memory.get("was") is not None:
         spec["replicas"] = memory["was"]
+    else:
+        del spec["replicas"]
 
 
 def _restore_pod(spec: dict[str, Any], containers: Mapping[str, Any]) -> None:
@@ -364,9 +365,10 @@ def _restore_pod(spec: dict[str, Any], containers: Mapping[str, Any]) -> None:
 def _restore_container(container: dict[str, Any], memory: Mapping[str, Any]) -> None:
     empty = memory.get("empty") or {}
     if "command" in memory and any("podcov" in str(word) for word in container.get("command") or ()):
-        del container["command"]
         if memory["command"] is not None or "command" in empty:
             container["command"] = memory["command"]
+        else:
+            del container["command"]
     replaced = memory.get("replaced") or {}
     added = set(memory.get("env") or ())
     environment = [
@@ -386,7 +388,9 @@ def _take_out(place: dict[str, Any], key: str, ours: Callable[[Mapping[str, Any]
 
 def _tidy(place: dict[str, Any], key: str, label: str, empty: Mapping[str, Any]) -> None:
     """What is empty now goes, unless it was there before."""
-    if key in place and not place[key]:
+    if key not in place or place[key]:
+        return
+    if label in empty:
+        place[key] = empty[label]
+    else:
         del place[key]
-        if label in empty:
-            place[key] = empty[label]

@@ -52,7 +52,7 @@ def _of_tools(files: Project, found: Generate, said: Tools, by: Way | None) -> G
     rendered = sources.of_skaffold(said) or sources.of_tilt(said)
     if not rendered:
         return _searched(files, found, by)
-    if len(said.bases) == 1 and not _beside(rendered, said.bases[0]) and len(said.skaffolds) < 2:
+    if len(said.bases) == 1 and not _beside(rendered, said.bases[0]) and len(said.skaffolds) < 2 and said.bases[0] != ".":
         return replace(found, by=by or "overlay", kustomize=said.bases[0])
     if by == "overlay":
         raise ManifestError(
