@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,6 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-RENDER_HOOK = """\
-  hooks:
-    after:
-      - host:
-          command: [podcov, inject]
-          withChange: true
-"""
 
 
 @pytest.fixture
@@ -39,6 +33,123 @@ def run(space: Any, folder: Path, *command: str) -> dict[str, Any]:
     """`podcov run`, and the summary of what it found."""
     space.podcov("run", "--context", "podcov-test", "--namespace", space.name, *command, cwd=folder)
     return summary(folder)
+
+
+def by_inject(space: Any, folder: Path) -> Path:
+    """The same project, after its podcov.yaml chose the other way."""
+    config = folder / "podcov.yaml"
+    config.write_text(config.read_text().replace("generate:\n", "generate:\n  by: inject\n"))
+    space.podcov("init", cwd=folder)
+    assert not (folder / "podcov/overlay/kustomization.yaml").exists()
+    return folder
+
+
+# Roads -----------------------------------------------------------------------------------------------------------------
+
+
+def test_by_skaffold_s_render_hook_the_numbers_are_those_of_the_overlay(
+    make_namespace: Callable[..., Any], example: Callable[[str], Path]
+) -> None:
+    """The shop: two services of two replicas each, deployed and tested by one `skaffold run` each way."""
+    told = []
+    for choose in (lambda _, folder: folder, by_inject):
+        space = make_namespace()
+        folder = choose(space, example("shop"))
+        base = {"BASE": space.cluster.image("python:3.13")}
+        space.skaffold("run", "--profile", "coverage", cwd=folder, env=base)
+        told.append(summary(folder))
+        folder.rename(folder.with_name(f"done-{len(told)}"))
+    by_overlay, by_hook = told
+    assert by_hook["ledger"]["targets"] == {"expected": 4, "collected": 4, "empty": 0, "failed": 0}
+    assert by_hook["ledger"]["complete"]
+    assert by_hook["total"] == by_overlay["total"]
+    assert by_hook["services"] == by_overlay["services"]
+
+
+@pytest.fixture
+def hello(namespace: Any, example: Callable[[str], Path]) -> Path:
+    """The smallest example, built and pushed; `chart` in it is a Helm chart of its manifests."""
+    folder = example("hello")
+    base = {"BASE": namespace.cluster.image("python:3.13")}
+    built = json.loads(namespace.skaffold("build", "--quiet", cwd=folder, env=base).stdout)["builds"]
+    (folder / "chart/templates").mkdir(parents=True)
+    (folder / "chart/Chart.yaml").write_text("apiVersion: v2\nname: hello\nversion: 0.1.0\n")
+    (folder / "chart/values.yaml").write_text(json.dumps({"image": built[0]["tag"]}))
+    for name in ("deployment.yaml", "service.yaml"):
+        text = (folder / "k8s" / name).read_text()
+        (folder / "chart/templates" / name).write_text(text.replace("image: hello", "image: {{ .Values.image }}"))
+    return folder
+
+
+@pytest.mark.parametrize("version", ["helm", "helm4"])
+def test_a_release_of_helm_is_reported_and_uninstalled_with_all_that_podcov_added(
+    namespace: Any, hello: Path, tmp_path: Path, version: str, wait_until: Callable[..., Any]
+) -> None:
+    """Helm 3 is given the command as its post-renderer, Helm 4 the plugin."""
+    homes = {f"HELM_{kind}_HOME": str(tmp_path / f"helm-{kind.lower()}") for kind in ("DATA", "CACHE", "CONFIG")}
+    render = ["--post-renderer", "podcov"]
+    if version == "helm":
+        render += ["--post-renderer-args", "inject"]
+    else:
+        plugin = namespace.podcov("inject", "--helm-plugin", cwd=hello).stdout.strip()
+        namespace.cluster.run(version, "plugin", "install", plugin, env=homes)
+
+    def helm(verb: str, *arguments: str) -> None:
+        command = (version, verb, "hello", *arguments, "--namespace", namespace.name, "--wait", "--timeout", "3m")
+        namespace.cluster.run(*command, cwd=hello, env={**namespace.podcov_env, **homes})
+
+    def pods() -> set[str]:
+        return {pod["metadata"]["name"] for pod in namespace.get("pods")["items"]}
+
+    helm("install", "chart", *render)
+    told = run(namespace, hello)
+    assert told["ledger"]["complete"]
+    assert told["ledger"]["targets"]["collected"] == 1
+    assert told["total"]["percent"] > 50
+    before = pods()
+    helm("upgrade", "chart", *render)
+    assert pods() == before, "the same chart, rendered again, is the same release"
+
+    helm("uninstall")
+    wait_until(lambda: not pods(), 60, "the release's pods are gone")
+    assert not [m for m in namespace.get("configmaps")["items"] if "podcov" in m["metadata"]["name"]]
+
+
+def test_by_tilt_s_k8s_yaml(namespace: Any, example: Callable[[str], Path]) -> None:
+    folder = by_inject(namespace, example("hello"))
+    context = namespace.cluster.run("kubectl", "config", "current-context").stdout.strip()
+    head = f"allow_k8s_contexts({context!r})\ndefault_registry({namespace.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
+    tiltfile = folder / "Tiltfile"
+    # A port of the machine is not the test's to take.
+    tiltfile.write_text(head + tiltfile.read_text().replace(", port_forwards=8080", ""))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    env = {"PODCOV": "1", "BASE": namespace.cluster.image("python:3.13")}
+    namespace.tilt("ci", "--port", port, cwd=folder, env=env)
+    told = summary(folder)
+    assert told["ledger"]["complete"]
+    assert told["ledger"]["targets"]["collected"] == 1
+    assert told["total"]["percent"] > 50
+
+
+def test_by_kustomize_s_function_and_kubectl(namespace: Any, hello: Path) -> None:
+    covered = hello / "covered"
+    covered.mkdir()
+    function = {"config.kubernetes.io/function": "exec: {path: podcov, args: [inject, -c, ../podcov.yaml]}"}
+    document = {"apiVersion": "podcov/v1", "kind": "Inject", "metadata": {"name": "coverage", "annotations": function}}
+    (covered / "coverage.yaml").write_text(json.dumps(document))
+    tag = json.loads((hello / "chart/values.yaml").read_text())["image"]
+    name, _, digest = tag.partition("@")
+    image = {"name": "hello", "newName": name.rpartition(":")[0], "digest": digest}
+    kustomization = {"resources": ["../k8s"], "images": [image], "transformers": ["coverage.yaml"]}
+    (covered / "kustomization.yaml").write_text(json.dumps(kustomization))
+    build = ("kustomize", "build", "--enable-alpha-plugins", "--enable-exec", "covered")
+    namespace.kubectl("apply", "--filename", "-", stdin=namespace.cluster.run(*build, cwd=hello, env=namespace.podcov_env).stdout)
+    namespace.kubectl("rollout", "status", "deployment/hello", "--timeout=120s")
+    told = run(namespace, hello)
+    assert told["ledger"]["complete"]
+    assert told["total"]["percent"] > 50
 
 
 # Every kind of workload ------------------------------------------------------------------------------------------------
