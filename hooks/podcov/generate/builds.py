@@ -20,9 +20,52 @@ _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compos
 _FOR_OTHERS = ("test", "tests", "dev", "ci", "debug")
 """Dockerfiles of these folders and endings are not what is deployed"""
 _OF_OTHERS = frozenset(
-    "alpine busybox caddy cassandra consul curl debian elasticsearch envoy etcd fluent-bit grafana haproxy httpd influxdb "
-    "kafka mailhog mariadb memcached minio mongo mongodb mysql nats neo4j nginx node opensearch pause postgres postgresql "
-    "prometheus proxyv2 python rabbitmq redis registry solr tempo traefik ubuntu valkey vault zookeeper".split()  # noqa: SIM905 words
+    [
+        "alpine",
+        "busybox",
+        "caddy",
+        "cassandra",
+        "consul",
+        "curl",
+        "debian",
+        "elasticsearch",
+        "envoy",
+        "etcd",
+        "fluent-bit",
+        "grafana",
+        "haproxy",
+        "httpd",
+        "influxdb",
+        "kafka",
+        "mailhog",
+        "mariadb",
+        "memcached",
+        "minio",
+        "mongo",
+        "mongodb",
+        "mysql",
+        "nats",
+        "neo4j",
+        "nginx",
+        "node",
+        "opensearch",
+        "pause",
+        "postgres",
+        "postgresql",
+        "prometheus",
+        "proxyv2",
+        "python",
+        "rabbitmq",
+        "redis",
+        "registry",
+        "solr",
+        "tempo",
+        "traefik",
+        "ubuntu",
+        "valkey",
+        "vault",
+        "zookeeper",
+    ]
 )
 """the last parts of names of images that projects deploy and do not build"""
 _DEPTH = 4
