@@ -62,6 +62,11 @@ class TestTargets:
         assert caught.value.message == f"target {text!r}: {caught.value.message.partition(': ')[2]}"
         assert "write KIND/NAME with one of: deployment, statefulset, daemonset" in caught.value.hint
 
+    def test_are_the_same_however_they_are_written(self) -> None:
+        assert owners.same("deploy/orders", "deployments.apps/orders")
+        assert not owners.same("deploy/orders", "statefulset/orders")
+        assert not owners.same("rollout/orders", "deployment/orders")
+
 
 class TestOwners:
     def test_nobody_owns_what_somebody_deployed(self) -> None:
@@ -99,7 +104,7 @@ class TestRefusals:
         return caught.value
 
     def test_name_the_owner_and_who_writes_the_template(self) -> None:
-        fields = {"f:spec": {"f:template": {"f:spec": {}}}}
+        fields: dict[str, Any] = {"f:spec": {"f:template": {"f:spec": {}}}}
         managed = [
             {"manager": "strimzi-cluster-operator", "fieldsV1": fields},
             {"manager": "kube-controller-manager", "fieldsV1": {"f:status": {}}},
@@ -225,6 +230,13 @@ class TestAttached:
 
     def test_what_a_paused_operator_owns_counts(self) -> None:
         assert owners.attached(deployment(annotations={ORIGINAL: "{}"}, **owned_by("example.com/v1", "Shop", "x"))) == ["orders"]
+
+    def test_a_copy_of_a_version_in_another_namespace_does_not_count(self) -> None:
+        note = {ORIGINAL: json.dumps({"a": "note"})}
+        assert owners.attached(csv(**note)) == ["a"]
+        copied = csv(**note)
+        copied["metadata"]["labels"] = {"olm.copiedFrom": "operators"}
+        assert owners.attached(copied) == []
 
 
 class TestReverters:

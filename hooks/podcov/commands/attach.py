@@ -14,7 +14,8 @@ from podcov.commands.progress import ConsoleProgress
 from podcov.config import Config, Generate, Service, parse
 from podcov.edges import cluster_attach, cluster_owners, project
 from podcov.edges.cluster_api import Json
-from podcov.edges.cluster_attach import Attachments, Done, Inject, Selection, Target
+from podcov.edges.cluster_attach import Attachments, Done, Inject
+from podcov.edges.cluster_targets import Selection, Target
 from podcov.errors import UsageError
 from podcov.generate import api, manifests
 from podcov.generate.inject import Injected
@@ -91,7 +92,7 @@ def _of_the_services(config: Config) -> Selection:
 
 async def _documents(targets: Iterable[Target], cluster: Attachments) -> list[Json]:
     """The targets, and the Services beside them, each once."""
-    found = [document for target in targets for document in await cluster.documents(target)]
+    found = [document for target in targets for document in await cluster.targets.documents(target)]
     return list({_key(document): document for document in found}.values())
 
 

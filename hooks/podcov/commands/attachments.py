@@ -11,7 +11,8 @@ import click
 
 from podcov.config import Config
 from podcov.edges import cluster_owners, configuration
-from podcov.edges.cluster_attach import Attachments, Changed, Done, Selection, Target
+from podcov.edges.cluster_attach import Attachments, Changed, Done
+from podcov.edges.cluster_targets import Selection, Target
 from podcov.generate.findings import Finding
 
 SECONDS = 300.0
@@ -39,10 +40,10 @@ async def find(
     found = []
     for name in selection.names:
         place = namespace or _namespace_of(name, config) or attachments.namespace
-        found += await attachments.find(place, Selection((name,)), force=force)
+        found += await attachments.targets.find(place, Selection((name,)), force=force)
     if selection.selector or selection.release:
         for place in namespaces(namespace, config, attachments):
-            found += await attachments.find(place, Selection((), selection.selector, selection.release), force=force)
+            found += await attachments.targets.find(place, Selection((), selection.selector, selection.release), force=force)
     return list(dict.fromkeys(found))
 
 

@@ -59,9 +59,9 @@ def clean(
 
 
 async def _clean(cluster: Attachments, namespaces: list[str], seconds: float, *, dry_run: bool) -> Done:
-    targets = [target for place in namespaces for target in await cluster.attached(place)]
+    targets = [target for place in namespaces for target in await cluster.targets.attached(place)]
     done = await cluster.detach(targets, dry_run=dry_run, seconds=seconds)
-    removed = [name for place in namespaces for name in await cluster.remove_unused(place, dry_run=dry_run)]
+    removed = [name for place in namespaces for name in await cluster.leftovers.remove(place, dry_run=dry_run)]
     return replace(done, config_maps=(*done.config_maps, *removed))
 
 

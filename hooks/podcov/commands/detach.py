@@ -10,7 +10,8 @@ import click
 from podcov.commands import attachments, options
 from podcov.commands.progress import ConsoleProgress
 from podcov.edges import cluster_attach
-from podcov.edges.cluster_attach import Done, Selection
+from podcov.edges.cluster_attach import Done
+from podcov.edges.cluster_targets import Selection
 
 
 @click.command(short_help="Take coverage off again.")
@@ -48,7 +49,7 @@ def detach(
         async with cluster_attach.connect(context or (found.context if found else ""), progress.note) as cluster:
             if selection == Selection():
                 places = attachments.namespaces(namespace, found, cluster)
-                chosen = [target for place in places for target in await cluster.attached(place)]
+                chosen = [target for place in places for target in await cluster.targets.attached(place)]
             else:
                 chosen = await attachments.find(cluster, selection, namespace, found, force=True)
             return await cluster.detach(chosen, dry_run=dry_run, seconds=timeout)

@@ -40,6 +40,8 @@ SERVICES = Resource("v1", "services", "Service")
 AUTOSCALERS = Resource("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 
 _BY_NAME = {resource.kind.lower(): resource for resource in WORKLOADS.values()}
+_COPY = "olm.copiedFrom"
+"""label of what the Lifecycle Manager puts into other namespaces, for information only"""
 _HELM_RELEASE = "meta.helm.sh/release-name"
 _PAUSES = {
     "strimzi.io": "kubectl annotate {0} strimzi.io/pause-reconciliation=true",
@@ -92,8 +94,11 @@ def target(text: str) -> tuple[Resource, str]:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two texts name the same workload. Raises UsageError as `target` does."""
-    return target(one) == target(other)
+    """Whether two texts name the same workload."""
+    try:
+        return target(one) == target(other)
+    except UsageError:
+        return False  # one of a kind that nobody can attach to
 
 
 def reference(document: Json) -> str:
@@ -230,8 +235,8 @@ def _remembered(document: Json) -> dict[str, str]:
 
 def attached(document: Json) -> list[str]:
     """The workloads of the object that podcov changed, by name. What a controller copied from another does not count."""
-    annotations = document["metadata"].get("annotations") or {}
-    if ORIGINAL not in annotations:
+    metadata = document["metadata"]
+    if ORIGINAL not in (metadata.get("annotations") or {}) or _COPY in (metadata.get("labels") or {}):
         return []
     if document["kind"] == CSV.kind:
         return [d["name"] for d in _installed(document) if d["name"] in _remembered(document)]
