@@ -6,6 +6,7 @@ there are just one Dockerfile and one image that is nobody else's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from posixpath import basename, dirname
@@ -19,53 +20,11 @@ from podcov.generate.project import Project
 _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _FOR_OTHERS = ("test", "tests", "dev", "ci", "debug")
 """Dockerfiles of these folders and endings are not what is deployed"""
-_OF_OTHERS = frozenset(
-    [
-        "alpine",
-        "busybox",
-        "caddy",
-        "cassandra",
-        "consul",
-        "curl",
-        "debian",
-        "elasticsearch",
-        "envoy",
-        "etcd",
-        "fluent-bit",
-        "grafana",
-        "haproxy",
-        "httpd",
-        "influxdb",
-        "kafka",
-        "mailhog",
-        "mariadb",
-        "memcached",
-        "minio",
-        "mongo",
-        "mongodb",
-        "mysql",
-        "nats",
-        "neo4j",
-        "nginx",
-        "node",
-        "opensearch",
-        "pause",
-        "postgres",
-        "postgresql",
-        "prometheus",
-        "proxyv2",
-        "python",
-        "rabbitmq",
-        "redis",
-        "registry",
-        "solr",
-        "tempo",
-        "traefik",
-        "ubuntu",
-        "valkey",
-        "vault",
-        "zookeeper",
-    ]
+_OF_OTHERS = re.compile(
+    r"alpine|busybox|caddy|cassandra|consul|curl|debian|elasticsearch|envoy|etcd|fluent-bit|grafana|haproxy|httpd|"
+    r"influxdb|kafka|mailhog|mariadb|memcached|minio|mongo|mongodb|mysql|nats|neo4j|nginx|node|opensearch|pause|"
+    r"postgres|postgresql|prometheus|proxyv2|python|rabbitmq|redis|registry|solr|tempo|traefik|ubuntu|valkey|vault|"
+    r"zookeeper"
 )
 """the last parts of names of images that projects deploy and do not build"""
 _DEPTH = 4
@@ -102,7 +61,7 @@ def _by_name(images: Sequence[str], dockerfiles: Sequence[_Dockerfile]) -> Itera
             left = [d for d in left if d is not meant[0]]
             yield _artifact(repository, meant[0], f"{meant[0].path}, by its name")
             names = {other: n for other, n in names.items() if other != repository}
-    own = [repository for repository in names if _last(repository) not in _OF_OTHERS]
+    own = [repository for repository in names if not _OF_OTHERS.fullmatch(_last(repository))]
     if len(left) == len(dockerfiles) == len(own) == 1:
         yield _artifact(own[0], left[0], f"{left[0].path}, the only one here")
 

@@ -1,0 +1,250 @@
+"""What is added to a workload and taken off again: idempotent, exact, and only where it is meant."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from podcov.config import Service
+from podcov.errors import ManifestError
+from podcov.generate import instrument, manifests
+from podcov.generate.dockerfile import Image
+from podcov.generate.instrument import Entered
+
+Document = dict[str, Any]
+MAPS = ("podcov-wrapper-abc", "podcov-tracers-def")
+
+names = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
+variables = st.sampled_from(["PYTHONPATH", "HOME", "DEBUG", "DATABASE_URL", "PODCOV_MODE", "A", "B", "C"])
+empties = st.sampled_from([None, [], {}])
+
+
+def maybe(key: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[Document]:
+    """A mapping with this key, or without it."""
+    return st.one_of(st.just({}), st.fixed_dictionaries({key: values}))
+
+
+def merged(*parts: st.SearchStrategy[Document]) -> st.SearchStrategy[Document]:
+    return st.tuples(*parts).map(lambda found: {key: value for part in found for key, value in part.items()})
+
+
+values = st.one_of(
+    st.fixed_dictionaries({"value": texts}),
+    st.fixed_dictionaries({"valueFrom": st.fixed_dictionaries({"configMapKeyRef": st.just({"name": "settings", "key": "a"})})}),
+)
+environments = st.dictionaries(variables, values, max_size=4).map(lambda d: [{"name": n, **v} for n, v in d.items()])
+mounts = st.lists(names, unique=True, max_size=2).map(lambda ns: [{"name": n, "mountPath": f"/mnt/{n}"} for n in ns])
+commands = st.lists(st.one_of(texts, st.sampled_from(["python3", "$(A)", "$$x", "-c"])), min_size=1, max_size=4)
+
+
+def containers(name: str) -> st.SearchStrategy[Document]:
+    return merged(
+        st.just({"name": name, "image": f"registry.example/{name}:1"}),
+        maybe("command", st.one_of(commands, st.just([]))),
+        maybe("args", commands),
+        maybe("env", st.one_of(environments, st.sampled_from([None, []]))),
+        maybe("envFrom", st.just([{"configMapRef": {"name": "more"}}])),
+        maybe("volumeMounts", st.one_of(mounts, st.sampled_from([None, []]))),
+        maybe("securityContext", st.just({"runAsNonRoot": True})),
+        maybe("imagePullPolicy", st.just("Always")),
+        maybe("resources", st.just({"limits": {"memory": "128Mi"}})),
+        maybe("ports", st.just([{"containerPort": 8080}])),
+        maybe("readinessProbe", st.just({"httpGet": {"path": "/", "port": 8080}})),
+    )
+
+
+def lists_of(make: Any, smallest: int) -> st.SearchStrategy[list[Document]]:
+    return st.lists(names, unique=True, min_size=smallest, max_size=3).flatmap(lambda ns: st.tuples(*map(make, ns)).map(list))
+
+
+pods = merged(
+    lists_of(containers, 1).map(lambda found: {"containers": found}),
+    maybe("initContainers", st.one_of(lists_of(lambda n: containers(f"init-{n}"), 0), st.none())),
+    maybe("volumes", st.one_of(st.lists(names, unique=True, max_size=2).map(lambda ns: [{"name": n} for n in ns]), st.none())),
+    maybe("restartPolicy", st.sampled_from(["Always", "Never", "OnFailure"])),
+    maybe("terminationGracePeriodSeconds", st.integers(0, 90)),
+    maybe("hostNetwork", st.booleans()),
+)
+annotations = st.one_of(st.dictionaries(names, texts, max_size=2), st.none(), st.just({instrument.DEFAULT_CONTAINER: "app"}))
+own_metadata = merged(st.just({"name": "shop"}), maybe("namespace", names), maybe("annotations", annotations))
+template_metadata = maybe(
+    "metadata", st.one_of(st.none(), merged(maybe("labels", st.just({"a": "b"})), maybe("annotations", annotations)))
+)
+
+
+def workload(kind: str) -> st.SearchStrategy[Document]:
+    template = merged(template_metadata, pods.map(lambda pod: {"spec": pod}))
+    head = st.just({"apiVersion": "batch/v1" if "Job" in kind else "apps/v1", "kind": kind})
+    if kind == "Pod":
+        return merged(head, own_metadata.map(lambda m: {"metadata": m}), pods.map(lambda pod: {"spec": pod}))
+    if kind == "CronJob":
+        spec = template.map(lambda t: {"schedule": "@daily", "jobTemplate": {"spec": {"template": t}}})
+    else:
+        spec = merged(maybe("replicas", st.integers(0, 5)), template.map(lambda t: {"template": t}))
+    return merged(head, own_metadata.map(lambda m: {"metadata": m}), spec.map(lambda s: {"spec": s}))
+
+
+workloads = st.sampled_from(sorted(manifests.POD_TEMPLATES)).flatmap(workload)
+
+
+def pod_of(document: Mapping[str, Any]) -> Any:
+    template: Any = document
+    for key in manifests.template_path(document):
+        template = template[key]
+    return template["spec"]
+
+
+def entered(document: Document, chosen: Sequence[int], service: Service, image: Image | None = None) -> list[Entered]:
+    found = manifests.of_document(document)
+    assert found is not None
+    own = ("python3", "app.py")
+    return [
+        Entered(service, container, "line", container.command or own, image)
+        for index, container in enumerate(found.containers)
+        if index in chosen
+    ]
+
+
+SERVICES = st.sampled_from(
+    [
+        Service("orders"),
+        Service("orders", sidecar=False),
+        Service("orders", entry="environment"),
+        Service("orders", entry="environment", sidecar=False, packages=("shop",)),
+    ]
+)
+IMAGES = st.sampled_from([None, Image("python", env={"PYTHONPATH": "/srv"})])
+CHOICES = st.sets(st.integers(0, 2), min_size=1)
+REPLICAS = st.sampled_from([None, 1, 3])
+
+
+def instrumented(
+    document: Document, chosen: set[int], service: Service, image: Image | None, replicas: int | None
+) -> Document | None:
+    """None where it is refused: a PYTHONPATH that comes from elsewhere cannot be extended."""
+    group = entered(document, sorted(chosen) if 0 in chosen else [0, *sorted(chosen)], service, image)
+    if service.entry == "environment" and any(_is_from_elsewhere(e.container.env) for e in group):
+        with pytest.raises(ManifestError, match="PYTHONPATH comes from elsewhere"):
+            instrument.instrument(document, group, MAPS, replicas=replicas)
+        return None
+    return instrument.instrument(document, group, MAPS, replicas=replicas)
+
+
+def _is_from_elsewhere(environment: Sequence[Mapping[str, Any]]) -> bool:
+    return any(v["name"] == "PYTHONPATH" and "valueFrom" in v for v in environment)
+
+
+@settings(max_examples=150)
+@given(workloads, CHOICES, SERVICES, IMAGES, REPLICAS)
+def test_removal_gives_back_the_input(
+    document: Document, chosen: set[int], service: Service, image: Image | None, replicas: int | None
+) -> None:
+    before = copy.deepcopy(document)
+    result = instrumented(document, chosen, service, image, replicas)
+    assert document == before
+    if result is not None:
+        assert instrument.is_instrumented(result)
+        assert json.dumps(instrument.remove(result), sort_keys=True) == json.dumps(document, sort_keys=True)
+
+
+@settings(max_examples=100)
+@given(workloads, CHOICES, SERVICES, IMAGES, REPLICAS)
+def test_twice_is_once(document: Document, chosen: set[int], service: Service, image: Image | None, replicas: int | None) -> None:
+    once = instrumented(document, chosen, service, image, replicas)
+    if once is not None:
+        group = entered(instrument.remove(once), sorted({0, *chosen}), service, image)
+        assert json.dumps(instrument.instrument(once, group, MAPS, replicas=replicas)) == json.dumps(once)
+
+
+@settings(max_examples=100)
+@given(workloads, CHOICES, SERVICES, IMAGES)
+def test_nothing_but_the_named_containers_changes(
+    document: Document, chosen: set[int], service: Service, image: Image | None
+) -> None:
+    result = instrumented(document, chosen, service, image, None)
+    if result is None:
+        return
+    before, after = pod_of(document), pod_of(result)
+    measured = {0, *chosen}
+    for index, (left, right) in enumerate(zip(before["containers"], after["containers"], strict=True)):
+        if index in measured:
+            changed = {key for key in {*left, *right} if left.get(key) != right.get(key)}
+            assert changed <= {"command", "env", "volumeMounts"}
+            assert {v["name"]: v for v in right["env"]}.keys() >= {v["name"] for v in left.get("env") or ()}
+        else:
+            assert left == right
+    ours = 1 if service.sidecar else 0
+    assert (after.get("initContainers") or [])[ours:] == (before.get("initContainers") or [])
+    assert after["volumes"][2:] == (before.get("volumes") or [])
+    rest = {"containers", "initContainers", "volumes"}
+    assert {k: v for k, v in after.items() if k not in rest} == {k: v for k, v in before.items() if k not in rest}
+
+
+def test_what_was_changed_since_stays_changed() -> None:
+    document = deployment(replicas=2)
+    result = instrument.instrument(document, entered(document, [0], Service("orders")), MAPS, replicas=1)
+    pod = pod_of(result)
+    result["spec"]["replicas"] = 5
+    pod["containers"][0]["env"].append({"name": "NEW", "value": "1"})
+    pod["containers"][0]["command"] = ["python3", "other.py"]
+    pod["containers"].append({"name": "late", "image": "late"})
+    plain = instrument.remove(result)
+    assert plain["spec"]["replicas"] == 5
+    assert pod_of(plain)["containers"] == [
+        {"name": "app", "image": "app", "command": ["python3", "other.py"], "env": [{"name": "NEW", "value": "1"}]},
+        {"name": "late", "image": "late"},
+    ]
+
+
+def deployment(**spec: Any) -> Document:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "orders"},
+        "spec": {**spec, "template": {"metadata": {}, "spec": {"containers": [{"name": "app", "image": "app"}]}}},
+    }
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"containers": 1}', '{"containers": {"app": 2}}', "null"])
+def test_a_damaged_annotation_is_named(text: str) -> None:
+    document = deployment()
+    document["metadata"]["annotations"] = {instrument.ORIGINAL: text}
+    with pytest.raises(ManifestError, match=r"^deployment/orders: the annotation podcov/original is damaged"):
+        instrument.remove(document)
+
+
+@pytest.mark.parametrize(
+    ("pod", "found"),
+    [
+        ({"containers": [{"name": "podcov-courier", "image": "x"}]}, "there is a container podcov-courier already"),
+        ({"initContainers": [{"name": "podcov-courier", "image": "x"}]}, "there is a container podcov-courier already"),
+        ({"volumes": [{"name": "podcov-data"}]}, "there is a volume podcov-data already"),
+        (
+            {"containers": [{"name": "app", "image": "app", "volumeMounts": [{"name": "x", "mountPath": "/podcov/data/"}]}]},
+            "container app has something mounted at /podcov/data",
+        ),
+    ],
+)
+def test_what_stands_in_the_way_is_refused(pod: Document, found: str) -> None:
+    document = deployment()
+    pod_of(document).update(pod)
+    with pytest.raises(ManifestError) as caught:
+        instrument.instrument(document, entered(document, [0], Service("orders")), MAPS)
+    assert caught.value.message == f"deployment/orders: {found}"
+
+
+@pytest.mark.parametrize(("kind", "waits"), [("Job", True), ("CronJob", True), ("Deployment", False), ("Pod", False)])
+def test_the_courier_of_what_comes_to_an_end_waits_to_be_collected(kind: str, waits: bool) -> None:
+    pod: Document = {"containers": [{"name": "app", "image": "app"}], **({"restartPolicy": "Never"} if waits else {})}
+    template = {"spec": pod}
+    spec = {"Pod": pod, "CronJob": {"jobTemplate": {"spec": {"template": template}}}}.get(kind, {"template": template})
+    document = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "seed"}, "spec": spec}
+    courier = pod_of(instrument.instrument(document, entered(document, [0], Service("seed")), MAPS))["initContainers"][0]
+    assert {"name": "PODCOV_WAIT", "value": "always"} in courier["env"] or not waits
+    assert waits == any(v["name"] == "PODCOV_WAIT" for v in courier["env"])
