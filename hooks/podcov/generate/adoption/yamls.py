@@ -131,7 +131,7 @@ def command(text: str, way: Way, unwrap: Unwrap, what: str) -> Iterator[Cut]:
         tokens = [Token(item.value, _start(item), item.end_mark.index) for item in node.value]
         yield words.edit(text, tokens, part, what)
     elif part:
-        yield from _block_edit(text, way, node, part, what)
+        yield _block_edit(text, node, part, what)
 
 
 def span(way: Way) -> tuple[int, int]:
@@ -147,12 +147,11 @@ def document_span(text: str, index: int) -> tuple[int, int]:
     return begin, min((mark for mark in marks if mark > _start(root)), default=len(text))
 
 
-def _block_edit(text: str, way: Way, node: SequenceNode, part: Slice, what: str) -> Iterator[Cut]:
-    first = node.value[part.first]
-    if part.new and (text[_start(first) : first.end_mark.index], len(part.new)) != (part.new[0], 1):
-        yield Cut(_start(first), first.end_mark.index, what, part.new[0])
-    elif (gone := part.first + len(part.new)) < part.last and (found := cut(text, (*way, Step(node, gone)), what)):
-        yield found
+def _block_edit(text: str, node: SequenceNode, part: Slice, what: str) -> Cut:
+    first, end = _start(node.value[part.first]), _end(node.value[part.last - 1], text)
+    if part.new:
+        return Cut(first, end, what, f"\n{' ' * (node.start_mark.column)}- ".join(part.new))
+    return whole_lines(text, first, end, what)
 
 
 def _cut_in_brackets(step: Step, what: str) -> Cut:

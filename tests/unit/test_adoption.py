@@ -1,0 +1,403 @@
+"""Edits in place: what a coverage tool's words, lines and entries are, and that nothing else is touched."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from podcov.generate import adoption, blocks, walk
+from podcov.generate.adoption import Adoption, dockerfiles, words, yamls
+from podcov.generate.adoption.workspace import Cut, Draft, Rule
+from podcov.generate.project import join
+
+
+class MemoryProject:
+    """A project of the given files."""
+
+    def __init__(self, files: Mapping[str, str | bytes]) -> None:
+        self._files = {join(path): text if isinstance(text, bytes) else text.encode() for path, text in files.items()}
+
+    def read(self, path: str) -> bytes | None:
+        return self._files.get(join(path))
+
+    def names(self, folder: str) -> Sequence[str]:
+        prefix = "" if join(folder) == "." else f"{join(folder)}/"
+        below = {path.removeprefix(prefix) for path in self._files if path.startswith(prefix)}
+        return sorted({f"{path.partition('/')[0]}/" if "/" in path else path for path in below})
+
+
+def recognise(files: Mapping[str, str | bytes]) -> tuple[Adoption, ...]:
+    return adoption.recognise(MemoryProject(files))
+
+
+def adopted(files: Mapping[str, str]) -> dict[str, str]:
+    """The files once every replacement is written."""
+    left: dict[str, str] = dict(files)
+    for replacement in (r for found in recognise(files) for r in found.replaces):
+        if replacement.content is None:
+            del left[replacement.path]
+        else:
+            left[replacement.path] = replacement.content.decode()
+    return left
+
+
+def cut(text: str, rule: Rule) -> str:
+    draft = Draft.of(text)
+    while found := next(rule(draft.text), None):
+        draft.apply(found)
+    return draft.text
+
+
+def warnings(files: Mapping[str, str]) -> list[str]:
+    return [f"{f.subject}: {f.found}" for found in recognise(files) for f in found.findings if f.level == "warning"]
+
+
+# -- commands
+
+
+@pytest.mark.parametrize(
+    ("command", "left"),
+    [
+        ("coverage run app.py", "python app.py"),
+        ("coverage run -p -m gunicorn app:app", "python -m gunicorn app:app"),
+        ("/venv/bin/coverage run --rcfile /c --source=a,b --branch app.py -p", "python app.py -p"),
+        ("python -m coverage run app.py", "python app.py"),
+        ("python3.12 -u app.py", "python3.12 -u app.py"),
+        ("tini -- coverage run --parallel-mode -m app", "tini -- python -m app"),
+        ("tini -- python3 -m coverage run --data-file /d app.py", "tini -- python3 app.py"),
+        ("coverage run -m pytest tests", "coverage run -m pytest tests"),
+        ("coverage run manage.py test", "coverage run manage.py test"),
+        ("coverage run manage.py runserver", "python manage.py runserver"),
+        ("coverage run run_tests.py", "coverage run run_tests.py"),
+        ("coverage run", "coverage run"),
+        ("coverage report", "coverage report"),
+        ("run coverage", "run coverage"),
+    ],
+)
+def test_coverage_run(command: str, left: str) -> None:
+    listed = command.split()
+    part = words.without_coverage_run("python")(listed)
+    got = listed if part is None else [*listed[: part.first], *part.new, *listed[part.last :]]
+    assert " ".join(got) == left
+    shell = partial(lambda text: (found for found, _ in words.shell_run(text, "python")))
+    assert cut(f"exec {command}\n", shell) == f"exec {left}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ('CMD ["coverage", "run", "-p", "app.py"]', 'CMD ["python", "app.py"]'),
+        ('CMD ["python","-m","coverage","run","app.py"]', 'CMD ["python","app.py"]'),
+        ('CMD [ "coverage", \\\n  "run", \\\n  "app.py" ]\nUSER 1', 'CMD [ "python", \\\n  "app.py" ]\nUSER 1'),
+        ("ENTRYPOINT coverage run -p app.py --port 80", "ENTRYPOINT python app.py --port 80"),
+        ('CMD ["sh", "-c", "migrate && coverage run -m app"]', 'CMD ["sh", "-c", "migrate && python -m app"]'),
+        ("ENV A=1 COVERAGE_FILE=/c/.coverage \\\n    B='x y'", "ENV A=1 B='x y'"),
+        ("ENV A=1 \\\n    COVERAGE_FILE=/c/.coverage \\\n    B=2", "ENV A=1 \\\n    B=2"),
+        ("ENV A=1 \\\n    COVERAGE_FILE=/c/.coverage", "ENV A=1"),
+        ("ENV COVERAGE_FILE /c/.coverage\nUSER 1", "USER 1"),
+        ("RUN pip install coverage", ""),
+        ("RUN pip install -q gunicorn coverage==7.6 flask", "RUN pip install -q gunicorn flask"),
+        ("RUN pip install 'coverage[toml]>=7' gunicorn", "RUN pip install gunicorn"),
+        ("RUN pip install coverage && \\\n    pip install gunicorn", "RUN pip install gunicorn"),
+        ("RUN pip install gunicorn && \\\n    pip install coverage\nUSER 1", "RUN pip install gunicorn\nUSER 1"),
+        ("RUN --mount=type=cache,target=/c pip install coverage && ls", "RUN --mount=type=cache,target=/c ls"),
+        ("RUN pip install coveralls", "RUN pip install coveralls"),
+        ("RUN <<EOF\npip install coverage\nEOF", "RUN <<EOF\npip install coverage\nEOF"),
+        ("RUN if [ $DEV ]; then pip install coverage; fi", "RUN if [ $DEV ]; then pip install coverage; fi"),
+        ("COPY a.py sitecustomize.py b.py /app/", "COPY a.py sitecustomize.py b.py /app/"),
+    ],
+)
+def test_dockerfiles(text: str, left: str) -> None:
+    start = "FROM python:3.13\nENV COVERAGE_PROCESS_START=/app/.coveragerc\n"
+    end = "" if text.startswith(("CMD", "ENTRYPOINT")) else '\nCMD ["app"]\n'
+    got = adopted({"Dockerfile": f"{start}{text}{end}"})["Dockerfile"]
+    assert (
+        got.removeprefix("FROM python:3.13\n").removesuffix(end).strip("\n") == left
+        or got == f"FROM python:3.13\n{left}{end[1:]}"
+    )
+
+
+def test_without_a_python_image_the_interpreter_is_python3() -> None:
+    files = {"Dockerfile": 'FROM debian\nRUN apt-get install python3-coverage\nCMD ["coverage", "run", "app.py"]\n'}
+    assert adopted(files)["Dockerfile"].endswith('CMD ["python3", "app.py"]\n')
+
+
+def test_settings_of_the_command_line_are_named() -> None:
+    files = {"Dockerfile": 'FROM python:3\nCMD ["coverage", "run", "--branch", "--omit", "*/x/*", "app.py"]\n'}
+    assert [w for w in warnings(files) if "command line" in w] == [
+        "Dockerfile:2: `--branch` stands on the command line",
+        "Dockerfile:2: `--omit=*/x/*` stands on the command line",
+    ]
+
+
+def test_comments_stay_unless_they_speak_of_the_coverage_below() -> None:
+    text = (
+        "FROM python:3.13\n# Who builds this.\n\n# Coverage everywhere.\nENV COVERAGE_PROCESS_START=/x\n"
+        "# The coverage team likes this.\n\n# Speed.\nENV COVERAGE_FILE=/x\nUSER 1\n"
+    )
+    left = "FROM python:3.13\n# Who builds this.\n\n# The coverage team likes this.\n\n# Speed.\nUSER 1\n"
+    assert adopted({"Dockerfile": text})["Dockerfile"] == left
+
+
+def test_windows_line_ends_stay() -> None:
+    text = 'FROM python:3.13\r\nENV COVERAGE_FILE=/x\r\nCMD ["coverage", "run", "app.py"]\r\n'
+    assert adopted({"Dockerfile": text})["Dockerfile"] == 'FROM python:3.13\r\nCMD ["python", "app.py"]\r\n'
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"Dockerfile": 'FROM python\nRUN pip install coverage\nCMD ["coverage", "run", "-m", "pytest"]\n'},
+        {"Makefile": "test:\n\tcoverage run -m pytest\n\tcoverage report --fail-under=80\n"},
+        {"tests/test_app.py": "import coverage\ncoverage.process_startup()\n"},
+        {".coveragerc": "[run]\nparallel = true\n", "app.py": "print('COVERAGE_PROCESS_START')\n"},
+        {"Dockerfile": b"FROM python\nENV COVERAGE_PROCESS_START=\xff\n"},
+        {"node_modules/x/Dockerfile": "FROM python\nENV COVERAGE_PROCESS_START=/x\n"},
+        {"k8s/port.yaml": "kind: Service\nmetadata: {name: x}\nspec: {ports: [{port: 9095}]}\n"},
+        {"main.go": 'package main\n\nimport "os"\n\nvar coverage = os.Getenv("COVERAGE")\n'},
+        {"skaffold.yaml": "apiVersion: skaffold/v4beta11\nprofiles:\n- name: coverage\n"},
+    ],
+)
+def test_what_is_no_such_set_up(files: Mapping[str, str | bytes]) -> None:
+    assert recognise(files) == ()
+
+
+def test_what_only_a_person_can_take_out_is_said() -> None:
+    files = {
+        "chart/templates/deployment.yaml": "env:\n{{- if .Values.coverage }}\n- name: COVERAGE_PROCESS_START\n{{- end }}\n",
+        "Dockerfile": 'FROM python\nRUN <<EOF\necho "import coverage; coverage.process_startup()" > x.pth\nEOF\n',
+    }
+    assert adopted(files) == files
+    assert warnings(files) == [
+        "Dockerfile:3: starts coverage.py, in a way that only a person can take out",
+        "chart/templates/deployment.yaml:3: starts coverage.py, in a way that only a person can take out",
+    ]
+
+
+def test_a_script_with_two_ways_to_start_is_left_alone() -> None:
+    script = '#!/bin/sh\nif [ -n "$COVERAGE" ]; then\n  exec coverage run app.py\nfi\nexec python app.py\n'
+    files = {"Dockerfile": 'FROM python\nCOPY start.sh /\nCMD ["/start.sh"]\n', "start.sh": script}
+    assert adopted(files) == files
+
+
+def test_the_package_stays_where_the_app_imports_it() -> None:
+    files = {
+        "Dockerfile": 'FROM python:3\nRUN pip install coverage\nCMD ["coverage", "run", "app.py"]\n',
+        "app.py": "import coverage\n\ncoverage.process_startup()\n",
+    }
+    assert adopted(files)["Dockerfile"] == 'FROM python:3\nRUN pip install coverage\nCMD ["python", "app.py"]\n'
+
+
+def test_a_sitecustomize_that_does_more_stays() -> None:
+    files = {
+        "Dockerfile": "FROM python:3\nENV COVERAGE_PROCESS_START=/x\nCOPY sitecustomize.py /app/\n",
+        "sitecustomize.py": "import coverage\nimport tracing\n\ncoverage.process_startup()\ntracing.start()\n",
+    }
+    assert adopted(files) == {**files, "Dockerfile": "FROM python:3\nCOPY sitecustomize.py /app/\n"}
+
+
+def test_a_client_that_tests_ask_for_stays_and_is_named() -> None:
+    test = (
+        "import pytest\nfrom client.coverage_client import CoverageClient\n\n\n@pytest.fixture\ndef client():\n"
+        "    return CoverageClient('shop')\n\n\ndef test_it(client):\n    client.collect_coverage_from_pod('pod', 'it')\n"
+    )
+    files = {"tests/test_it.py": test, "client/coverage_client.py": "class CoverageClient: ...\n"}
+    assert adopted(files) == files
+    assert warnings(files) == ["tests/test_it.py:2: asks for coverage over HTTP"]
+
+
+def test_an_image_for_coverage_that_nobody_builds_goes() -> None:
+    own = 'FROM python:3\nCMD ["python", "app.py"]\n'
+    files = {"Dockerfile": own, "Dockerfile.coverage": own.replace('"python"', '"coverage", "run"')}
+    assert adopted(files) == {"Dockerfile": own}
+    named = {**files, "Makefile": "image:\n\tdocker build -f Dockerfile.coverage .\n"}
+    assert adopted(named) == {**named, "Dockerfile.coverage": own}
+
+
+def test_podcov_s_own_profile_is_nobody_else_s() -> None:
+    block = "".join(blocks.write("- name: coverage\n", "  "))
+    files = {
+        "Dockerfile": "FROM python\nENV COVERAGE_PROCESS_START=/x\n",
+        "skaffold.yaml": f"apiVersion: skaffold/v4beta11\nprofiles:\n{block}",
+    }
+    assert [found.profile_taken for found in recognise(files)] == [""]
+    theirs = {**files, "skaffold.yaml": "apiVersion: skaffold/v4beta11\nprofiles:\n  - name: coverage\n"}
+    assert [found.profile_taken for found in recognise(theirs)] == ["coverage"]
+
+
+def test_a_file_is_replaced_by_one_adoption_only() -> None:
+    command = 'CMD ["python", "coverage_server.py", "-m", "app"]'
+    text = f"FROM python:3\nENV COVERAGE_PROCESS_START=/x\nENV COVERAGE_PORT=9095\n{command}\n"
+    found = recognise({"Dockerfile": text})
+    assert [len(one.replaces) for one in found] == [1, 0]
+    assert found[0].replaces[0].content == b'FROM python:3\nCMD ["python", "-m", "app"]\n'
+    assert ("Dockerfile", 2, "ENV COVERAGE_PROCESS_START is not needed") in found[1].evidence
+
+
+# -- manifests
+
+
+POD = """\
+kind: Pod
+spec:
+  containers:
+%s
+"""
+
+
+@pytest.mark.parametrize(
+    ("container", "left"),
+    [
+        ("  - env:\n    - name: COVERAGE_FILE\n    name: a", "  - name: a"),
+        ("  - env: [{name: A, value: b}, {name: COVERAGE_FILE, value: /c}]", "  - env: [{name: A, value: b}]"),
+        ("  - env: [{name: COVERAGE_FILE, value: /c}, {name: A, value: b}]", "  - env: [{name: A, value: b}]"),
+        ("  - env:\n      - {name: COVERAGE_FILE}\n      # why\n      - {name: A}", "  - env:\n      # why\n      - {name: A}"),
+        ("  - command: [coverage, run, app.py]", "  - command: [python3, app.py]"),
+        ("  - command: ['coverage', 'run', 'app.py']", "  - command: [\"python3\", 'app.py']"),
+        ("  - command:\n    - coverage\n    - run\n    - -p\n    - app.py", "  - command:\n    - python3\n    - app.py"),
+        (
+            "  - command:\n    - python\n    - -m\n    - coverage\n    - run\n    - app.py",
+            "  - command:\n    - python\n    - app.py",
+        ),
+        ("  - args: [-c, 'exec coverage run -m app']", "  - args: [-c, 'exec python3 -m app']"),
+        ("  - args:\n    - |\n      ls\n      coverage run -m app\n", "  - args:\n    - |\n      ls\n      python3 -m app\n"),
+        ('  - env: [{name: X, value: "1"}]', '  - env: [{name: X, value: "1"}]'),
+    ],
+)
+def test_containers(container: str, left: str) -> None:
+    trigger = {"Dockerfile": "FROM python\nENV COVERAGE_PROCESS_START=/x\nUSER 1\n"}
+    assert adopted({**trigger, "pod.yaml": POD % container})["pod.yaml"] == POD % left
+
+
+NAMES = st.text("abcdefgh-", min_size=1, max_size=8).filter(lambda name: name.strip("-") == name)
+VALUES = st.one_of(st.text(max_size=12), st.sampled_from(["yes", "# no", "a: b", "- x", "{", "line\nline\n", " x", "é"]))
+ENTRIES = st.lists(st.builds(lambda name, value: {"name": name.upper(), "value": value}, NAMES, VALUES), max_size=3)
+CONTAINERS = st.lists(
+    st.builds(
+        lambda name, env, ports, mounts, argument: {
+            "name": name,
+            "image": "x",
+            **({"env": env} if env else {}),
+            **({"ports": [{"containerPort": port} for port in ports]} if ports else {}),
+            **({"volumeMounts": [{"name": m, "mountPath": f"/{m}"} for m in mounts]} if mounts else {}),
+            "command": ["python", "app.py", argument],
+        },
+        NAMES,
+        ENTRIES,
+        st.lists(st.integers(1, 9000), max_size=2),
+        st.lists(NAMES, max_size=2),
+        VALUES,
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def with_tools(containers: list[dict[str, Any]], chosen: list[bool]) -> list[dict[str, Any]]:
+    """The same containers, and a coverage tool in those that are chosen."""
+    made = copy.deepcopy(containers)
+    for container, is_chosen in zip(made, chosen, strict=False):
+        if is_chosen:
+            container["env"] = [{"name": "COVERAGE_FILE", "value": "/cov/.coverage"}, *container.get("env", [])]
+            container["env"].append({"name": "COVERAGE_PROCESS_START", "value": "/rc"})
+            container["volumeMounts"] = [*container.get("volumeMounts", []), {"name": "covdata", "mountPath": "/cov"}]
+            container["command"][:1] = ["coverage", "run", "-p"]
+    return made
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    containers=CONTAINERS,
+    chosen=st.lists(st.booleans(), min_size=3, max_size=3).filter(any),
+    volumes=st.lists(NAMES, max_size=2),
+    flow=st.sampled_from([None, True, False]),
+    indent=st.sampled_from([2, 4]),
+)
+def test_a_tool_comes_out_of_any_deployment_and_nothing_else(
+    containers: list[dict[str, Any]], chosen: list[bool], volumes: list[str], flow: bool | None, indent: int
+) -> None:
+    def manifest(listed: list[dict[str, Any]], mounted: list[dict[str, Any]]) -> dict[str, Any]:
+        pod = {"containers": listed, **({"volumes": mounted} if mounted else {})}
+        return {"kind": "Deployment", "metadata": {"name": "x"}, "spec": {"template": {"spec": pod}}}
+
+    own: list[dict[str, Any]] = [{"name": name, "emptyDir": {}} for name in volumes]
+    tooled = with_tools(containers, chosen)
+    uses = tooled != containers
+    before = manifest(tooled, [*own, {"name": "covdata", "emptyDir": {}}] if uses else own)
+    text = yaml.dump(before, default_flow_style=flow, indent=indent, sort_keys=False, allow_unicode=True)
+    wanted = manifest(containers, own)
+    for container, was in zip(wanted["spec"]["template"]["spec"]["containers"], tooled, strict=True):
+        if was["command"][0] == "coverage":
+            container["command"] = ["python3", *container["command"][1:]]
+    left = adopted({"x.yaml": text})["x.yaml"]
+    assert yaml.safe_load(left) == wanted
+    assert adopted({"x.yaml": left})["x.yaml"] == left
+
+
+# -- the parts
+
+
+LINES = st.lists(st.sampled_from(["", "# x", "RUN a \\", "  b", "ENV A=1", "RUN <<EOF", "EOF", "CMD x", "\\"]), max_size=12)
+
+
+@given(LINES)
+def test_instructions_and_what_is_between_them_are_all_of_a_dockerfile(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    at = 0
+    for step in dockerfiles.instructions(text):
+        assert all(not line.strip() or line.lstrip().startswith("#") for line in text[at : step.start].splitlines())
+        assert step.start <= step.body <= step.end
+        at = step.end
+    assert all(not line.strip() or line.lstrip().startswith("#") for line in text[at:].splitlines())
+
+
+@given(
+    st.lists(st.sampled_from("abc"), max_size=8).map("\n".join), st.integers(0, 20), st.integers(0, 6), st.sampled_from(["", "z"])
+)
+def test_lines_keep_their_numbers(text: str, start: int, length: int, new: str) -> None:
+    draft = Draft.of(text)
+    start = min(start, len(text))
+    changed = draft.apply(Cut(start, min(start + length, len(text)), "", new if length else ""))
+    assert len(draft.numbers) == draft.text.count("\n") + 1
+    assert draft.numbers == sorted(draft.numbers)
+    before = text.split("\n")
+    for line, number in zip(draft.text.split("\n"), draft.numbers, strict=True):
+        assert number in changed or line == before[number - 1]
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_no_reason_to_fail(text: str) -> None:
+    trigger = {
+        "Dockerfile": f"FROM python\nENV COVERAGE_PROCESS_START=/x\n{text}",
+        "x.yaml": text,
+        "skaffold.yaml": text,
+        "a.py": text,
+    }
+    recognise(trigger)
+    assert isinstance(yamls.documents(text), list)
+
+
+def test_walking_is_bounded_and_leaves_out_what_nobody_wrote() -> None:
+    files = {
+        "a/b/c/x": "",
+        "a/y": "",
+        "z": "",
+        ".github/w": "",
+        ".venv/v": "",
+        "a/node_modules/n": "",
+        "podcov/p": "",
+        ".hidden": "",
+    }
+    project = MemoryProject(files)
+    assert list(walk.walk(project)) == [".hidden", "z", ".github/w", "a/y", "a/b/c/x"]
+    assert list(walk.walk(project, depth=1)) == [".hidden", "z", ".github/w", "a/y"]
+    assert list(walk.walk(project, most=2)) == [".hidden", "z"]
+    assert list(walk.walk(project, "a")) == ["a/y", "a/b/c/x"]
+    assert walk.text(MemoryProject({"big": "x" * (walk.MOST_BYTES + 1)}), "big") is None
