@@ -251,9 +251,33 @@ def deployed_by_tilt(shop: Path, run: Run) -> dict[str, list[dict]]:
 # What passes through, and what is refused ------------------------------------------------------------------------------
 
 
-def test_nothing_in_nothing_out(shop: Path, run: Run) -> None:
-    done = run(shop, "podcov", "inject", stdin="")
+@pytest.mark.parametrize("folder", ["shop", "."])
+def test_nothing_in_nothing_out_with_a_podcov_yaml_and_without(shop: Path, run: Run, folder: str) -> None:
+    done = run(shop.parent / folder, "podcov", "inject", stdin="")
     assert done.stdout == ""
+    assert "stdin: it is empty" in done.stderr
+
+
+def test_a_podcov_yaml_that_is_named_has_to_be_there(shop: Path, run: Run) -> None:
+    done = run(shop, "podcov", "inject", "-c", "podcov.yml", stdin=STRANGER, code=2)
+    assert done.stdout == ""
+    assert "podcov.yml: there is no such file" in done.stderr
+
+
+def test_without_a_podcov_yaml_services_are_found_as_init_would_find_them(shop: Path, run: Run, overlay: Documents) -> None:
+    (shop / "podcov.yaml").unlink()
+    base = run(shop, "kubectl", "kustomize", "k8s").stdout
+    found = by_name(run(shop, "podcov", "inject", stdin=base).stdout)
+    for workload in (("Deployment", "", "catalog"), ("Deployment", "", "orders")):
+        pods = [documents[workload]["spec"]["template"]["spec"] for documents in (found, overlay)]
+        assert pods[0]["containers"] == pods[1]["containers"]
+        assert pods[0]["initContainers"] == pods[1]["initContainers"]
+
+
+def test_without_a_podcov_yaml_and_without_services_it_refuses(tmp_path: Path, run: Run) -> None:
+    done = run(tmp_path, "podcov", "inject", stdin=STRANGER, code=2)
+    assert done.stdout == ""
+    assert "no service" in done.stderr
 
 
 def test_manifests_without_services_pass_byte_for_byte_and_it_says_what_it_did_not_find(shop: Path, run: Run) -> None:

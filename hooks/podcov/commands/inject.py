@@ -10,12 +10,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from podcov import assets
 from podcov.commands import options
-from podcov.edges import callers_stderr, project
+from podcov.edges import callers_stderr, configuration, project
 from podcov.errors import ManifestError, UsageError
 from podcov.generate.findings import Finding
+
+
+_EMPTY = Finding("stdin", "it is empty", "nothing to inject")
+"""what is in front of us in a pipe renders nothing, or has failed and said why"""
 
 
 @click.command(short_help="Add coverage to manifests: stdin to stdout.")
@@ -36,9 +41,11 @@ def inject(helm_plugin: bool, config: Path, as_json: bool, quiet: bool, verbose:
             "there is nothing on stdin: `podcov inject` reads manifests from it",
             hint="for example `kubectl kustomize k8s | podcov inject | kubectl apply -f -`; docs/inject.md has more",
         )
+    if click.get_current_context().get_parameter_source("config") is not ParameterSource.DEFAULT:
+        configuration.read(config)  # only where nobody names one may there be none
     given = sys.stdin.buffer.read()
     text = _decoded(given)
-    injected, findings = project.inject(config, text, name="stdin")
+    injected, findings = project.inject(config, text, name="stdin") if text.strip() else (text, (_EMPTY,))
     sys.stdout.buffer.write(given if injected == text else injected.encode())
     if as_json:
         click.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}), err=True)
