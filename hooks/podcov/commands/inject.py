@@ -18,7 +18,6 @@ from podcov.edges import callers_stderr, configuration, project
 from podcov.errors import ManifestError, UsageError
 from podcov.generate.findings import Finding
 
-
 _EMPTY = Finding("stdin", "it is empty", "nothing to inject")
 """what is in front of us in a pipe renders nothing, or has failed and said why"""
 
