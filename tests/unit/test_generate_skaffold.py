@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from podcov.errors import ManifestError
-from podcov.generate import skaffold
+from podcov.generate import blocks, skaffold
+from podcov.generate.skaffold_sources import HelmRelease
 
 HEAD = "apiVersion: skaffold/v4beta11\nkind: Config\n"
 BASE = f"{HEAD}manifests:\n  kustomize:\n    paths: [k8s]   # the base\n"
@@ -137,3 +141,221 @@ def test_artifacts() -> None:
     assert (two.context, two.dockerfile, two.target) == ("deploy/two", "deploy/two/docker/Dockerfile", "prod")
     assert two.arguments == {"A": "1", "B": None}
     assert three.dockerfile == ""
+
+
+class Files:
+    """A project in memory."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts = texts
+
+    def read(self, path: str) -> bytes | None:
+        text = self.texts.get(path)
+        return None if text is None else text.encode()
+
+    def names(self, folder: str) -> Sequence[str]:
+        inside = [path.removeprefix(f"{folder}/") for path in self.texts if folder == "." or path.startswith(f"{folder}/")]
+        return sorted({name.partition("/")[0] + "/" * ("/" in name) for name in inside})
+
+
+def every(texts: Mapping[str, str], path: str = "skaffold.yaml") -> tuple[skaffold.Skaffold, ...]:
+    return skaffold.read_all(Files(texts), path)
+
+
+def test_artifacts_of_all_builders() -> None:
+    read = skaffold.read(
+        f"{HEAD}build:\n  artifacts:\n"
+        "    - {image: a, context: a, kaniko: {dockerfile: K.Dockerfile, target: prod, buildArgs: {A: '1'}}}\n"
+        "    - {image: b, context: b, custom: {buildCommand: ./b.sh, dependencies: {dockerfile: {path: B.Dockerfile}}}}\n"
+        "    - {image: c, context: c, custom: {buildCommand: ./c.sh}}\n"
+        "    - {image: d, buildpacks: {builder: x}}\n    - {image: e, jib: {}}\n    - {image: f, bazel: {target: //f}}\n",
+        path="skaffold.yaml",
+    )
+    assert [a.dockerfile for a in read.artifacts] == ["a/K.Dockerfile", "b/B.Dockerfile", "", "", "", ""]
+    assert (read.artifacts[0].target, read.artifacts[0].arguments) == ("prod", {"A": "1"})
+
+
+def test_sources_of_all_kinds() -> None:
+    read = skaffold.read(
+        f"{HEAD}metadata: {{name: all}}\nmanifests:\n"
+        "  kustomize: {paths: [k8s, '{{.ENV}}/k8s']}\n  rawYaml: [raw/*.yaml, 'https://example.com/x.yaml']\n  kpt: [k]\n"
+        "  helm: {releases: [{name: web, chartPath: charts/web, valuesFiles: [v.yaml], namespace: n,"
+        " setValues: {image: {tag: 1}, on: true}}, {name: db, remoteChart: bitnami/db, repo: https://example.com,"
+        " version: 1.2.3}]}\n",
+        path="deploy/skaffold.yaml",
+    )
+    (found,) = read.sources
+    assert (found.index, found.module) == (0, "all")
+    assert found.kustomize == ("deploy/k8s", "deploy/{{.ENV}}/k8s")
+    assert found.raw == ("deploy/raw/*.yaml", "https://example.com/x.yaml")
+    assert found.kpt == ("deploy/k",)
+    assert found.helm == (
+        HelmRelease(
+            "web", "deploy/charts/web", values=("deploy/v.yaml",), namespace="n", settings=(("image.tag", "1"), ("on", "true"))
+        ),
+        HelmRelease("db", "bitnami/db", local=False, repo="https://example.com", version="1.2.3"),
+    )
+    assert [(f.found, f.decided) for f in read.findings] == [("the path deploy/{{.ENV}}/k8s", "left unread")]
+
+
+def test_what_skaffold_renders_where_nothing_is_said() -> None:
+    assert [s.raw for s in skaffold.read(HEAD, path="skaffold.yaml").sources] == [("k8s/*.yaml",)]
+    assert not any(skaffold.read(f"{HEAD}deploy: {{helm: {{}}}}\n", path="skaffold.yaml").sources)
+    assert not any(skaffold.read(f"{HEAD}---\n{HEAD}", path="skaffold.yaml").sources)
+
+
+def test_releases_that_helm_installs_and_those_that_it_takes_over_from_manifests() -> None:
+    def releases(text: str) -> list[tuple[str, bool]]:
+        return [(r.name, r.installed) for s in skaffold.read(HEAD + text, path="skaffold.yaml").sources for r in s.helm]
+
+    installed = "deploy: {helm: {releases: [{name: a, chartPath: a}]}}\n"
+    assert releases(installed) == [("a", True)]
+    assert releases(f"{installed}manifests: {{helm: {{releases: [{{name: b, chartPath: b}}]}}}}\n") == [("b", True)]
+
+
+def test_what_is_required_is_read_once_and_what_is_elsewhere_is_said() -> None:
+    texts = {
+        "skaffold.yaml": f"{HEAD}requires:\n  - path: one\n    configs: [a]\n  - path: two.yaml\n"
+        "  - git: {repo: https://example.com/x.git, path: y}\n",
+        "one/skaffold.yaml": f"{HEAD}metadata: {{name: a}}\nrequires: [{{path: ../two.yaml}}]\n",
+        "two.yaml": f"{HEAD}metadata: {{name: b}}\nrequires: [{{path: one}}]\n",
+    }
+    found = every(texts)
+    assert [one.path for one in found] == ["skaffold.yaml", "one/skaffold.yaml", "two.yaml"]
+    (finding,) = found[0].findings
+    assert finding.found == "it requires https://example.com/x.git y"
+    with pytest.raises(ManifestError, match=r"^skaffold\.yaml: it requires one/skaffold\.yaml, and there is no such file"):
+        every({"skaffold.yaml": texts["skaffold.yaml"]})
+
+
+def test_paths_are_those_of_where_skaffold_is_called() -> None:
+    text = f"{HEAD}manifests: {{kustomize: {{paths: [k8s]}}}}\n"
+    (called_above,) = every({"deploy/skaffold.yaml": text, "k8s/kustomization.yaml": ""}, "deploy/skaffold.yaml")
+    (called_there,) = every({"deploy/skaffold.yaml": text, "deploy/k8s/kustomization.yaml": ""}, "deploy/skaffold.yaml")
+    assert (called_above.bases, called_there.bases) == (("k8s",), ("deploy/k8s",))
+    assert "dir" not in str(profiles(skaffold.with_profiles([called_above], **HOW)["deploy/skaffold.yaml"]))
+
+
+HOW: Any = {"name": "coverage", "base": "k8s", "overlay": "podcov/overlay", "config": "podcov.yaml", "by": "inject"}
+DEPLOYED = "manifests: {rawYaml: [a.yaml]}\ndeploy: {kubectl: {}}\n"
+
+
+@pytest.mark.parametrize(
+    ("documents", "last"),
+    [
+        ([("a", "", DEPLOYED), ("b", "", DEPLOYED)], "b"),
+        ([("a", "b", DEPLOYED), ("b", "", DEPLOYED)], "a"),
+        ([("a", "", DEPLOYED), ("b", "", "manifests: {rawYaml: [a.yaml]}\n")], "a"),
+        ([("a", "", ""), ("b", "", "")], "b"),
+        ([("a", "b", DEPLOYED), ("b", "a", DEPLOYED)], "a"),
+    ],
+)
+def test_the_tests_run_where_skaffold_ends(documents: list[tuple[str, str, str]], last: str) -> None:
+    text = "---\n".join(
+        f"{HEAD}metadata: {{name: {name}}}\n{f'requires: [{{configs: [{needs}]}}]' if needs else ''}\n{rest}"
+        for name, needs, rest in documents
+    )
+    (one,) = every({"skaffold.yaml": text})
+    _, index = skaffold.deployed_last([one])
+    assert one.documents[index]["metadata"]["name"] == last
+    written = list(yaml.safe_load_all(skaffold.with_profiles([one], **HOW)["skaffold.yaml"]))
+    testing = [d["metadata"]["name"] for d in written if "skaffold-after-deploy" in str(d.get("profiles"))]
+    assert testing == [last]
+
+
+def test_what_is_rendered_and_never_deployed_is_said() -> None:
+    (one,) = every({"skaffold.yaml": f"{HEAD}metadata: {{name: a}}\n{DEPLOYED}---\n{HEAD}{DEPLOYED.splitlines()[0]}\n"})
+    assert [f.found for f in skaffold.undeployed([one])] == ["document 2 renders manifests and deploys none"]
+    assert skaffold.undeployed(every({"skaffold.yaml": BASE})) == ()
+
+
+def test_only_the_documents_that_are_measured_get_the_hook() -> None:
+    (one,) = every({"skaffold.yaml": f"{HEAD}metadata: {{name: a}}\n{DEPLOYED}---\n{HEAD}metadata: {{name: b}}\n{DEPLOYED}"})
+    text = skaffold.with_profiles([one], **HOW, documents={"skaffold.yaml": [0]})["skaffold.yaml"]
+    first, second = yaml.safe_load_all(text)
+    assert "inject" in str(first["profiles"])
+    assert "skaffold-after-deploy" not in str(first["profiles"])
+    assert "inject" not in str(second["profiles"])
+    assert "skaffold-after-deploy" in str(second["profiles"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (
+            f"{HEAD}{DEPLOYED}".replace("v4beta11", "v4beta8"),
+            "apiVersion skaffold/v4beta8: its render hooks cannot",
+            "skaffold fix",
+        ),
+        (f"{HEAD}{DEPLOYED}".replace("v4beta11", "v3"), "apiVersion skaffold/v3: its render hooks cannot", "skaffold fix"),
+        (f"{HEAD}deploy: {{docker: {{images: [a]}}}}\n", r"deploy\.docker: Skaffold has no hook", "deploy.kubectl"),
+        (
+            f"{HEAD}deploy: {{helm: {{flags: {{install: [--post-renderer=x]}}, releases: [{{name: a, chartPath: a}}]}}}}\n",
+            r"deploy\.helm\.flags\.install has --post-renderer=x already",
+            "podcov inject",
+        ),
+        ("{apiVersion: skaffold/v4beta11, kind: Config}\n", r"^skaffold\.yaml:1: the document is written in braces", "in lines"),
+        (f"{HEAD}{DEPLOYED}profiles: null\n", r"^skaffold\.yaml:5: `profiles` is written in brackets", "dashes"),
+        (
+            f"{HEAD}{DEPLOYED}---\n{HEAD}{DEPLOYED}profiles:\n  - activation: []\n  - name: coverage\n",
+            r"^skaffold\.yaml:12: there is a profile 'coverage' already",
+            "generate",
+        ),
+    ],
+)
+def test_refusals_say_where_and_what_to_write(text: str, message: str, hint: str) -> None:
+    with pytest.raises(ManifestError, match=message) as caught:
+        with_profile(text, by="inject")
+    assert hint in caught.value.hint
+
+
+def test_helm_as_deployer_needs_podcov_yaml_beside_it() -> None:
+    text = f"{HEAD}deploy: {{helm: {{releases: [{{name: a, chartPath: a}}]}}}}\n"
+    with pytest.raises(ManifestError, match=r"^deploy/skaffold\.yaml: deploy\.helm: .* only in the folder of this file"):
+        with_profile(text, "deploy/skaffold.yaml", by="inject")
+
+
+KEYS = st.sampled_from(
+    [
+        "build:\n  artifacts:\n    - image: a   # the one\n",
+        "manifests:\n  kustomize:\n    paths: [k8s]\n",
+        "manifests:\n  rawYaml:\n  - k8s/*.yaml\n",
+        "# a comment\n",
+        "\n",
+        "  \n",
+        "metadata:\n  name: a\n  annotations:\n    text: |\n      # >>> not podcov's\n\n",
+        "deploy:\n  kubectl: {}\n",
+        "portForward: []   # tabs\t\n",
+    ]
+)
+THEIRS = st.sampled_from(
+    ["", "profiles:\n  - name: dev\n    build: {}\n", "profiles:\n- name: dev # mine\n- name: b\n", "profiles:   # none yet\n"]
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    head = draw(st.sampled_from(["", "# licence\n\n", "--- # first\n"]))
+    keys = draw(st.lists(KEYS, max_size=5, unique_by=lambda key: key.partition(":")[0] if ":" in key else object()))
+    return head + HEAD + "".join([*keys[:2], draw(THEIRS), *keys[2:]])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(documents(), min_size=1, max_size=3), st.booleans(), st.booleans(), st.sampled_from(["overlay", "inject"]))
+def test_what_was_put_in_comes_out_byte_for_byte(each: list[str], end: bool, windows: bool, by: str) -> None:
+    text = "---\n".join(each)
+    text = text if end else text.rstrip("\n")
+    text = text.replace("\n", "\r\n") if windows else text
+    written = with_profile(text, by=by)
+    assert written != text
+    assert blocks.remove(written) == text
+    assert with_profile(written, by=by) == written
+    plain, with_block = ([d for d in yaml.safe_load_all(t) if d] for t in (text, written))
+    for before, after in zip(plain, with_block, strict=True):
+        ours = [p for p in after.get("profiles") or () if p["name"] == "coverage"]
+        others = [p for p in after.get("profiles") or () if p["name"] != "coverage"]
+        assert others == (before.get("profiles") or [])
+        assert {k: v for k, v in after.items() if k != "profiles"} == {k: v for k, v in before.items() if k != "profiles"}
+        assert len(ours) <= 1
+    other_way = "inject" if by == "overlay" else "overlay"
+    assert blocks.remove(with_profile(written, by=other_way)) == text

@@ -211,25 +211,44 @@ def deployed_last(skaffolds: Sequence[Skaffold]) -> tuple[str, int]:
     What a document requires is deployed before it. Of several documents only those that name a deployer are deployed at all.
     """
     by_path = {one.path: one for one in skaffolds}
-    order = list(dict.fromkeys(_in_order(by_path, skaffolds[0].path, (), ())))
+    order = _in_order(skaffolds)
     deployed = [(path, n) for path, n in order if skaffold_profile.deployers(by_path[path].documents[n])]
     rendered = [(path, n) for path, n in order if by_path[path].sources[n]]
     return (deployed or rendered or order)[-1]
 
 
-def _in_order(
-    known: Mapping[str, Skaffold], path: str, modules: Sequence[str], above: Sequence[str]
+def undeployed(skaffolds: Sequence[Skaffold]) -> tuple[Finding, ...]:
+    """The documents that Skaffold renders and never deploys: of several, each has to name its deployer."""
+    by_path, order = {one.path: one for one in skaffolds}, _in_order(skaffolds)
+    why = "of several documents Skaffold deploys only those that name a deployer: write `deploy: {kubectl: {}}` in it"
+    return tuple(
+        Finding(
+            path, f"{_named(by_path[path].documents[n], n)} renders manifests and deploys none", "left as it is", why, "warning"
+        )
+        for path, n in order
+        if len(order) > 1 and by_path[path].sources[n] and not skaffold_profile.deployers(by_path[path].documents[n])
+    )
+
+
+def _in_order(skaffolds: Sequence[Skaffold]) -> list[tuple[str, int]]:
+    """Path and place of every document that Skaffold comes to, in its order."""
+    seen: set[tuple[str, int]] = set()
+    return list(_visited({one.path: one for one in skaffolds}, skaffolds[0].path, (), seen))
+
+
+def _visited(
+    known: Mapping[str, Skaffold], path: str, modules: Sequence[str], seen: set[tuple[str, int]]
 ) -> Iterator[tuple[str, int]]:
     one = known[path]
     for index in _configs(one):
         document = one.documents[index]
-        if modules and at(document, "metadata", "name") not in modules:
+        if (modules and at(document, "metadata", "name") not in modules) or (path, index) in seen:
             continue
+        seen.add((path, index))
         for requirement in contents.requirements(document, one.folder):
             other = path if not requirement.path and not requirement.remote else requirement.path
-            step = f"{other} {' '.join(requirement.modules)}"
-            if other in known and step not in above:
-                yield from _in_order(known, other, requirement.modules, (*above, step))
+            if other in known:
+                yield from _visited(known, other, requirement.modules, seen)
         yield path, index
 
 
