@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from podcov.generate import artifacts, image_config, image_names, images
+from podcov.generate import artifacts, image_config, image_names, images, skaffold
 from podcov.generate.artifacts import Artifact
 from podcov.generate.dockerfile import Image
 from podcov.generate.image_names import Reference
@@ -125,6 +125,44 @@ def artifact(image: str, **said: object) -> Artifact:
 def test_which_artifact_a_container_means(built: list[str], image: str, default_repository: str, meant: str | None) -> None:
     found = artifacts.of_image([artifact(name) for name in built], image, default_repository)
     assert (found.image if found else None) == meant
+
+
+@pytest.mark.parametrize(
+    ("flags", "arguments", "target"),
+    [
+        ([], {"KEPT": "1"}, "kept"),
+        (["--no-cache", "--build-arg", "A=1=2", "--pull"], {"KEPT": "1", "A": "1=2"}, "kept"),
+        (
+            ["--build-arg=A=1", "--build-arg=FROM_ENVIRONMENT", "--target=app"],
+            {"KEPT": "1", "A": "1", "FROM_ENVIRONMENT": None},
+            "app",
+        ),
+        (["--target", "app", "--build-arg", "KEPT=2", "--build-arg"], {"KEPT": "2"}, "app"),
+    ],
+)
+def test_flags_of_docker_build(flags: list[str], arguments: dict[str, str | None], target: str) -> None:
+    flagged = artifacts.with_flags(artifact("orders", arguments={"KEPT": "1"}, target="kept"), flags)
+    assert (flagged.arguments, flagged.target) == (arguments, target)
+
+
+@pytest.mark.parametrize(
+    ("builder", "dockerfile"),
+    [
+        ("docker: {dockerfile: deploy/Dockerfile, cliFlags: [--target=app]}", "app/deploy/Dockerfile"),
+        ("kaniko: {dockerfile: deploy/Dockerfile}", "app/deploy/Dockerfile"),
+        ("custom: {buildCommand: ./build.sh, dependencies: {dockerfile: {path: deploy/Dockerfile}}}", "app/deploy/Dockerfile"),
+        ("custom: {buildCommand: ./build.sh}", ""),
+        ("buildpacks: {builder: x}", ""),
+        ("ko: {}", ""),
+        ("jib: {}", ""),
+        ("bazel: {target: //x}", ""),
+    ],
+)
+def test_what_builds_it_is_known(builder: str, dockerfile: str) -> None:
+    listed = f"    - image: x\n      context: app\n      {builder}\n"
+    text = f"apiVersion: skaffold/v4beta11\nkind: Config\nbuild:\n  artifacts:\n{listed}"
+    (found,) = skaffold.read(text, path="skaffold.yaml").artifacts
+    assert (found.builder, found.dockerfile) == (builder.partition(":")[0], dockerfile)
 
 
 class Files:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, get_args
 
 from podcov.errors import ManifestError
 from podcov.generate import dockerfile, image_names, project
@@ -12,6 +13,7 @@ from podcov.generate.dockerfile import Bases, Image, nowhere
 from podcov.generate.project import Project
 
 Builder = Literal["docker", "kaniko", "ko", "buildpacks", "custom", "jib", "bazel"]
+BUILDERS: tuple[Builder, ...] = get_args(Builder)
 _UNKNOWN = "podcov-unknown"
 
 
@@ -68,6 +70,17 @@ def _is_pushed_as(name: str, repository: str, default_repository: str) -> bool:
     if default_repository:
         return repository in image_names.pushed_names(name, default_repository)
     return image_names.may_be_pushed_as(name, repository)
+
+
+def with_flags(artifact: Artifact, flags: Sequence[str]) -> Artifact:
+    """The artifact, built by `docker build` with these flags too: `--build-arg A=1`, `--target=app`."""
+    words = [part for flag in flags for part in (flag.split("=", 1) if flag.startswith("--") else [flag])]
+    said = [(word, value) for word, value in pairwise(words) if not value.startswith("--")]
+    pairs = [value.partition("=") for word, value in said if word == "--build-arg"]
+    # A flag without a value takes it from the environment of whoever builds.
+    arguments = {name: value if equals else None for name, equals, value in pairs}
+    target = next((value for word, value in said if word == "--target"), artifact.target)
+    return replace(artifact, arguments={**artifact.arguments, **arguments}, target=target)
 
 
 def build(artifact: Artifact, files: Project, bases: Bases = nowhere) -> Image | None:

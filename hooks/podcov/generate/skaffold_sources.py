@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from posixpath import basename
 from typing import Any
 
-from podcov.generate import project
+from podcov.generate import artifacts, project
 from podcov.generate.artifacts import Artifact
 
 DEFAULT_RAW_YAML = ("k8s/*.yaml",)
@@ -103,14 +103,16 @@ def artifact(spec: Mapping[str, Any], folder: str, origin: str) -> Artifact:
     named = docker.get("dockerfile") or custom.get("path") or ""
     known = not spec.keys() & {*_WITHOUT_DOCKERFILE, "custom"} or bool(named)
     arguments = docker.get("buildArgs") or custom.get("buildArgs") or {}
-    return Artifact(
+    found = Artifact(
         image=spec.get("image", ""),
         context=context,
         dockerfile=project.join(context, named or "Dockerfile") if known else "",
         origin=origin,
         target=docker.get("target") or "",
         arguments={name: _literal(value) for name, value in arguments.items()},
+        builder=next((builder for builder in artifacts.BUILDERS if builder in spec), "docker"),
     )
+    return artifacts.with_flags(found, [str(flag) for flag in docker.get("cliFlags") or ()])
 
 
 def at(document: Mapping[str, Any], *keys: str) -> Any:
