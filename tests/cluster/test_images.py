@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from podcov.edges.image_lookup import ImageLookup
 from podcov.generate import dockerfile, image_config, images
 from podcov.generate.artifacts import Artifact
@@ -22,6 +24,10 @@ from podcov.generate.images import Unknown
 
 BUILDERS = {"classic": 1, "buildkit": 2}
 """the engine's two builders, and what its API calls them"""
+
+
+class BuildError(Exception):
+    """A builder refused a Dockerfile."""
 
 
 class Engine:
@@ -35,9 +41,9 @@ class Engine:
         """The configuration of the image that a Dockerfile builds; its context holds one file, `app.py`."""
         query = urlencode({"version": BUILDERS[builder], **parameters})
         answer = self._request("POST", f"/build?{query}", context(text), {"Content-Type": "application/x-tar"})
-        messages = [json.loads(line) for line in answer.splitlines() if line.strip()]
-        if wrong := [message["error"] for message in messages if "error" in message]:
-            pytest.fail(f"{builder}: {wrong[0]}\n{text}")
+        messages: list[dict[str, Any]] = [json.loads(line) for line in answer.splitlines() if line.strip()]
+        if wrong := [said for m in messages if (said := m.get("error") or m.get("message"))]:
+            raise BuildError(f"{builder}: {wrong[0]}\n{text}")
         ids = [m["aux"]["ID"] for m in messages if isinstance(m.get("aux"), dict) and "ID" in m["aux"]]
         self._built.append(ids[-1])
         config: Mapping[str, Any] = json.loads(self._request("GET", f"/images/{ids[-1]}/json"))["Config"]
@@ -173,6 +179,31 @@ def test_a_dockerfile_is_read_as_docker_reads_it(cluster: Any, engine: Engine, b
     arguments = {name: value.replace("{base}", base) for name, value in case.arguments.items()}
     config = engine.build(text, builder, target=case.target, buildargs=json.dumps(arguments))
     read = dockerfile.parse(text, target=case.target, arguments=arguments, bases=known(ImageLookup()))
+    assert facts(read) == facts(image_config.read(config, said_by=""))
+
+
+VALUES = st.text(alphabet="ab $ABC{}:-+\\\"' =", max_size=12)
+LINES = st.one_of(
+    *(
+        st.builds(form.format, st.sampled_from("ABC"), VALUES)
+        for form in ("ENV {}={}", "ENV {} {}", 'ENV {}="{}"', "ARG {}={}", "ONBUILD ENV {}={}", "LABEL {}={}")
+    ),
+    *(st.builds(form.format, VALUES) for form in ("USER x{}", "WORKDIR /{}", "CMD {}", "ENTRYPOINT {}", "ARG A B {}")),
+    st.sampled_from(["FROM one", "FROM {base} AS one", "FROM {base}", "ARG C"]),
+)
+ENDS = st.sampled_from(["\n", "\n", " \n", "\r\n", "\\\n", " \\\n # a comment\n"])
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.builds(str.__add__, LINES, ENDS), max_size=6).map("".join))
+def test_whatever_docker_takes_is_read_as_docker_reads_it(cluster: Any, engine: Engine, lines: str) -> None:
+    base = cluster.image("python:3.13")
+    text = f"FROM {base} AS one\n{lines.replace('{base}', base)}"
+    try:
+        config = engine.build(text, "buildkit", buildargs=json.dumps({"C": "given"}))
+    except BuildError:
+        return
+    read = dockerfile.parse(text, arguments={"C": "given"}, bases=known(ImageLookup()))
     assert facts(read) == facts(image_config.read(config, said_by=""))
 
 
