@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -76,10 +77,16 @@ def init(
 
 
 def _edits(root: Path, done: Plan, *, verbose: bool) -> Iterator[Edit]:
-    """What would change; the files in podcov's own folders only where the user wants to see them."""
+    """What would change; the files in podcov's own folder only where the user wants to see them."""
+    own = f"{posixpath.dirname(done.config.generate.overlay)}/"
+    hidden = 0
     for change in done.changes:
-        if verbose or not _is_own(change.path):
+        if verbose or not change.path.startswith(own):
             yield Edit(change.path, project.DiskProject(root).read(change.path), change.content)
+        else:
+            hidden += 1
+    if hidden:
+        click.echo(f"and {hidden} files of podcov's own in {own}, which --verbose shows", err=True)
 
 
 def _offer(root: Path, done: Plan) -> None:

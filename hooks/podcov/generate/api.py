@@ -184,12 +184,13 @@ def _configuration(
     if text is not None:
         _refuse_to_ask_twice(asked)
         return text, ()
-    looked = survey.look(files, asked.paths, asked.by)
+    looked, chosen = survey.look(files, asked.paths, asked.by)
     said = tools.read(files, looked)
     rendered = sources.of(looked, said)
     generate = replace(looked, replicas=asked.replicas, profile=_free_profile(said, adoptions))
     known = Surroundings(files, said.artifacts, outside.lookup)
-    return first_config(sources.read(files, outside.renderer, rendered), generate, known, name=rendered.names)
+    text, found = first_config(sources.read(files, outside.renderer, rendered), generate, known, name=rendered.names)
+    return text, (replace(chosen, subject=rendered.names), *found)
 
 
 def _refuse_to_ask_twice(asked: Asked) -> None:
@@ -297,10 +298,11 @@ def _edited_files(config: Config, said: Tools) -> list[Change]:
             said.skaffolds, name=generate.profile, base=base, overlay=where, config=CONFIG, by=generate.by
         )
         pairs += [(one.path, one.text, texts[one.path]) for one in said.skaffolds]
-    if said.tiltfile:
-        own = project.join(_folder(config), "Tiltfile")
-        text = tiltfile.with_load(said.tiltfile, base=base, overlay=where, podcov=own, by=generate.by)
-        pairs.append((said.tiltfile.path, said.tiltfile.text, text))
+    own = project.join(_folder(config), "Tiltfile")
+    for number, one in enumerate(said.tiltfiles):
+        if number == 0 or one.bases or one.raw or one.helm:
+            text = tiltfile.with_load(one, base=base, overlay=where, podcov=own, by=generate.by)
+            pairs.append((one.path, one.text, text))
     return [_block_change(path, before, after) for path, before, after in pairs if before != after]
 
 
@@ -315,9 +317,10 @@ def _block_change(path: str, before: str, after: str) -> Change:
 def _advice(config: Config, said: Tools) -> list[Finding]:
     """What will not work as it stands, though everything can be generated."""
     found = [finding for one in said.skaffolds for finding in one.findings]
+    found += [finding for one in said.tiltfiles for finding in one.findings]
     if config.generate.by == "overlay":
         found += _unrendered(project.join(config.generate.kustomize), said)
-    for artifact in said.tiltfile.artifacts if said.tiltfile else ():
+    for artifact in (artifact for one in said.tiltfiles for artifact in one.artifacts):
         if artifact.entrypoint:
             why = "Tilt puts it in place of the command that podcov sets: the service would run without podcov"
             found.append(
@@ -327,20 +330,17 @@ def _advice(config: Config, said: Tools) -> list[Finding]:
 
 
 def _unrendered(base: str, said: Tools) -> list[Finding]:
-    bases = {one.path: one.bases for one in said.skaffolds[:1]} | (
-        {said.tiltfile.path: said.tiltfile.bases} if said.tiltfile else {}
-    )
-    renders = {one.path: "manifests.kustomize.paths" for one in said.skaffolds}
+    groups = (("manifests.kustomize.paths", said.skaffolds), ("k8s_yaml(kustomize(...))", said.tiltfiles))
     return [
         Finding(
-            path,
+            group[0].path,
             f"it does not render {base}",
             "left as it is",
-            f"with coverage on, {renders.get(path, 'k8s_yaml(kustomize(...))')} of another folder is not replaced",
+            f"with coverage on, {renders} of another folder is not replaced",
             "warning",
         )
-        for path, rendered in bases.items()
-        if base not in rendered
+        for renders, group in groups
+        if group and not any(base in one.bases for one in group)
     ]
 
 

@@ -56,6 +56,11 @@ def of(generate: Generate, tools: Tools) -> Sources:
             "podcov.yaml: `generate: kustomize:` is missing",
             hint="It names the folder of the Kustomize base that the overlay stands on. Without one, write `by: inject`.",
         )
+    if generate.by == "overlay" and _holds(project.join(generate.kustomize), project.join(generate.overlay)):
+        raise ManifestError(
+            f"podcov.yaml: generate.overlay: {generate.overlay} is within its base {generate.kustomize}, which Kustomize refuses",
+            hint="Write `by: inject` under `generate:`, or put the base into a folder of its own.",
+        )
     stated = Sources(
         (project.join(generate.kustomize),) if generate.kustomize else (),
         tuple(map(project.join, generate.manifests)),
@@ -82,8 +87,12 @@ def of_skaffold(tools: Tools) -> Sources:
 
 def of_tilt(tools: Tools) -> Sources:
     """Everything that the Tiltfile renders, as far as it can be read."""
-    tilt = tools.tiltfile
-    return Sources(tilt.bases) if tilt else Sources()
+    each = tools.tiltfiles
+    return Sources(
+        tuple(dict.fromkeys(path for one in each for path in one.bases)),
+        tuple(dict.fromkeys(path for one in each for path in one.raw)),
+        tuple(dict.fromkeys(release for one in each for release in one.helm)),
+    )
 
 
 def render(files: Project, renderer: Renderer, sources: Sources) -> str:
@@ -136,6 +145,10 @@ def _document(text: str) -> str:
     text = text.removeprefix("\ufeff")
     begin = "" if text.startswith(("---", "%")) else "---\n"
     return begin + text + ("" if text.endswith("\n") else "\n")
+
+
+def _holds(folder: str, path: str) -> bool:
+    return folder == "." or path == folder or path.startswith(f"{folder}/")
 
 
 def _known(paths: Iterator[str]) -> tuple[str, ...]:

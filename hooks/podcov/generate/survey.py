@@ -9,6 +9,7 @@ from posixpath import basename, dirname
 from podcov.config import Generate, HelmRelease, Way
 from podcov.errors import ManifestError
 from podcov.generate import kustomizations, manifests, project, sources, tools, walk
+from podcov.generate.findings import Finding
 from podcov.generate.project import Project
 from podcov.generate.sources import Sources
 from podcov.generate.tools import Tools
@@ -29,8 +30,8 @@ class _Named:
     plain: list[str] = field(default_factory=list)
 
 
-def look(files: Project, paths: Sequence[str] = (), by: Way | None = None) -> Generate:
-    """What a first `podcov.yaml` has under `generate`. `paths` are those that the user named, `by` is the way that is wanted.
+def look(files: Project, paths: Sequence[str] = (), by: Way | None = None) -> tuple[Generate, Finding]:
+    """What a first `podcov.yaml` has under `generate`, and why. `paths` are those that the user named, `by` the way.
 
     Raises ManifestError where there are no manifests, or several sets of them and nothing says which.
     """
@@ -42,24 +43,36 @@ def look(files: Project, paths: Sequence[str] = (), by: Way | None = None) -> Ge
     said = tools.read(files, found)
     if named.kustomize or named.charts or named.plain:
         return _named(found, named, by)
-    if not (said.skaffolds or said.tiltfile):
-        return _searched(files, found, by)
-    return _of_tools(files, found, said, by)
-
-
-def _of_tools(files: Project, found: Generate, said: Tools, by: Way | None) -> Generate:
-    """What Skaffold renders, else what Tilt does, stays theirs to say; podcov.yaml names a base only for an overlay."""
     rendered = sources.of_skaffold(said) or sources.of_tilt(said)
-    if not rendered:
-        return _searched(files, found, by)
-    if len(said.bases) == 1 and not _beside(rendered, said.bases[0]) and len(said.skaffolds) < 2 and said.bases[0] != ".":
-        return replace(found, by=by or "overlay", kustomize=said.bases[0])
+    return _of_tools(found, rendered, said, by) if rendered else _searched(files, found, by)
+
+
+def _of_tools(found: Generate, rendered: Sources, said: Tools, by: Way | None) -> tuple[Generate, Finding]:
+    """What Skaffold renders, else what Tilt does, stays theirs to say; podcov.yaml names a base only for an overlay."""
+    alone = len(said.bases) == 1 and not _beside(rendered, said.bases[0]) and len(said.skaffolds) < 2
+    if alone:
+        return _on_base(found, said.bases[0], by)
     if by == "overlay":
         raise ManifestError(
             f"an overlay stands on one Kustomize base, and this project renders {rendered.names}",
             hint="Leave `--by overlay` out: `podcov inject` gets into everything that is rendered.",
         )
-    return replace(found, by="inject")
+    return _injected(found, "it gets into everything that is rendered; an overlay stands on one Kustomize base alone")
+
+
+def _on_base(found: Generate, base: str, by: Way | None) -> tuple[Generate, Finding]:
+    if by is None and base == ".":
+        return _injected(
+            replace(found, kustomize=base), "the base is the project's own folder, so an overlay would stand within it"
+        )
+    if by == "inject":
+        return _injected(replace(found, kustomize=base), "as you asked for it")
+    why = "one Kustomize base is all that is rendered; `--by inject` is the other way"
+    return replace(found, by="overlay", kustomize=base), Finding("", "one Kustomize base", "coverage comes by an overlay", why)
+
+
+def _injected(found: Generate, why: str) -> tuple[Generate, Finding]:
+    return replace(found, by="inject"), Finding("", "manifests", "coverage comes by `podcov inject`", why)
 
 
 def _beside(rendered: Sources, base: str) -> bool:
@@ -67,27 +80,39 @@ def _beside(rendered: Sources, base: str) -> bool:
     return bool(rendered.helm) or any(base != "." and not path.startswith(f"{base}/") for path in rendered.plain)
 
 
-def _named(found: Generate, named: _Named, by: Way | None) -> Generate:
+def _named(found: Generate, named: _Named, by: Way | None) -> tuple[Generate, Finding]:
     if len(named.kustomize) == 1 and not (named.charts or named.plain):
-        return replace(found, by=by or "overlay", kustomize=named.kustomize[0])
+        return _on_base(found, named.kustomize[0], by)
     if len(named.kustomize) > 1:
         raise ManifestError(
             f"several Kustomize bases: {', '.join(named.kustomize)}",
             hint="Name one that has the others among its `resources`.",
         )
-    charts = tuple(HelmRelease(basename(chart), chart) for chart in named.charts)
-    base = "".join(named.kustomize)
-    return replace(found, by="inject", kustomize=base, manifests=tuple(named.plain), helm=charts)
+    charts = tuple(HelmRelease(_release_name(chart), chart) for chart in named.charts)
+    return _plainly(replace(found, kustomize="".join(named.kustomize)), named.plain, charts, by)
 
 
-def _searched(files: Project, found: Generate, by: Way | None) -> Generate:
-    """Nothing says what is rendered: one Kustomize base, else one chart, else the folders of plain manifests."""
+def _plainly(found: Generate, plain: Sequence[str], charts: tuple[HelmRelease, ...], by: Way | None) -> tuple[Generate, Finding]:
+    if by == "overlay":
+        raise ManifestError(
+            f"an overlay stands on a Kustomize base, and {', '.join((*plain, *(c.chart for c in charts)))} is none",
+            hint="Leave `--by overlay` out: `podcov inject` gets into everything that is rendered.",
+        )
+    return _injected(replace(found, manifests=tuple(plain), helm=charts), "an overlay would need a Kustomize base")
+
+
+def _release_name(chart: str) -> str:
+    return basename(chart) if chart != "." else "app"
+
+
+def _searched(files: Project, found: Generate, by: Way | None) -> tuple[Generate, Finding]:
+    """Nothing says what is rendered: one Kustomize base, else the charts, else the folders of plain manifests."""
     everything = list(walk.walk(files, depth=_DEPTH))
     bases = _one_or_more([dirname(p) or "." for p in everything if basename(p) in kustomizations.NAMES], prefer="base")
     if len(bases) > 1:
         raise ManifestError(f"several Kustomize bases: {', '.join(bases)}", hint=f"Say which: `podcov init {bases[0]}`.")
     if bases:
-        return replace(found, by=by or "overlay", kustomize=bases[0])
+        return _on_base(found, bases[0], by)
     charts = [dirname(p) or "." for p in everything if basename(p) == _CHART]
     charts = [c for c in charts if not any(c.startswith(f"{other}/charts/") or other == "." != c for other in charts)]
     plain = [] if charts else _folders_of_manifests(files, everything)
@@ -97,8 +122,7 @@ def _searched(files: Project, found: Generate, by: Way | None) -> Generate:
             "and neither skaffold.yaml nor Tiltfile renders any",
             hint="Name their folder: `podcov init FOLDER`. For workloads that run already there is `podcov attach`.",
         )
-    releases = tuple(HelmRelease(basename(project.join("app", chart)), chart) for chart in charts)
-    return replace(found, by="inject", manifests=tuple(plain), helm=releases)
+    return _plainly(found, plain, tuple(HelmRelease(_release_name(chart), chart) for chart in charts), by)
 
 
 def _one_or_more(folders: Sequence[str], *, prefer: str) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from podcov.config import Generate
 from podcov.errors import ManifestError
-from podcov.generate import project, skaffold, tiltfile
+from podcov.generate import skaffold, tiltfile
 from podcov.generate.artifacts import Artifact
 from podcov.generate.project import Project
 from podcov.generate.skaffold import Skaffold
@@ -15,20 +15,20 @@ from podcov.generate.tiltfile import Tiltfile
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """`skaffolds` are the `skaffold.yaml` that is called and those that it requires; empty where there is none."""
+    """The `skaffold.yaml` that is called, then those that it requires; the `Tiltfile`, then those that it includes."""
 
     skaffolds: tuple[Skaffold, ...] = ()
-    tiltfile: Tiltfile | None = None
+    tiltfiles: tuple[Tiltfile, ...] = ()
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """Skaffold's first: where both build an image they mean the same."""
-        return (*(a for one in self.skaffolds for a in one.artifacts), *(self.tiltfile.artifacts if self.tiltfile else ()))
+        return (*(a for one in self.skaffolds for a in one.artifacts), *(a for one in self.tiltfiles for a in one.artifacts))
 
     @property
     def bases(self) -> tuple[str, ...]:
         """The folders that either has kustomize render, each once."""
-        said = (*(b for one in self.skaffolds for b in one.bases), *(self.tiltfile.bases if self.tiltfile else ()))
+        said = (*(b for one in self.skaffolds for b in one.bases), *(b for one in self.tiltfiles for b in one.bases))
         return tuple(dict.fromkeys(said))
 
 
@@ -41,7 +41,7 @@ def read(files: Project, generate: Generate) -> Tools:
     """Read what `podcov.yaml` names. Raises ManifestError for a file that is not there, or that is not what it should be."""
     return Tools(
         skaffold.read_all(files, generate.skaffold) if generate.skaffold else (),
-        tiltfile.read(_text(files, generate.tiltfile), path=generate.tiltfile) if generate.tiltfile else None,
+        _tiltfiles(files, generate.tiltfile) if generate.tiltfile else (),
     )
 
 
@@ -49,8 +49,7 @@ def _present(files: Project, path: str) -> str:
     return path if files.read(path) is not None else ""
 
 
-def _text(files: Project, path: str) -> str:
-    text = project.text(files, path)
-    if text is None:
+def _tiltfiles(files: Project, path: str) -> tuple[Tiltfile, ...]:
+    if files.read(path) is None:
         raise ManifestError(f"{path}: there is no such file", hint="Correct the path in podcov.yaml under `generate`.")
-    return text
+    return tiltfile.read_all(files, path)
