@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from podcov import assets
 from podcov.edges import project
 from podcov.generate import skaffold as skaffold_file
+from podcov.generate import tiltfile
 
 Example = Callable[[str], Path]
 Write = Callable[[Mapping[str, str]], Path]
@@ -344,6 +346,23 @@ def test_tilt_puts_coverage_into_whatever_is_given_to_k8s_yaml(
     maps = [d["metadata"]["name"] for d in yaml.safe_load_all(made["uncategorized"]["DeployTarget"]["yaml"])]
     assert all(name.startswith("podcov-") for name in maps)
     assert sorted(made["coverage"]["ResourceDependencies"]) == ["one", "two"]
+
+
+def test_tilt_puts_coverage_into_what_included_files_give_too(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {
+        "Tiltfile": "include('one/Tiltfile')\nload('./lib.tilt', 'deploy')\ndeploy('two.yaml')\n",
+        "one/Tiltfile": "docker_build('shop/one', '.')\nk8s_yaml('one.yaml')\n",
+        "lib.tilt": "def deploy(path):\n    k8s_yaml(path)\n",
+    }
+    files = {"one/one.yaml": deployment("one"), "two.yaml": deployment("two"), "one/Dockerfile": "FROM scratch\n"}
+    folder = write({**texts, **files, "podcov.yaml": PODCOV_YAML})
+    read = tiltfile.read_all(project.DiskProject(folder), "Tiltfile")
+    written = tiltfile.with_loads(read, base="", overlay="", podcov="podcov/Tiltfile", by="inject")
+    own = assets.render("init/Tiltfile.j2", by="inject", root="..", workloads=["one", "two"])
+    write({**written, "podcov/Tiltfile": own})
+    monkeypatch.setenv("PODCOV", "1")
+    made = resources(tilt(folder))
+    assert {name: couriers(made, name) for name in ("one", "two")} == {"one": ["podcov-courier"], "two": ["podcov-courier"]}
 
 
 def test_without_the_switch_tilt_deploys_exactly_what_it_did(tilted: Callable[[str], Path]) -> None:

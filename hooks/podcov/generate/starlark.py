@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -42,19 +42,30 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """`calls` in the order in which they would happen; `names`: what the text defines or loads itself."""
+    """`calls` in the order in which they would happen; `names`: what the text defines or loads itself.
+
+    `called`: the names of all functions that are called anywhere, in functions that nobody here calls, too.
+    """
 
     calls: tuple[Call, ...]
     names: frozenset[str]
+    called: frozenset[str]
 
 
 def read(text: str) -> Script:
     """Raises SyntaxError where the text is none that Python could read."""
     reader = _Reader()
     tree = ast.parse(text)
-    with suppress(_TooMuch):  # What was seen until then is true all the same.
+    with suppress(_TooMuch, _Return):  # What was seen until then is true all the same.
         reader.run(tree.body)
-    return Script(tuple(reader.calls), frozenset({*reader.variables, *reader.functions, *_loaded(reader.calls)}))
+    names = {*reader.variables, *reader.functions, *_loaded(reader.calls)}
+    return Script(tuple(reader.calls), frozenset(names), frozenset(_called(tree)))
+
+
+def _called(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.func.id
 
 
 def _loaded(calls: Sequence[Call]) -> set[str]:

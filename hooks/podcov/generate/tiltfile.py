@@ -45,6 +45,8 @@ class Tiltfile:
     """what of it podcov cannot see or change"""
     names: frozenset[str] = field(default=frozenset())
     """what it defines or loads itself"""
+    calls: frozenset[str] = field(default=frozenset())
+    """the functions that it calls, within functions of its own too"""
     readable: bool = True
 
 
@@ -68,6 +70,7 @@ def read(text: str, *, path: str) -> Tiltfile:
         includes=tuple(dict.fromkeys(reader.includes())),
         findings=tuple(reader.findings()),
         names=script.names,
+        calls=script.called,
     )
 
 
@@ -109,6 +112,20 @@ def with_load(tiltfile: Tiltfile, *, base: str, overlay: str, podcov: str, by: B
     if block:
         return "".join(blocks.replace(lines, block, body))
     return "".join(blocks.insert(lines, _end_of_opening_comment(lines), body))
+
+
+def with_loads(tiltfiles: Sequence[Tiltfile], *, base: str, overlay: str, podcov: str, by: By = "overlay") -> dict[str, str]:
+    """The texts of all files of `read_all`, by path: the first with the block, as `with_load` makes it.
+
+    Those that it includes have names of their own: they need the block, too, where they call the function that it replaces.
+    """
+    texts = {}
+    for n, one in enumerate(tiltfiles):
+        if n == 0 or _REPLACED[by] in one.calls:
+            texts[one.path] = with_load(one, base=base, overlay=overlay, podcov=podcov, by=by)
+        else:
+            texts[one.path] = blocks.remove(one.text)
+    return texts
 
 
 def _as_loaded(path: str) -> str:
@@ -215,7 +232,9 @@ class _Reader:
         """What it runs is the user's own business; its first dependency is where the source is."""
         folders = _texts(build.get("deps"))
         context = self._at(folders[0]) if folders else self._folder
-        return Artifact(build["ref"], context, dockerfile="", origin=self._path, entrypoint="entrypoint" in build)
+        return Artifact(
+            build["ref"], context, dockerfile="", origin=self._path, entrypoint="entrypoint" in build, builder="custom"
+        )
 
     def _at(self, path: str) -> str:
         return project.join(self._folder, path)
