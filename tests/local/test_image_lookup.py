@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -327,6 +328,27 @@ def test_another_machine_s_registry_is_asked_with_https_only(registry: Registry)
     registry.push_image(CONFIG, "v1")
     assert reason(ImageLookup()(f"localhost.localdomain:{registry.port}/team/app:v1")).endswith("cannot be reached")
     assert registry.requests == []
+
+
+def test_the_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            asked.append(connection.recv(2**16).splitlines()[0])
+            connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        answer = ImageLookup()("registry.example/team/app")
+        thread.join(10)
+    assert reason(answer) == "the registry registry.example cannot be reached"
+    assert asked == [b"CONNECT registry.example:443 HTTP/1.1"]
 
 
 def test_what_is_no_name_is_nobody_s(machine: Machine) -> None:
