@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -76,8 +80,8 @@ def deploy(space: Any, *manifests: Mapping[str, Any]) -> None:
             space.kubectl("rollout", "status", f"{manifest['kind']}/{manifest['metadata']['name']}", "--timeout=90s")
 
 
-def podcov(space: Any, *arguments: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done: subprocess.CompletedProcess[str] = space.podcov(*arguments, "--namespace", space.name, cwd=cwd, check=check)
+def podcov(space: Any, command: str, *arguments: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    done: subprocess.CompletedProcess[str] = space.podcov(command, "--namespace", space.name, *arguments, cwd=cwd, check=check)
     return done
 
 
@@ -120,3 +124,394 @@ def test_after_attach_and_detach_the_live_object_equals_the_one_before(
     assert steady(after) == steady(before)
     assert "podcov" not in {entry["manager"] for entry in after["metadata"]["managedFields"]}
     assert space.get("configmaps", "--selector", "app.kubernetes.io/part-of=podcov")["items"] == []
+
+
+class TestEditsInBetween:
+    def test_are_kept(self, space: Any, image: str, project: Callable[..., Path]) -> None:
+        folder = project("deployment/orders")
+        deploy(space, workload("Deployment", image))
+        before = space.get("deployment/orders")
+        podcov(space, "attach", cwd=folder)
+        space.kubectl("set", "env", "deployment/orders", "GREETING=hello")
+        space.kubectl("scale", "deployment/orders", "--replicas=2")
+        podcov(space, "detach", "deployment/orders", cwd=folder)
+        after = steady(space.get("deployment/orders"))
+        container = after["spec"]["template"]["spec"]["containers"][0]
+        assert container.pop("env") == [{"name": "GREETING", "value": "hello"}]
+        assert after["spec"].pop("replicas") == 2
+        assert after == without(steady(before), "spec", "replicas")
+
+    def test_of_who_applies_server_side_do_not_conflict_after_detach(
+        self, space: Any, image: str, project: Callable[..., Path]
+    ) -> None:
+        folder = project("deployment/orders")
+        manifest = workload("Deployment", image)
+
+        def apply(check: bool = True) -> str:
+            text = yaml.safe_dump(manifest)
+            return str(space.kubectl("apply", "--server-side", "--filename", "-", stdin=text, check=check))
+
+        apply()
+        podcov(space, "attach", cwd=folder)
+        podcov(space, "detach", cwd=folder)
+        manifest["spec"]["template"]["spec"]["containers"][0]["command"][-1] += "\n"
+        assert "serverside-applied" in apply()
+
+
+def without(document: dict[str, Any], *path: str) -> dict[str, Any]:
+    inner: Any = document
+    for key in path[:-1]:
+        inner = inner[key]
+    del inner[path[-1]]
+    return document
+
+
+class TestReplicas:
+    def test_are_set_and_put_back(self, space: Any, image: str, project: Callable[..., Path]) -> None:
+        folder = project("deployment/orders")
+        deploy(space, workload("Deployment", image, replicas=2))
+        before = space.get("deployment/orders")
+        podcov(space, "attach", "--replicas", "1", cwd=folder)
+        assert space.get("deployment/orders")["status"]["readyReplicas"] == 1
+        podcov(space, "detach", cwd=folder)
+        assert steady(space.get("deployment/orders")) == steady(before)
+
+    def test_that_an_autoscaler_would_set_again_are_warned_of(self, space: Any, image: str, project: Callable[..., Path]) -> None:
+        folder = project("deployment/orders")
+        deploy(space, workload("Deployment", image, replicas=2))
+        space.kubectl("autoscale", "deployment", "orders", "--min=2", "--max=3", "--cpu-percent=50")
+        told = podcov(space, "attach", "--replicas", "1", "--dry-run", cwd=folder)
+        assert "horizontalpodautoscaler/orders scales it" in told.stderr
+        assert "horizontalpodautoscaler" not in podcov(space, "attach", "--dry-run", cwd=folder).stderr
+
+
+class TestTwice:
+    def test_is_once(self, space: Any, image: str, project: Callable[..., Path]) -> None:
+        folder = project("deployment/orders")
+        deploy(space, workload("Deployment", image))
+        before = space.get("deployment/orders")
+        podcov(space, "attach", cwd=folder)
+        once = space.get("deployment/orders")
+        again = podcov(space, "attach", cwd=folder)
+        assert f"nothing to change: deployment/orders in namespace {space.name}" in again.stdout
+        assert space.get("deployment/orders")["metadata"]["generation"] == once["metadata"]["generation"]
+        podcov(space, "detach", cwd=folder)
+        assert "nothing to detach" in podcov(space, "detach", cwd=folder).stdout
+        assert steady(space.get("deployment/orders")) == steady(before)
+
+    def test_with_other_settings_brings_it_up_to_date(self, space: Any, image: str, project: Callable[..., Path]) -> None:
+        folder = project("deployment/orders")
+        deploy(space, workload("Deployment", image))
+        before = space.get("deployment/orders")
+        podcov(space, "attach", cwd=folder)
+        project("deployment/orders", mode="branch")
+        podcov(space, "attach", cwd=folder)
+        container = space.get("deployment/orders")["spec"]["template"]["spec"]["containers"][0]
+        assert {"name": "PODCOV_MODE", "value": "branch"} in container["env"]
+        podcov(space, "detach", cwd=folder)
+        assert steady(space.get("deployment/orders")) == steady(before)
+
+
+def test_a_dry_run_shows_the_difference_and_changes_nothing(space: Any, image: str, project: Callable[..., Path]) -> None:
+    folder = project("deployment/orders")
+    deploy(space, workload("Deployment", image))
+    before = space.get("deployment/orders")
+    told = podcov(space, "attach", "--dry-run", cwd=folder)
+    assert "--- a/deployment/orders.yaml\n+++ b/deployment/orders.yaml" in told.stdout
+    assert re.search(r"^\+ +- name: podcov-courier$", told.stdout, re.MULTILINE)
+    assert f"would be attached: deployment/orders in namespace {space.name}: app" in told.stdout
+    assert "would be made: configmap/podcov-wrapper-" in told.stdout
+    answer = json.loads(podcov(space, "attach", "--dry-run", "--json", cwd=folder).stdout)
+    (seen,) = answer["workloads"]
+    assert (answer["dry_run"], seen["workload"], seen["containers"], seen["changed"]) == (
+        True,
+        "deployment/orders",
+        ["app"],
+        True,
+    )
+    assert space.get("deployment/orders") == before
+    assert space.get("configmaps", "--selector", "app.kubernetes.io/part-of=podcov")["items"] == []
+
+
+class TestTargets:
+    def test_are_found_by_labels_by_helm_release_and_by_their_pods(
+        self, space: Any, image: str, project: Callable[..., Path]
+    ) -> None:
+        folder = project("deployment/orders", "statefulset/db")
+        orders, db, other = (
+            workload("Deployment", image),
+            workload("StatefulSet", image, "db"),
+            workload("Deployment", image, "other"),
+        )
+        db["metadata"]["labels"] = {"tier": "data"}
+        orders["metadata"]["annotations"] = {"meta.helm.sh/release-name": "shop"}
+        deploy(space, orders, db, other)
+
+        def found(*arguments: str) -> list[str]:
+            answer = podcov(space, "attach", "--dry-run", "--json", *arguments, cwd=folder)
+            return [seen["workload"] for seen in json.loads(answer.stdout)["workloads"]]
+
+        pod = space.get("pods", "--selector", "app=orders")["items"][0]["metadata"]["name"]
+        assert found() == ["deployment/orders", "statefulset/db"]
+        assert found("--selector", "tier=data") == ["statefulset/db"]
+        assert found("--helm", "shop") == ["deployment/orders"]
+        assert found(f"pod/{pod}", "deploy/orders") == ["deployment/orders"]
+        assert found("--selector", "team=shop") == ["deployment/orders"], "others are left as they are"
+
+        helm = podcov(space, "attach", "--dry-run", "--helm", "shop", cwd=folder)
+        assert "installed by Helm, release shop" in helm.stderr
+        assert "helm upgrade" in helm.stderr
+
+    def test_a_job_of_a_cron_job_is_changed_there(self, space: Any, image: str, project: Callable[..., Path]) -> None:
+        folder = project("cronjob/orders")
+        space.apply(workload("CronJob", image))
+        space.kubectl("create", "job", "now", "--from", "cronjob/orders")
+        told = podcov(space, "attach", "job/now", cwd=folder)
+        assert "attached: cronjob/orders" in told.stdout
+        assert "kubectl create job NAME --from cronjob/orders" in told.stderr
+
+    def test_that_are_not_there_are_named_beside_those_that_are(
+        self, space: Any, image: str, project: Callable[..., Path]
+    ) -> None:
+        folder = project("deployment/orders")
+        nothing = refused(space, "attach", cwd=folder)
+        assert f"there is no deployment/orders in namespace {space.name}" in nothing
+        assert "there is no workload at all: is this the right namespace?" in nothing
+        deploy(space, workload("Deployment", image, "other"))
+        assert "there are: deployment/other" in refused(space, "attach", cwd=folder)
+        labels = refused(space, "attach", "--selector", "app=none", cwd=folder)
+        assert f"no workload in namespace {space.name} has the labels app=none" in labels
+        assert "deployment/other (team=shop)" in labels
+        assert "has the Helm release shop" in refused(space, "attach", "--helm", "shop", cwd=folder)
+
+    def test_of_an_unknown_kind_or_without_a_service_are_refused(
+        self, space: Any, image: str, project: Callable[..., Path]
+    ) -> None:
+        folder = project("deployment/orders")
+        deploy(space, workload("Deployment", image, "other"))
+        assert "write KIND/NAME" in refused(space, "attach", "other", cwd=folder)
+        error = refused(space, "attach", "deployment/other", cwd=folder)
+        assert f"podcov.yaml has no service whose workload is deployment/other in namespace {space.name}" in error
+        assert "services: {other: {workload: deployment/other}}" in error
+
+    @pytest.mark.parametrize("kind", ["Job", "Pod"])
+    def test_that_nobody_can_change_are_refused_with_how_to_make_them_anew(
+        self, space: Any, image: str, project: Callable[..., Path], kind: str
+    ) -> None:
+        pods = template(image, "once", restartPolicy="Never")
+        head = {"metadata": {"name": "once"}, "kind": kind, "apiVersion": "batch/v1" if kind == "Job" else "v1"}
+        space.apply({**head, "spec": {"template": pods} if kind == "Job" else pods["spec"]})
+        reference = f"{kind.lower()}/once"
+        error = refused(space, "attach", reference, cwd=project(reference))
+        assert "Kubernetes does not let what it runs be changed any more" in error
+        assert f"kubectl delete {reference}" in error
+
+    def test_without_the_role_the_role_is_named(self, namespace: Any, image: str, project: Callable[..., Path]) -> None:
+        deploy(namespace, workload("Deployment", image))
+        error = refused(namespace, "attach", cwd=project("deployment/orders"))
+        assert f"forbidden: get on deployments in namespace '{namespace.name}'" in error
+        assert "overlays/rbac/attach.yaml" in error
+
+
+def refused(space: Any, *arguments: str, cwd: Path) -> str:
+    done = podcov(space, *arguments, cwd=cwd, check=False)
+    assert done.returncode == 2, done.stdout + done.stderr
+    return done.stderr
+
+
+class TestPodsThatDoNotGetReady:
+    PICKY = "import os, sys; sys.exit('no room for podcov') if 'PODCOV_DATA' in os.environ else None\n"
+
+    def test_are_explained_and_detach_takes_it_back(self, space: Any, image: str, project: Callable[..., Path]) -> None:
+        folder = project("deployment/orders")
+        picky = workload("Deployment", image)
+        picky["spec"]["template"]["spec"]["containers"][0]["command"][-1] = self.PICKY + APP
+        deploy(space, picky)
+        before = space.get("deployment/orders")
+
+        error = refused(space, "attach", "--timeout", "15", cwd=folder)
+
+        assert (
+            f"deployment/orders in namespace {space.name} did not get ready within 15 s: 0 of 1 pods are new and ready" in error
+        )
+        assert "container app: " in error
+        assert "exit code 1" in error
+        assert "its log ends with: no room for podcov" in error
+        assert f"`podcov detach deployment/orders --namespace {space.name}` takes it back" in error
+        podcov(space, "detach", cwd=folder)
+        assert steady(space.get("deployment/orders")) == steady(before)
+        assert space.get("configmaps", "--selector", "app.kubernetes.io/part-of=podcov")["items"] == []
+
+    def test_because_kubernetes_makes_none_are_explained_before_the_time_is_over(
+        self, space: Any, image: str, project: Callable[..., Path]
+    ) -> None:
+        folder = project("deployment/orders")
+        deploy(space, workload("Deployment", image))
+        space.kubectl("create", "quota", "full", "--hard", "pods=1")
+        error = refused(space, "attach", "--timeout", "600", cwd=folder)
+        assert "did not get ready and will not" in error
+        assert "exceeded quota: full" in error
+
+
+class TestOperators:
+    @pytest.fixture
+    def shop(self, space: Any, define: Callable[..., None]) -> dict[str, Any]:
+        """The owner reference of a custom resource that is there."""
+        define("Shop", "shops", "example.com", "v1")
+        space.apply({"apiVersion": "example.com/v1", "kind": "Shop", "metadata": {"name": "main"}})
+        uid = space.get("shop/main")["metadata"]["uid"]
+        return {"apiVersion": "example.com/v1", "kind": "Shop", "name": "main", "uid": uid, "controller": True}
+
+    def test_that_would_undo_a_patch_are_named(
+        self, space: Any, image: str, project: Callable[..., Path], shop: dict[str, Any]
+    ) -> None:
+        folder = project("deployment/orders")
+        owned = workload("Deployment", image)
+        owned["metadata"]["ownerReferences"] = [shop]
+        text = yaml.safe_dump(owned)
+        space.kubectl("apply", "--server-side", "--field-manager", "shop-operator", "--filename", "-", stdin=text)
+        before = space.get("deployment/orders")
+        error = refused(space, "attach", cwd=folder)
+        assert f"deployment/orders in namespace {space.name} is made by shop.example.com/main" in error
+        assert "its pod template is written by shop-operator: that would undo a patch" in error
+        assert "podcov attach --force" in error
+        assert space.get("deployment/orders")["spec"] == before["spec"]
+
+        podcov(space, "attach", "--force", cwd=folder)
+        assert space.get("deployment/orders")["spec"] != before["spec"]
+        podcov(space, "detach", cwd=folder)
+        assert steady(space.get("deployment/orders")) == steady(before)
+
+    def test_that_the_lifecycle_manager_installed_are_changed_in_its_version(
+        self, space: Any, image: str, project: Callable[..., Path], lifecycle_manager: Callable[..., None]
+    ) -> None:
+        folder = project("deployment/orders")
+        lifecycle_manager(workload("Deployment", image)["spec"])
+        before = space.get("clusterserviceversion/shop.v1")
+        deployed = space.get("deployment/orders")
+
+        attached = podcov(space, "attach", cwd=folder)
+
+        line = f"attached: deployment/orders in namespace {space.name} (in clusterserviceversion/shop.v1): app"
+        assert line in attached.stdout
+        live = space.get("deployment/orders", "--show-managed-fields")
+        assert live["spec"]["template"]["spec"]["initContainers"][0]["name"] == "podcov-courier"
+        assert "podcov" not in {entry["manager"] for entry in live["metadata"]["managedFields"]}, "only the version was changed"
+
+        podcov(space, "detach", cwd=folder)
+
+        assert in_between(space.get("clusterserviceversion/shop.v1")) == in_between(before)
+        assert steady(space.get("deployment/orders"))["spec"] == steady(deployed)["spec"]
+
+
+def in_between(document: dict[str, Any]) -> dict[str, Any]:
+    return steady({"status": {}, **document})
+
+
+@pytest.fixture
+def define(cluster: Any) -> Iterator[Callable[..., None]]:
+    """`define(kind, plural, group, version)`: a custom resource that takes anything, until the test ends."""
+    defined: list[str] = []
+
+    def create(kind: str, plural: str, group: str, version: str) -> None:
+        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        definition = {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{plural}.{group}"},
+            "spec": {
+                "group": group,
+                "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
+                "scope": "Namespaced",
+                "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
+            },
+        }
+        defined.append(f"crd/{plural}.{group}")
+        cluster.run("kubectl", "apply", "--filename", "-", stdin=yaml.safe_dump(definition))
+        cluster.run("kubectl", "wait", "--for=condition=Established", defined[-1], "--timeout=30s")
+
+    yield create
+    for name in defined:
+        cluster.run("kubectl", "delete", name, "--wait=false")
+
+
+@pytest.fixture
+def lifecycle_manager(space: Any, define: Callable[..., None]) -> Iterator[Callable[..., None]]:
+    """`lifecycle_manager(spec)` installs the Deployment `orders` as the Operator Lifecycle Manager does, and keeps it as its
+    ClusterServiceVersion says, with that one's annotations in the pod template, until the test ends."""
+    define("ClusterServiceVersion", "clusterserviceversions", "operators.coreos.com", "v1alpha1")
+    over = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def reconcile() -> None:
+        version = space.get("clusterserviceversion/shop.v1")
+        metadata, (installed,) = version["metadata"], version["spec"]["install"]["spec"]["deployments"]
+        owner = {"apiVersion": version["apiVersion"], "kind": version["kind"], "name": metadata["name"], "uid": metadata["uid"]}
+        spec = deepcopy(installed["spec"])
+        own = spec["template"]["metadata"].get("annotations", {})
+        spec["template"]["metadata"]["annotations"] = {**metadata["annotations"], **own}
+        head = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "orders", "ownerReferences": [owner]}}
+        text = yaml.safe_dump({**head, "spec": spec})
+        space.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager", "olm", "--filename", "-", stdin=text)
+
+    def keep_reconciling() -> None:
+        while not over.wait(0.5):
+            reconcile()
+
+    def install(spec: dict[str, Any]) -> None:
+        strategy = {"strategy": "deployment", "spec": {"deployments": [{"name": "orders", "spec": spec}]}}
+        head = {"apiVersion": "operators.coreos.com/v1alpha1", "kind": "ClusterServiceVersion"}
+        metadata = {"name": "shop.v1", "annotations": {"olm.operatorGroup": "global"}}
+        text = yaml.safe_dump({**head, "metadata": metadata, "spec": {"install": strategy}})
+        space.kubectl("create", "--filename", "-", stdin=text)
+        reconcile()
+        space.kubectl("rollout", "status", "deployment/orders", "--timeout=90s")
+        threads.append(threading.Thread(target=keep_reconciling))
+        threads[-1].start()
+
+    yield install
+    over.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_attach_run_and_detach_give_the_numbers_of_the_overlay(space: Any, root: Path, tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    shutil.copytree(root / "examples/shop", shop, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
+    base = {"BASE": space.cluster.image("python:3.13")}
+    space.skaffold("run", "--profile", "coverage", cwd=shop, env=base)
+    by_overlay = json.loads((shop / ".podcov/runs/latest/summary.json").read_text())
+    space.skaffold("delete", "--profile", "coverage", cwd=shop, env=base)
+
+    space.skaffold("run", cwd=shop, env=base)
+    before = space.get("deployments")["items"]
+    podcov(space, "attach", cwd=shop)
+    run = podcov(space, "run", "--json", cwd=shop)
+    podcov(space, "detach", cwd=shop)
+
+    by_attach = json.loads(run.stdout)
+    assert by_attach["ledger"]["complete"]
+    assert by_attach["ledger"]["targets"] == by_overlay["ledger"]["targets"]
+    assert by_attach["services"] == by_overlay["services"]
+    assert by_attach["total"] == by_overlay["total"]
+    assert [steady(after) for after in space.get("deployments")["items"]] == [steady(document) for document in before]
+
+
+def test_without_podcov_yaml_three_commands_are_everything(space: Any, root: Path, tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    left_out = shutil.ignore_patterns("podcov", ".podcov", "podcov.yaml", "__pycache__")
+    shutil.copytree(root / "examples/shop", shop, ignore=left_out)
+    skaffold = shop / "skaffold.yaml"
+    skaffold.write_text(skaffold.read_text().partition("# >>> podcov")[0])
+    space.skaffold("run", cwd=shop, env={"BASE": space.cluster.image("python:3.13")})
+    before = space.get("deployments")["items"]
+
+    attached = podcov(space, "attach", "deployment/orders", "deployment/catalog", cwd=shop)
+    run = podcov(space, "run", "--json", "--", "python3", "-m", "pytest", "-q", "tests/integration", cwd=shop)
+    podcov(space, "detach", cwd=shop)
+
+    assert "wrote podcov.yaml" in attached.stderr
+    told = json.loads(run.stdout)
+    assert told["ledger"]["complete"]
+    assert {name: service["percent"] > 0 for name, service in told["services"].items()} == {"catalog": True, "orders": True}
+    assert [steady(after) for after in space.get("deployments")["items"]] == [steady(document) for document in before]

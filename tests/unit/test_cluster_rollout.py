@@ -18,52 +18,49 @@ def workload(kind: str, status: dict[str, Any], **spec: Any) -> dict[str, Any]:
     }
 
 
+def deployment(wanted: int, **status: int) -> dict[str, Any]:
+    return workload("Deployment", status, replicas=wanted)
+
+
+def stateful(wanted: int, partition: int = 0, *, revisions: str = "ab", **status: int) -> dict[str, Any]:
+    current, update = revisions
+    strategy = {"rollingUpdate": {"partition": partition}}
+    revised = {**status, "currentRevision": current, "updateRevision": update}
+    return workload("StatefulSet", revised, replicas=wanted, updateStrategy=strategy)
+
+
+def daemon(**status: int) -> dict[str, Any]:
+    return workload("DaemonSet", status)
+
+
 @pytest.mark.parametrize(
     ("document", "done", "text"),
     [
-        (workload("Deployment", {"observedGeneration": 1}), False, "the change has not been seen yet"),
-        (workload("Deployment", {"replicas": 3, "updatedReplicas": 1}, replicas=2), False, "0 of 2 pods are new and ready"),
+        (deployment(2, observedGeneration=1), False, "the change has not been seen yet"),
+        (deployment(2), False, "0 of 2 pods are new and ready"),
+        (deployment(1, replicas=2, updatedReplicas=1, availableReplicas=1), False, "0 of 1 pods are new and ready"),
+        (deployment(2, replicas=3, updatedReplicas=2, availableReplicas=2), False, "1 of 2 pods are new and ready"),
+        (deployment(2, replicas=3, updatedReplicas=2, availableReplicas=3), False, "1 of the old pods is still there"),
+        (deployment(2, replicas=4, updatedReplicas=2, availableReplicas=4), False, "2 of the old pods are still there"),
+        (deployment(2, replicas=2, updatedReplicas=2, availableReplicas=2), True, "2 of 2 pods are new and ready"),
+        (deployment(0), True, "0 of 0 pods are new and ready"),
+        (stateful(2, replicas=2, updatedReplicas=1, readyReplicas=2), False, "1 of 2 pods are new and ready"),
+        (stateful(2, replicas=2, updatedReplicas=2, readyReplicas=1), False, "1 of 2 pods are new and ready"),
+        (stateful(2, replicas=2, updatedReplicas=2, readyReplicas=2), True, "2 of 2 pods are new and ready"),
+        (stateful(2, replicas=2, readyReplicas=2, revisions="bb"), True, "2 of 2 pods are new and ready"),
+        (stateful(3, 2, replicas=3, updatedReplicas=0, readyReplicas=3), False, "0 of 1 pods are new and ready"),
+        (stateful(3, 2, replicas=3, updatedReplicas=1, readyReplicas=3), True, "1 of 1 pods are new and ready"),
         (
-            workload("Deployment", {"replicas": 3, "updatedReplicas": 2, "availableReplicas": 3}, replicas=2),
+            daemon(desiredNumberScheduled=2, currentNumberScheduled=2, updatedNumberScheduled=1, numberAvailable=2),
             False,
-            "1 of the old pods is still there",
+            "1 of 2",
         ),
         (
-            workload("Deployment", {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}, replicas=2),
-            True,
-            "2 of 2 pods are new and ready",
-        ),
-        (workload("Deployment", {}, replicas=0), True, "0 of 0 pods are new and ready"),
-        (
-            workload(
-                "StatefulSet",
-                {"updatedReplicas": 1, "readyReplicas": 2, "updateRevision": "b", "currentRevision": "a"},
-                replicas=2,
-            ),
+            daemon(desiredNumberScheduled=1, currentNumberScheduled=1, updatedNumberScheduled=1, numberAvailable=0),
             False,
-            "1 of 2 pods are new and ready",
+            "0 of 1",
         ),
-        (
-            workload("StatefulSet", {"readyReplicas": 2, "updateRevision": "b", "currentRevision": "b"}, replicas=2),
-            True,
-            "2 of 2",
-        ),
-        (
-            workload(
-                "StatefulSet",
-                {"updatedReplicas": 1, "readyReplicas": 3, "updateRevision": "b", "currentRevision": "a"},
-                replicas=3,
-                updateStrategy={"rollingUpdate": {"partition": 2}},
-            ),
-            True,
-            "1 of 1",
-        ),
-        (
-            workload("DaemonSet", {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 1}),
-            False,
-            "1 of 2 pods are new and ready",
-        ),
-        (workload("DaemonSet", {"desiredNumberScheduled": 1, "updatedNumberScheduled": 1, "numberAvailable": 1}), True, "1 of 1"),
+        (daemon(desiredNumberScheduled=1, currentNumberScheduled=1, updatedNumberScheduled=1, numberAvailable=1), True, "1 of 1"),
     ],
 )
 def test_a_rollout_is_over_when_all_pods_are_new_and_ready(document: dict[str, Any], done: bool, text: str) -> None:

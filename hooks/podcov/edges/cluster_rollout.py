@@ -71,33 +71,35 @@ def look(document: Json) -> Rollout:
     status = document.get("status") or {}
     if status.get("observedGeneration", 0) < document["metadata"].get("generation", 0):
         return Rollout(False, "the change has not been seen yet")
-    if document["kind"] == "DaemonSet":
-        wanted = status.get("desiredNumberScheduled", 0)
-        return _counted(wanted, status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0))
-    wanted = document["spec"].get("replicas", 1)
+    match document["kind"]:
+        case "DaemonSet":
+            updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
+            return _counted(status.get("desiredNumberScheduled", 0), updated, available, status.get("currentNumberScheduled", 0))
+        case "StatefulSet":
+            return _stateful(document["spec"], status)
+    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+    return _counted(document["spec"].get("replicas", 1), updated, available, status.get("replicas", 0), failure=_failure(status))
+
+
+def _stateful(spec: Json, status: Json) -> Rollout:
+    present, wanted = status.get("replicas", 0), spec.get("replicas", 1)
+    partition = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition", 0)
     updated = status.get("updatedReplicas", 0)
-    if document["kind"] == "StatefulSet":
-        return _stateful(document, wanted, updated)
-    surplus = status.get("replicas", 0) - updated
-    return _counted(wanted, updated, status.get("availableReplicas", 0), surplus, _failure(status))
+    if not partition and status.get("updateRevision") == status.get("currentRevision"):
+        updated = present  # once all are, the controller stops counting them
+    return _counted(max(wanted - partition, 0), updated, status.get("readyReplicas", 0), present, old_ones_stay=bool(partition))
 
 
-def _stateful(document: Json, wanted: int, updated: int) -> Rollout:
-    status = document.get("status") or {}
-    partition = ((document["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition", 0)
-    if partition:
-        return _counted(max(wanted - partition, 0), updated, status.get("readyReplicas", 0))
-    if status.get("updateRevision") == status.get("currentRevision"):
-        updated = wanted  # once all have it, the controller stops counting them as updated
-    return _counted(wanted, updated, status.get("readyReplicas", 0))
-
-
-def _counted(wanted: int, updated: int, available: int, surplus: int = 0, failure: str = "") -> Rollout:
-    ready = min(updated, available)
-    if updated < wanted or available < wanted:
+def _counted(
+    wanted: int, updated: int, available: int, present: int, *, old_ones_stay: bool = False, failure: str = ""
+) -> Rollout:
+    """Controllers count available pods old and new together: that many of the new ones are, at least."""
+    old = max(present - updated, 0)
+    ready = max(min(updated, available - old), 0)
+    if ready < wanted:
         return Rollout(False, f"{ready} of {wanted} pods are new and ready", failure)
-    if surplus > 0:
-        return Rollout(False, f"{surplus} of the old pods {'is' if surplus == 1 else 'are'} still there", failure)
+    if old and not old_ones_stay:
+        return Rollout(False, f"{old} of the old pods {'is' if old == 1 else 'are'} still there", failure)
     return Rollout(True, f"{wanted} of {wanted} pods are new and ready")
 
 

@@ -1,0 +1,112 @@
+"""`podcov clean`: what is left over goes, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.cluster
+
+LABEL = {"app.kubernetes.io/part-of": "podcov"}
+PAUSE = "import signal, sys; signal.signal(15, lambda *_: sys.exit()); signal.pause()"
+
+
+@pytest.fixture
+def space(namespace: Any, root: Path) -> Any:
+    """A namespace in which podcov may attach, too."""
+    namespace.kubectl("apply", "--filename", root / "overlays/rbac/attach.yaml")
+    account = f"--serviceaccount={namespace.name}:podcov"
+    namespace.kubectl("create", "rolebinding", "podcov-attach", "--role", "podcov-attach", account)
+    return namespace
+
+
+def config_map(name: str, labels: dict[str, str]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}, "data": {"a": "b"}}
+
+
+def deployment(image: str, name: str, mounts: str = "") -> dict[str, Any]:
+    volumes = [{"name": "w", "projected": {"sources": [{"configMap": {"name": mounts}}]}}] if mounts else []
+    container = {"name": "app", "image": image, "command": ["python3", "-c", PAUSE]}
+    template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container], "volumes": volumes}}
+    spec = {"selector": {"matchLabels": {"app": name}}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+
+
+def names(space: Any) -> set[str]:
+    """Of the ConfigMaps, but for the one that Kubernetes puts into each namespace."""
+    return {document["metadata"]["name"] for document in space.get("configmaps")["items"]} - {"kube-root-ca.crt"}
+
+
+def clean(space: Any, folder: Path, *arguments: str) -> str:
+    return str(space.podcov("clean", "--namespace", space.name, *arguments, cwd=folder).stdout)
+
+
+def test_only_what_is_ours_and_unused_goes(space: Any, cluster: Any, tmp_path: Path) -> None:
+    image = cluster.image("python:3.13")
+    ours = [config_map(f"podcov-wrapper-{name}", LABEL) for name in ("used", "idle", "unused")]
+    theirs = [config_map("theirs", {}), config_map("podcov-wrapper-theirs", {"app.kubernetes.io/part-of": "shop"})]
+    idle = deployment(image, "idle", "podcov-wrapper-idle")
+    idle["spec"]["replicas"] = 0
+    space.apply(*ours, *theirs, deployment(image, "user", "podcov-wrapper-used"), idle)
+    space.kubectl("rollout", "status", "deployment/user", "--timeout=90s")
+    before = space.get("deployments")["items"]
+
+    told = clean(space, tmp_path, "--dry-run")
+    assert told == f"would be removed: configmap/podcov-wrapper-unused in namespace {space.name}\n"
+    assert "podcov-wrapper-unused" in names(space)
+
+    assert clean(space, tmp_path) == f"removed: configmap/podcov-wrapper-unused in namespace {space.name}\n"
+    assert names(space) == {"podcov-wrapper-used", "podcov-wrapper-idle", "theirs", "podcov-wrapper-theirs"}
+    assert [d["spec"] for d in space.get("deployments")["items"]] == [d["spec"] for d in before]
+    assert clean(space, tmp_path) == "nothing is left over\n"
+
+
+def test_what_is_attached_is_detached(space: Any, cluster: Any, tmp_path: Path) -> None:
+    services = {"orders": {"workload": "deployment/orders", "container": "app"}}
+    (tmp_path / "podcov.yaml").write_text(yaml.safe_dump({"version": 1, "services": services}))
+    space.apply(deployment(cluster.image("python:3.13"), "orders"))
+    space.kubectl("rollout", "status", "deployment/orders", "--timeout=90s")
+    before = space.get("deployment/orders")["spec"]
+    space.podcov("attach", "--namespace", space.name, cwd=tmp_path)
+    assert names(space)
+
+    answer = json.loads(clean(space, tmp_path, "--json"))
+
+    assert [(w["workload"], w["changed"]) for w in answer["workloads"]] == [("deployment/orders", True)]
+    assert answer["config_maps"]
+    assert space.get("deployment/orders")["spec"] == before
+    assert names(space) == set()
+
+
+def test_after_skaffold_delete_nothing_is_left(space: Any, root: Path, tmp_path: Path) -> None:
+    hello = tmp_path / "hello"
+    shutil.copytree(root / "examples/hello", hello, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
+    base = {"BASE": space.cluster.image("python:3.13")}
+    space.skaffold("run", "--profile", "coverage", cwd=hello, env=base)
+    space.skaffold("run", "--profile", "coverage", cwd=hello, env=base)
+    space.kubectl("create", "configmap", "podcov-wrapper-earlier", "--from-literal=a=b")
+    space.kubectl("label", "configmap", "podcov-wrapper-earlier", "app.kubernetes.io/part-of=podcov")
+    space.skaffold("delete", "--profile", "coverage", cwd=hello, env=base)
+    space.kubectl("wait", "--for=delete", "pod", "--all", "--timeout=60s")
+
+    assert "podcov-wrapper-earlier" in clean(space, hello)
+    assert names(space) == set()
+
+    runs = hello / ".podcov" / "runs"
+    latest = (runs / "latest").resolve().name
+    earlier = {path.name for path in runs.iterdir()} - {latest, "latest"}
+    assert earlier
+    told = clean(space, hello, "--results")
+    assert set(told.splitlines()) == {f"removed: run {name}" for name in earlier}
+    assert {path.name for path in runs.iterdir()} == {latest, "latest"}
+
+
+def test_two_ways_to_say_where_are_one_too_many(space: Any, tmp_path: Path) -> None:
+    done = space.podcov("clean", "--namespace", space.name, "--all-namespaces", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "contradict each other" in done.stderr
