@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from podcov.generate import artifacts, image_config, image_names, images, skaffold
+from podcov.generate import artifacts, image_config, image_names, images, python, skaffold
 from podcov.generate.artifacts import Artifact
 from podcov.generate.dockerfile import Image
 from podcov.generate.image_names import Reference
@@ -287,6 +287,23 @@ def test_images_that_buildpacks_make_are_started_by_a_launcher() -> None:
     assert found(None, Asked(**{"orders:v1": BY_BUILDPACKS}), "orders:v1").launcher
     assert not found("FROM python", Asked()).launcher
     assert not images.find("nginx", [], Files()).launcher
+
+
+@pytest.mark.parametrize(
+    ("env", "interpreter"),
+    [
+        ({"PYTHON_VERSION": "3.13.1", "PYTHON_SHA256": "9cf9", "GPG_KEY": "7169"}, "python3"),
+        ({"PYTHON_VERSION": "3.14.0", "PYTHON_SHA256": "9cf9"}, "python3"),
+        ({"PYTHON_VERSION": "3.13"}, ""),
+        ({"GPG_KEY": "7169"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_company_s_base_that_stands_on_python_has_its_interpreter(env: dict[str, str], interpreter: str) -> None:
+    base = replace(COMPANY, env=env)
+    built = found('FROM company/base\nENTRYPOINT ["/start"]\nCMD []', Asked(**{"company/base": base}))
+    assert python.interpreter(built.image, ("/start",)) == interpreter
+    assert python.recognise(built.image, ("/start",), "app", Files()) == ("built on company/base" if interpreter else "")
 
 
 CONFIG = {

@@ -23,6 +23,8 @@ _INSTALLS_PROJECT = re.compile(
 )
 _TAKES_THE_REST = re.compile(r"-[A-Za-z]*[cm]|-$|--")
 _ISOLATES = re.compile(r"-[A-Za-z]*[EIS]")
+_OF_PYTHON = frozenset({"PYTHON_SHA256", "GPG_KEY"})
+"""variables of Docker's own `python`, which set PYTHON_VERSION too; each of its versions has one of them"""
 _PROJECT_FILES = ("requirements.txt", "pyproject.toml", "setup.py", "setup.cfg", "Pipfile", "poetry.lock", "uv.lock")
 _NEVER_SERVICES = ("test", "tests", "docs", "examples", "build", "dist", "setup", "conftest", "noxfile", "venv", "node_modules")
 _RUNNERS = ("gunicorn", "uvicorn", "hypercorn", "daphne", "granian", "celery", "flask", "fastapi", "waitress-serve")
@@ -30,8 +32,8 @@ _RUNNERS = ("gunicorn", "uvicorn", "hypercorn", "daphne", "granian", "celery", "
 
 def recognise(image: Image | None, command: Sequence[str], folder: str, files: Project) -> str:
     """Why a container is taken for a Python service, in a few words; empty where it is not."""
-    if image and dockerfile.repository(image.base).rpartition("/")[2] == "python":
-        return f"built on {image.base}"
+    if image and _is_on_python(image):
+        return f"built on {image.base or 'python'}"
     program = basename(command[0]) if command else ""
     if _INTERPRETER.fullmatch(program) or program in _RUNNERS:
         return f"runs {program}"
@@ -45,9 +47,15 @@ def interpreter(image: Image | None, command: Sequence[str]) -> str:
     """The interpreter that is certainly in the image, as the container finds it; empty where that is not known."""
     if command and _INTERPRETER.fullmatch(basename(command[0])):
         return command[0]
-    if image and (dockerfile.repository(image.base).rpartition("/")[2] == "python" or _has_python(image)):
+    if image and (_is_on_python(image) or _has_python(image)):
         return "python3"
     return ""
+
+
+def _is_on_python(image: Image) -> bool:
+    """Whether it is built on Docker's own `python`: by the name of its base, or by what that leaves in the environment."""
+    by_name = dockerfile.repository(image.base).rpartition("/")[2] == "python"
+    return by_name or ("PYTHON_VERSION" in image.env and not _OF_PYTHON.isdisjoint(image.env))
 
 
 def _has_python(image: Image | None) -> bool:
