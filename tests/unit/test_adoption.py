@@ -381,7 +381,7 @@ def test_any_text_is_no_reason_to_fail(text: str) -> None:
         "a.py": text,
     }
     recognise(trigger)
-    assert isinstance(yamls.documents(text), list)
+    assert isinstance(yamls.documents(text), tuple)
 
 
 def test_walking_is_bounded_and_leaves_out_what_nobody_wrote() -> None:

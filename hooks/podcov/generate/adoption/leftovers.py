@@ -21,7 +21,7 @@ def drop_patches(space: Workspace, edited: Iterable[str]) -> None:
     """Remove the edited patches that say nothing any more, and what names them; then the overlays that are their base."""
     for path in edited:
         text = space.text(path)
-        roots = yamls.documents(text) if text and _is_patch(space, path) else []
+        roots = yamls.documents(text) if text and _is_patch(space, path) else ()
         if roots and all(workloads.says_nothing(root) for root in roots):
             drop_manifest(space, path, "the patch says nothing else")
 
@@ -58,7 +58,8 @@ def _drop_overlay(space: Workspace, kustomization: str) -> None:
     folder = dirname(kustomization)
     only_base = len(resources) == 1 and space.text(project.join(folder, resources[0])) is None
     name = f"{basename(dirname(folder))}/{basename(folder)}" if dirname(folder) else basename(folder)
-    used = space.mentions(re.compile(rf"(?<![\w-])(?:{re.escape(name)}|\.\./{re.escape(basename(folder))})(?![\w-])"))
+    word = basename(folder)
+    used = space.mentions(word, rf"(?<![\w-])(?:{re.escape(name)}|\.\./{re.escape(word)})(?![\w-])")
     if folder and plain and only_base and not used:
         space.remove(kustomization, f"without the patch it is its base, {project.join(folder, resources[0])}")
 

@@ -79,7 +79,7 @@ def _runs(space: Workspace, path: str, text: str) -> Iterator[Cut]:
 def _is_started(space: Workspace, path: str, text: str) -> bool:
     """Whether a script is an image's or a container's own, and starts the app in one way only."""
     images = {p for p, _ in space.texts(DOCKERFILES + YAML) if not p.startswith(".github/")}
-    return not _CONDITION.search(text) and any(e.path in images for e in space.uses(path))
+    return "coverage" in text and not _CONDITION.search(text) and any(e.path in images for e in space.uses(path))
 
 
 def _folders(space: Workspace) -> set[str]:

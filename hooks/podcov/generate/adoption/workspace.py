@@ -74,6 +74,7 @@ class Workspace:
     drafts: dict[str, Draft | None]
     journal: list[Evidence] = field(default_factory=list)
     reasons: dict[str, list[str]] = field(default_factory=dict)
+    _named: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, files: Project) -> Workspace:
@@ -83,7 +84,9 @@ class Workspace:
 
     def texts(self, names: tuple[str, ...]) -> list[tuple[str, str]]:
         """(path, text) of the files whose name fits one of the patterns, as they are now."""
-        return [(p, draft.text) for p, draft in self.drafts.items() if draft and walk.is_named(p, names)]
+        if names not in self._named:
+            self._named[names] = [path for path in self.drafts if walk.is_named(path, names)]
+        return [(path, draft.text) for path in self._named[names] if (draft := self.drafts[path])]
 
     def text(self, path: str) -> str | None:
         """A file's text as it is now; None where there is none."""
@@ -117,16 +120,18 @@ class Workspace:
             self.drafts[path] = None
             self._note(path, draft.numbers, what)
 
-    def mentions(self, pattern: re.Pattern[str], besides: Iterable[str] = ()) -> list[Evidence]:
-        """Who else speaks of something: files other than `besides`, comments and coverage settings left out."""
-        others = ((p, d) for p, d in self.drafts.items() if d and p not in besides and not walk.is_named(p, _SETTINGS))
-        return [Evidence(path, draft.number(at), "") for path, draft in others for at in _outside_comments(draft.text, pattern)]
+    def mentions(self, word: str, pattern: str, besides: Iterable[str] = ()) -> list[Evidence]:
+        """Who else speaks of `word`, as `pattern` has it: files other than `besides`, comments and coverage settings left out."""
+        speaking = [(path, draft) for path, draft in self.drafts.items() if draft and word in draft.text and path not in besides]
+        others = [(path, draft) for path, draft in speaking if not walk.is_named(path, _SETTINGS)]
+        found = re.compile(pattern)
+        return [Evidence(path, draft.number(at), "") for path, draft in others for at in _outside_comments(draft.text, found)]
 
     def uses(self, path: str, besides: Iterable[str] = ()) -> list[Evidence]:
         """Who else names a file: with its name, or as a module."""
         stem, ending = splitext(basename(path))
         name = re.escape(stem) + (r"\b" if ending == ".py" else re.escape(ending) + r"(?![\w.])")
-        return self.mentions(re.compile(rf"(?<![\w-]){name}"), {path, *besides})
+        return self.mentions(stem, rf"(?<![\w-]){name}", {path, *besides})
 
     def replacements(self) -> list[Replacement]:
         """What became of every file that was edited, in the order in which they were."""

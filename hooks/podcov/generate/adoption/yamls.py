@@ -7,8 +7,9 @@ documents here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -42,14 +43,15 @@ Way = tuple[Step, ...]
 """From the top of a document down to an entry."""
 
 
-def documents(text: str) -> list[Node]:
-    """The documents' root nodes; none where the text is no YAML."""
-    if text.startswith("\ufeff"):
-        return []
+@lru_cache(maxsize=1024)
+def documents(text: str) -> tuple[Node, ...]:
+    """The documents' root nodes; none where the text is no YAML, or defines resources, which is long and has no pods."""
+    if text.startswith("\ufeff") or "kind: CustomResourceDefinition" in text:
+        return ()
     try:
-        return list(yaml.compose_all(text, yaml.SafeLoader))
+        return tuple(yaml.compose_all(text, yaml.SafeLoader))
     except yaml.YAMLError:
-        return []
+        return ()
 
 
 def value(node: Node) -> Any:
@@ -183,8 +185,3 @@ def _end(node: Node, text: str) -> int:
         return len(text[:end].rstrip()) if isinstance(node, ScalarNode) and node.style in ("|", ">") else end
     last: Any = node.value[-1]
     return max(_end(part, text) for part in (last if isinstance(last, tuple) else [last]))
-
-
-def texts(nodes: Sequence[Node]) -> list[str]:
-    """The scalars among nodes, as they are written."""
-    return [str(node.value) for node in nodes if isinstance(node, ScalarNode)]
