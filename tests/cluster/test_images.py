@@ -54,7 +54,7 @@ class Engine:
         self._request("POST", f"/images/{self._built[-1]}/tag?{urlencode({'repo': repository, 'tag': tag})}")
 
     def remove(self) -> None:
-        for image in self._built:
+        for image in reversed(self._built):
             self._request("DELETE", f"/images/{image}?force=1")
 
     def _request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
