@@ -25,14 +25,16 @@ def fresh(root: Path, tmp_path: Path) -> Any:
     return make
 
 
-def test_a_release_that_helm_installs_is_measured_and_upgraded(namespace: Any, fresh: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["deploy", "manifests"])
+def test_a_release_that_helm_installs_is_measured_and_upgraded(place: str, namespace: Any, fresh: Any, tmp_path: Path) -> None:
     hello = fresh("hello")
     (hello / "k8s/kustomization.yaml").unlink()
     (hello / "k8s").rename(hello / "templates")
     (hello / "chart").mkdir()
     (hello / "templates").rename(hello / "chart/templates")
     (hello / "chart/Chart.yaml").write_text("apiVersion: v2\nname: hello\nversion: 1.0.0\n")
-    releases = f"deploy: {{helm: {{releases: [{{name: {namespace.name}, chartPath: chart, namespace: {namespace.name}}}]}}}}\n"
+    releases = f"{place}: {{helm: {{releases: [{{name: {namespace.name}, chartPath: chart, namespace: {namespace.name}}}]}}}}\n"
+    releases += "deploy: {helm: {}}\n" if place == "manifests" else ""
     (hello / "skaffold.yaml").write_text(f"{HEAD}build: {{artifacts: [{{image: hello, {ARGUMENTS}}}]}}\n{releases}")
     environment = {"BASE": namespace.cluster.image("python:3.13")}
     environment |= {f"HELM_{kind}_HOME": str(tmp_path / f"helm-{kind.lower()}") for kind in ("DATA", "CACHE", "CONFIG")}

@@ -159,3 +159,12 @@ def test_a_file_that_skaffold_could_not_read_loses_its_block_too(fresh: Example)
     edge.carry_out(folder, edge.plan(folder))
     assert "podcov" not in path.read_text()
     assert path.read_text().endswith("build: [\n")
+
+
+def test_a_podcov_yaml_that_cannot_be_understood_keeps_nobody_from_leaving(fresh: Example) -> None:
+    folder = fresh("hello")
+    before = everything(folder)
+    podcov(folder, "init")
+    (folder / "podcov.yaml").write_text("servises: [\n")
+    assert "left: other places: podcov.yaml cannot be understood" in podcov(folder, "eject").stderr
+    assert everything(folder) == before

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from posixpath import dirname
 
 from podcov.config import Config, Generate, parse
-from podcov.errors import DriftError, ManifestError
+from podcov.errors import ConfigError, DriftError, ManifestError
 from podcov.generate import blocks, project, seal, skaffold, tiltfile, walk
 from podcov.generate.api import Change
 from podcov.generate.entering import CONFIG
@@ -38,15 +38,16 @@ class Ejection:
 
 
 def plan(files: Project, *, keep_config: bool = False) -> Ejection:
-    """What leaves the project as it was before `init`. Raises ConfigError for a `podcov.yaml` that cannot be understood."""
+    """What leaves the project as it was before `init`. A `podcov.yaml` that cannot be understood keeps nobody from leaving."""
     text = project.text(files, CONFIG)
-    config = parse(text) if text is not None else None
-    generate = config.generate if config else Generate()
+    config = _understood(text)
+    generate = config.generate if config else Generate(skaffold="skaffold.yaml", tiltfile="Tiltfile")
     folder = dirname(project.join(generate.overlay)) or "podcov"
     changes = [*_own_files(files, folder), *_without_blocks(files, generate)]
-    if config and not keep_config:
+    if text is not None and not keep_config:
         changes.append(Change(CONFIG, None, "is podcov's configuration"))
-    return Ejection(tuple(sorted(changes, key=lambda change: change.path)), tuple(_left(files, folder, config, keep_config)))
+    left = [*_left_files(files, folder, keep_config), *_left_elsewhere(text, config)]
+    return Ejection(tuple(sorted(changes, key=lambda change: change.path)), tuple(left))
 
 
 def refuse_hand_edits(changes: Iterable[Change]) -> None:
@@ -96,19 +97,31 @@ def _files_with_blocks(files: Project, generate: Generate) -> list[str]:
     return sorted({path for path in named if path})
 
 
-def _left(files: Project, folder: str, config: Config | None, keep_config: bool) -> Iterator[Left]:
+def _left_files(files: Project, folder: str, keep_config: bool) -> Iterator[Left]:
     listed = {project.join(folder, name) for name in (*seal.read(files.read(project.join(folder, seal.NAME))), seal.NAME)}
     for path in _below(files, folder):
         if path not in listed:
             yield Left(path, "podcov did not write it")
-    if config and keep_config:
+    if keep_config and files.read(CONFIG) is not None:
         yield Left(CONFIG, "`podcov init` sets everything up again from it")
     if files.names(RESULTS):
         yield Left(f"{RESULTS}/", "the results of earlier runs; git ignores it, remove it when you need them no more")
-    if config and config.platform == "kubernetes":
+
+
+def _left_elsewhere(text: str | None, config: Config | None) -> Iterator[Left]:
+    if text is not None and config is None:
+        yield Left("other places", f"{CONFIG} cannot be understood: only the usual ones were looked at")
+    if text is not None and (config is None or config.platform == "kubernetes"):
         yield Left(
             "the cluster", "what was deployed with coverage runs until it is deployed again; `podcov clean` looks for the rest"
         )
+
+
+def _understood(text: str | None) -> Config | None:
+    try:
+        return parse(text) if text is not None else None
+    except ConfigError:
+        return None
 
 
 def _below(files: Project, folder: str) -> Iterator[str]:
