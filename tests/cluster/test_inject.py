@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,38 +82,106 @@ def hello(namespace: Any, example: Callable[[str], Path]) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Helm:
+    """One version of Helm, with settings and plugins of its own, and the arguments by which it runs podcov."""
+
+    command: str
+    space: Any
+    folder: Path
+    settings: Path
+
+    @property
+    def render(self) -> list[str]:
+        return ["--post-renderer", "podcov", *(["--post-renderer-args", "inject"] if self.command == "helm" else [])]
+
+    def words(self, *arguments: str) -> list[str]:
+        """A whole command that waits until all is ready, whoever runs it."""
+        homes = [f"HELM_{kind}_HOME={self.settings / kind.lower()}" for kind in ("DATA", "CACHE", "CONFIG")]
+        rights = f"KUBECONFIG={self.space.cluster.env['KUBECONFIG']}"
+        return ["env", rights, *homes, self.command, *arguments, "--namespace", self.space.name]
+
+    def __call__(self, verb: str, *arguments: str) -> None:
+        words = self.words(verb, *arguments, "--wait", "--timeout", "3m")
+        self.space.cluster.run(*words, cwd=self.folder, env=self.space.podcov_env)
+
+
+@pytest.fixture
+def helm(namespace: Any, tmp_path: Path) -> Callable[[str, Path], Helm]:
+    """`helm("helm4", folder)`; Helm 3 is given the command as its post-renderer, Helm 4 the plugin."""
+
+    def ready(command: str, folder: Path) -> Helm:
+        made = Helm(command, namespace, folder, tmp_path / command)
+        if command == "helm4":
+            plugin = namespace.podcov("inject", "--helm-plugin", cwd=folder).stdout.strip()
+            namespace.cluster.run(*made.words("plugin", "install", plugin))
+        return made
+
+    return ready
+
+
+@pytest.fixture
+def kinds(namespace: Any, tmp_path: Path) -> Path:
+    """A project with a workload of each kind, and their image; nothing is deployed yet."""
+    folder = shutil.copytree(HERE / "kinds", tmp_path / "kinds", ignore=shutil.ignore_patterns("__pycache__"))
+    image = namespace.cluster.image("kinds:1")
+    base = f"BASE={namespace.cluster.image('python:3.13')}"
+    namespace.cluster.run("docker", "build", "--quiet", "--build-arg", base, "--tag", image, folder)
+    namespace.cluster.run("docker", "push", "--quiet", image)
+    for manifest in folder.glob("*.yaml"):
+        manifest.write_text(manifest.read_text().replace("image: kinds", f"image: {image}"))
+    return folder
+
+
 @pytest.mark.parametrize("version", ["helm", "helm4"])
-def test_a_release_of_helm_is_reported_and_uninstalled_with_all_that_podcov_added(
-    namespace: Any, hello: Path, tmp_path: Path, version: str, wait_until: Callable[..., Any]
+def test_a_release_of_helm_is_reported_and_goes_with_all_that_podcov_added(
+    namespace: Any, hello: Path, helm: Callable[[str, Path], Helm], version: str, wait_until: Callable[..., Any]
 ) -> None:
-    """Helm 3 is given the command as its post-renderer, Helm 4 the plugin."""
-    homes = {f"HELM_{kind}_HOME": str(tmp_path / f"helm-{kind.lower()}") for kind in ("DATA", "CACHE", "CONFIG")}
-    render = ["--post-renderer", "podcov"]
-    if version == "helm":
-        render += ["--post-renderer-args", "inject"]
-    else:
-        plugin = namespace.podcov("inject", "--helm-plugin", cwd=hello).stdout.strip()
-        namespace.cluster.run(version, "plugin", "install", plugin, env=homes)
-
-    def helm(verb: str, *arguments: str) -> None:
-        command = (version, verb, "hello", *arguments, "--namespace", namespace.name, "--wait", "--timeout", "3m")
-        namespace.cluster.run(*command, cwd=hello, env={**namespace.podcov_env, **homes})
-
     def pods() -> set[str]:
-        return {pod["metadata"]["name"] for pod in namespace.get("pods")["items"]}
+        return {p["metadata"]["name"] for p in namespace.get("pods")["items"] if "deletionTimestamp" not in p["metadata"]}
 
-    helm("install", "chart", *render)
+    def added() -> list[str]:
+        return [m["metadata"]["name"] for m in namespace.get("configmaps")["items"] if "podcov" in m["metadata"]["name"]]
+
+    release = helm(version, hello)
+    release("install", "hello", "chart", *release.render)
     told = run(namespace, hello)
     assert told["ledger"]["complete"]
     assert told["ledger"]["targets"]["collected"] == 1
     assert told["total"]["percent"] > 50
     before = pods()
-    helm("upgrade", "chart", *render)
+    release("upgrade", "hello", "chart", *release.render)
     assert pods() == before, "the same chart, rendered again, is the same release"
+    assert added()
 
-    helm("uninstall")
+    release("upgrade", "hello", "chart")
+    assert "podcov" not in json.dumps(namespace.get("deployment/hello")["spec"]), "an upgrade without podcov takes it off"
+    assert not added()
+
+    release("upgrade", "hello", "chart", *release.render)
+    release("uninstall", "hello")
     wait_until(lambda: not pods(), 60, "the release's pods are gone")
-    assert not [m for m in namespace.get("configmaps")["items"] if "podcov" in m["metadata"]["name"]]
+    assert not added()
+
+
+def test_a_job_that_is_a_hook_of_helm_4_is_reported(namespace: Any, kinds: Path, helm: Callable[[str, Path], Helm]) -> None:
+    """On an upgrade: a hook that precedes the first install precedes podcov's ConfigMaps too, and runs without coverage."""
+    templates = kinds / "chart/templates"
+    templates.mkdir(parents=True)
+    (kinds / "chart/Chart.yaml").write_text("apiVersion: v2\nname: kinds\nversion: 0.1.0\n")
+    hook = "{name: once, annotations: {helm.sh/hook: 'pre-install,pre-upgrade'}}"
+    (templates / "job.yaml").write_text((kinds / "job.yaml").read_text().replace("{name: once}", hook))
+    (templates / "agent.yaml").write_text((kinds / "lasting.yaml").read_text().partition("---\n")[0])
+    config = kinds / "podcov.yaml"
+    lines = config.read_text().splitlines()
+    config.write_text("\n".join(line for line in lines if not line.startswith(("  lone", "  often", "  store", "  twins"))))
+
+    release = helm("helm4", kinds)
+    release("install", "kinds", "chart", *release.render)
+    upgrade = release.words("upgrade", "kinds", "chart", *release.render, "--wait", "--timeout", "3m")
+    told = run(namespace, kinds, "--", *upgrade)
+    assert told["ledger"]["targets"] == {"expected": 2, "collected": 2, "empty": 0, "failed": 0}
+    assert told["services"]["once"]["percent"] > 0
 
 
 def test_by_tilt_s_k8s_yaml(namespace: Any, example: Callable[[str], Path]) -> None:
@@ -153,19 +222,6 @@ def test_by_kustomize_s_function_and_kubectl(namespace: Any, hello: Path) -> Non
 
 
 # Every kind of workload ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def kinds(namespace: Any, tmp_path: Path) -> Path:
-    """A project with a workload of each kind, and their image; nothing is deployed yet."""
-    folder = shutil.copytree(HERE / "kinds", tmp_path / "kinds", ignore=shutil.ignore_patterns("__pycache__"))
-    image = namespace.cluster.image("kinds:1")
-    base = f"BASE={namespace.cluster.image('python:3.13')}"
-    namespace.cluster.run("docker", "build", "--quiet", "--build-arg", base, "--tag", image, folder)
-    namespace.cluster.run("docker", "push", "--quiet", image)
-    for manifest in folder.glob("*.yaml"):
-        manifest.write_text(manifest.read_text().replace("image: kinds", f"image: {image}"))
-    return folder
 
 
 def inject(space: Any, folder: Path, manifest: str) -> Path:
