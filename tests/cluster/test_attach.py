@@ -76,7 +76,8 @@ def workload(kind: str, image: str, name: str = "orders", **spec: Any) -> dict[s
 def deploy(space: Any, *manifests: Mapping[str, Any]) -> None:
     space.apply(*manifests)
     for manifest in manifests:
-        if manifest["kind"] in ("Deployment", "StatefulSet", "DaemonSet"):
+        by_hand = manifest["spec"].get("updateStrategy", {}).get("type") == "OnDelete"
+        if manifest["kind"] in ("Deployment", "StatefulSet", "DaemonSet") and not by_hand:
             space.kubectl("rollout", "status", f"{manifest['kind']}/{manifest['metadata']['name']}", "--timeout=90s")
 
 
@@ -156,6 +157,30 @@ class TestEditsInBetween:
         podcov(space, "detach", cwd=folder)
         manifest["spec"]["template"]["spec"]["containers"][0]["command"][-1] += "\n"
         assert "serverside-applied" in apply()
+
+    def test_at_the_same_moment_are_not_lost(self, space: Any, image: str, project: Callable[..., Path]) -> None:
+        folder = project("deployment/orders")
+        deploy(space, workload("Deployment", image))
+        before = space.get("deployment/orders")
+        over = threading.Event()
+        edits: list[str] = []
+
+        def edit() -> None:
+            while not over.is_set():
+                space.kubectl("annotate", "deployment/orders", "--overwrite", f"edit={len(edits)}")
+                edits.append(str(len(edits)))
+
+        editor = threading.Thread(target=edit)
+        editor.start()
+        try:
+            podcov(space, "attach", cwd=folder)
+            podcov(space, "detach", cwd=folder)
+        finally:
+            over.set()
+            editor.join()
+        after = steady(space.get("deployment/orders"))
+        assert after["metadata"]["annotations"].pop("edit") == edits[-1]
+        assert after == steady(before)
 
 
 def without(document: dict[str, Any], *path: str) -> dict[str, Any]:
@@ -319,6 +344,22 @@ def refused(space: Any, *arguments: str, cwd: Path) -> str:
     return done.stderr
 
 
+class TestPodsThatNobodyReplaces:
+    @pytest.mark.parametrize(("kind", "spec"), [("ReplicaSet", {}), ("StatefulSet", {"updateStrategy": {"type": "OnDelete"}})])
+    def test_are_left_to_the_user(
+        self, space: Any, image: str, project: Callable[..., Path], kind: str, spec: dict[str, Any]
+    ) -> None:
+        reference = f"{kind.lower()}/orders"
+        folder = project(reference)
+        deploy(space, workload(kind, image, **spec))
+        before = space.get(reference)
+        told = podcov(space, "attach", cwd=folder)
+        command = f"kubectl delete pods --selector 'app=orders' --namespace {space.name}"
+        assert f"its pods are replaced when they are deleted: `{command}`" in told.stderr
+        podcov(space, "detach", cwd=folder)
+        assert steady(space.get(reference)) == steady(before)
+
+
 class TestPodsThatDoNotGetReady:
     PICKY = "import os, sys; sys.exit('no room for podcov') if 'PODCOV_DATA' in os.environ else None\n"
 
@@ -340,6 +381,24 @@ class TestPodsThatDoNotGetReady:
         assert f"`podcov detach deployment/orders --namespace {space.name}` takes it back" in error
         podcov(space, "detach", cwd=folder)
         assert steady(space.get("deployment/orders")) == steady(before)
+        assert space.get("configmaps", "--selector", "app.kubernetes.io/part-of=podcov")["items"] == []
+
+    def test_of_a_stateful_set_have_to_be_deleted_and_the_command_is_told(
+        self, space: Any, image: str, project: Callable[..., Path]
+    ) -> None:
+        folder = project("statefulset/orders")
+        picky = workload("StatefulSet", image)
+        picky["spec"]["template"]["spec"]["containers"][0]["command"][-1] = self.PICKY + APP
+        deploy(space, picky)
+        before = space.get("statefulset/orders")
+        refused(space, "attach", "--timeout", "15", cwd=folder)
+        error = refused(space, "detach", "--timeout", "5", cwd=folder)
+        command = f"kubectl delete pod orders-0 --namespace {space.name}"
+        assert f"a StatefulSet keeps a pod that never got ready, whatever its template says next: `{command}`" in error
+        assert "what podcov changed is taken back" in error
+        space.kubectl("delete", "pod", "orders-0")
+        podcov(space, "detach", "statefulset/orders", cwd=folder)
+        assert steady(space.get("statefulset/orders")) == steady(before)
         assert space.get("configmaps", "--selector", "app.kubernetes.io/part-of=podcov")["items"] == []
 
     def test_because_kubernetes_makes_none_are_explained_before_the_time_is_over(

@@ -23,9 +23,8 @@ def deployment(wanted: int, **status: int) -> dict[str, Any]:
 
 
 def stateful(wanted: int, partition: int = 0, *, revisions: str = "ab", **status: int) -> dict[str, Any]:
-    current, update = revisions
     strategy = {"rollingUpdate": {"partition": partition}}
-    revised = {**status, "currentRevision": current, "updateRevision": update}
+    revised = {**status, "currentRevision": revisions[0], "updateRevision": revisions[1]}
     return workload("StatefulSet", revised, replicas=wanted, updateStrategy=strategy)
 
 

@@ -105,7 +105,8 @@ class ClusterPlatform:
         if not any(entry.instrumented for entry in entries):
             raise NoDataError(
                 f"none of the {len(entries)} pods carries podcov, such as {entries[0].address.name} ({self._where()})",
-                hint="deploy with the coverage profile: `skaffold run --profile coverage`, or `tilt` with the podcov Tiltfile",
+                hint="deploy with the coverage profile: `skaffold run --profile coverage`, or `tilt` with the podcov Tiltfile; "
+                "or add coverage to what runs: `podcov attach`",
             )
         return [entry.address for entry in entries]
 

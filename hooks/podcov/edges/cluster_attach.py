@@ -5,20 +5,18 @@ What is added is decided in `podcov.generate`, where in `cluster_targets`.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from podcov.edges import cluster_access, cluster_owners, cluster_rollout
+from podcov.edges import cluster_access, cluster_owners, cluster_patch, cluster_rollout
 from podcov.edges.cluster_api import FIELD_MANAGER, Api, Failed, Json
 from podcov.edges.cluster_leftovers import Leftovers
 from podcov.edges.cluster_owners import AUTOSCALERS, CONFIG_MAPS
 from podcov.edges.cluster_readiness import Readiness
 from podcov.edges.cluster_targets import Note, Target, Targets
 from podcov.errors import ClusterError
-from podcov.generate import instrument, yaml_text
+from podcov.generate import instrument
 from podcov.generate.findings import Finding
 from podcov.generate.inject import Injected
 
@@ -103,7 +101,7 @@ class Attachments:
             before, after = await self._change(target, change, dry_run=True)
             measured = tuple(name for names in injected[target].measured.values() for name in names)
             remark = cluster_rollout.left_to_the_user(await self.targets.live(target))
-            changed.append(Changed(target, _difference(before, after), measured, remark))
+            changed.append(Changed(target, cluster_patch.difference(before, after), measured, remark))
         made = await self._make_config_maps(injected.values(), dry_run=dry_run)
         if not dry_run:
             for target in targets:
@@ -122,7 +120,7 @@ class Attachments:
             if not dry_run:
                 await self._forget_who_changed_it(target)
             remark = cluster_rollout.left_to_the_user(await self.targets.live(target))
-            changed.append(Changed(target, _difference(before, after), remark=remark))
+            changed.append(Changed(target, cluster_patch.difference(before, after), remark=remark))
         if dry_run:
             return Done(tuple(changed), ())
         await self._wait(changed, seconds, hint="what podcov changed is taken back; {} again, once that is mended, cleans up")
@@ -165,10 +163,10 @@ class Attachments:
         for _ in range(_ATTEMPTS):
             before = await self.targets.holder(target)
             wanted = cluster_owners.with_workload(before, change(cluster_owners.workload_in(before, target.name)))
-            operations = list(_operations(before, wanted))
+            operations = list(cluster_patch.operations(before, wanted))
             if not operations:
                 return before, before
-            after = await self._patch(target, [_unless_changed(before), *operations], dry_run=dry_run)
+            after = await self._patch(target, [cluster_patch.unless_changed(before), *operations], dry_run=dry_run)
             if after:
                 return before, after
         raise ClusterError(
@@ -185,7 +183,7 @@ class Attachments:
                 n for n, entry in enumerate(entries) if entry.get("manager") == FIELD_MANAGER and not entry.get("subresource")
             ]
             removals = [{"op": "remove", "path": f"/metadata/managedFields/{n}"} for n in reversed(ours)]
-            if not removals or await self._patch(target, [_unless_changed(holder), *removals]):
+            if not removals or await self._patch(target, [cluster_patch.unless_changed(holder), *removals]):
                 return
 
     async def _patch(self, target: Target, operations: Sequence[Json], *, dry_run: bool = False) -> Json | None:
@@ -203,32 +201,3 @@ class Attachments:
 
 def _place(document: Json) -> tuple[str, str]:
     return document["metadata"]["namespace"], document["metadata"]["name"]
-
-
-def _unless_changed(document: Json) -> Json:
-    """The API server refuses a patch that sets another resource version than the object has: 409."""
-    return {"op": "add", "path": "/metadata/resourceVersion", "value": document["metadata"]["resourceVersion"]}
-
-
-def _operations(before: Any, after: Any, path: str = "") -> Iterator[Json]:
-    """The JSON patch from one object to the other: mappings are gone into, everything else is set as a whole."""
-    for key in [*before, *(key for key in after if key not in before)]:
-        place = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
-        if key not in after:
-            yield {"op": "remove", "path": place}
-        elif isinstance(before.get(key), dict) and isinstance(after[key], dict):
-            yield from _operations(before[key], after[key], place)
-        elif key not in before or before[key] != after[key]:
-            yield {"op": "add", "path": place, "value": after[key]}
-
-
-def _difference(before: Json, after: Json) -> str:
-    left, right = (yaml_text.dump(_of_the_users(d)).splitlines(keepends=True) for d in (before, after))
-    name = f"{cluster_owners.reference(before)}.yaml"
-    return "".join(difflib.unified_diff(left, right, f"a/{name}", f"b/{name}"))
-
-
-def _of_the_users(document: Json) -> dict[str, Any]:
-    """Without what the API server and controllers keep there."""
-    metadata = {k: v for k, v in document["metadata"].items() if k not in ("managedFields", "resourceVersion", "generation")}
-    return {"metadata": metadata, "spec": document["spec"]}
