@@ -6,19 +6,24 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import shutil
+import subprocess
+import sys
+import venv
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+import yaml
+from podcov.commands.main import run
 from podcov.edges.project import DiskProject
 from podcov.generate import adoption, dockerfile
 from podcov.generate.adoption import Adoption
 
 SETUPS = Path(__file__).with_name("adoption")
 NAMES = sorted(path.parent.name for path in SETUPS.glob("*/repo"))
-PYTHON = ("coverage-http", "coverage-http-workers", "process-start")
 Copy = Callable[[str], Path]
 
 
@@ -119,3 +124,54 @@ def test_images_start_the_app_itself(repo: Copy) -> None:
     adopt(process)
     assert commands(http)["Dockerfile.test"] == ("python", "app.py", "--port", "8080")
     assert commands(process)["orders/Dockerfile"] == ("python", "-m", "orders")
+
+
+@pytest.fixture(scope="session")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An interpreter without coverage.py, as the images have it afterwards."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, with_pip=False)
+    python = str(folder / "bin" / "python")
+    assert subprocess.run([python, "-c", "import coverage"], capture_output=True, check=False).returncode
+    return python
+
+
+@pytest.mark.parametrize(
+    ("name", "service", "image", "folder", "suite"),
+    [
+        ("coverage-http", "greeter", "Dockerfile.test", "src", "tests/e2e"),
+        ("process-start", "orders", "orders/Dockerfile", "orders", "tests"),
+    ],
+)
+def test_once_adopted_the_service_starts_without_the_tool_and_is_measured(
+    name: str, service: str, image: str, folder: str, suite: str, repo: Copy, bare_python: str
+) -> None:
+    there, port = repo(name), f"{{port:{service}}}"
+    adopt(there)
+    command = [{"python": bare_python, "8080": port}.get(word, word) for word in commands(there)[image]]
+    local = {"command": command, "directory": folder, "env": {"PORT": port}, "ready": f"http://127.0.0.1:{port}/"}
+    config = {
+        "version": 1,
+        "platform": "local",
+        "services": {service: {"source": [folder], "interpreter": bare_python, "local": local}},
+        "tests": {"command": [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", suite]},
+        "port_forwards": [{"resource": f"service/{service}", "port": 80}],
+    }
+    (there / "podcov.yaml").write_text(yaml.safe_dump(config))
+    assert run(["run", "-c", str(there / "podcov.yaml")]) == 0
+    summary = json.loads((there / ".podcov/runs/latest/summary.json").read_text())
+    assert summary["ledger"]["processes"] == {"expected": 1, "collected": 1, "empty": 0, "failed": 0}
+    assert 50 < summary["total"]["percent"] < 100
+
+
+@pytest.mark.parametrize(("name", "gone"), [("coverage-http", b"coverage_server"), ("process-start", b"COVERAGE_PROCESS_START")])
+def test_init_adopts_and_then_has_nothing_left_to_offer(
+    name: str, gone: bytes, repo: Copy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = repo(name)
+    assert run(["init", "--adopt", "-c", str(folder / "podcov.yaml")]) == 0
+    capsys.readouterr()
+    kept = [path for path in folder.rglob("*") if path.is_file() and path.suffix in (".yaml", ".py", ".sh")]
+    assert not [path for path in kept if gone in path.read_bytes()]
+    assert run(["init", "--check", "-c", str(folder / "podcov.yaml")]) == 0
+    assert "--adopt" not in "".join(capsys.readouterr())
