@@ -65,6 +65,7 @@ def test_a_first_podcov_yaml_says_what_was_found(fresh: Example) -> None:
     assert said["tests"]["command"][-1] == "tests/integration"
     assert [forward["resource"] for forward in said["port_forwards"]] == ["service/catalog", "service/orders"]
     assert [(f.subject, f.decided) for f in findings] == [
+        ("k8s", "coverage comes by an overlay"),
         ("deployment/catalog catalog", "entered in front of its image's command"),
         ("deployment/orders orders", "entered in front of its image's command"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -110,7 +111,8 @@ def injector(root: Path, config: Config) -> Injector:
 def surroundings(root: Path, generate: Generate | None = None) -> Surroundings:
     """What the project in `root` builds; where nothing says which files say so, those in their usual places do."""
     files = DiskProject(root)
-    return Surroundings(files, tools.read(files, generate or tools.usual(files)).artifacts, image_lookup.lookup)
+    artifacts = tools.read(files, generate or tools.usual(files)).artifacts
+    return Surroundings(files, artifacts, image_lookup.lookup, os.environ.get("SKAFFOLD_DEFAULT_REPO", ""))
 
 
 def kustomize(folder: Path) -> str:

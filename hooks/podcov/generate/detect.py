@@ -65,8 +65,10 @@ def _of_workload(workload: Workload, known: Surroundings) -> Iterator[tuple[Serv
     for container in workload.init_containers:
         yield None, Finding(f"{workload.reference} {container.name}", "an init container", "left alone")
     for container in workload.containers:
-        built = images.find(container.image, known.artifacts, known.files, known.lookup)
-        yield _of_container(workload, container, built, known)
+        own = known.image(container, asking=False)
+        # What others build is measured only where its command says that it is ours, so there is no need to ask what it is.
+        asks = known.chosen or own.artifact is not None
+        yield _of_container(workload, container, known.image(container, asking=True) if asks else own, known)
 
 
 def _of_container(workload: Workload, container: Container, built: Built, known: Surroundings) -> tuple[Service | None, Finding]:
@@ -104,7 +106,7 @@ def _of_container(workload: Workload, container: Container, built: Built, known:
 
 def _stands_in_the_project(container: Container, words: tuple[str, ...] | None, known: Surroundings) -> bool:
     """Whether what the image runs is said by files of the project, and about that image: then nobody else need be asked again."""
-    built = images.find(container.image, known.artifacts, known.files)
+    built = known.image(container, asking=False)
     guessed = built.artifact is not None and built.artifact.guessed
     return not guessed and images.image_words(container, built.image) == words
 

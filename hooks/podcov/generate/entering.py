@@ -11,7 +11,7 @@ from podcov.generate import builds, images, instrument
 from podcov.generate.artifacts import Artifact
 from podcov.generate.dockerfile import nowhere
 from podcov.generate.findings import Finding
-from podcov.generate.images import Lookup
+from podcov.generate.images import Built, Lookup
 from podcov.generate.instrument import Entered
 from podcov.generate.language import LANGUAGES
 from podcov.generate.manifests import Container, Manifests, Workload
@@ -29,6 +29,15 @@ class Surroundings:
     files: Project
     artifacts: tuple[Artifact, ...]
     lookup: Lookup
+    default_repository: str = ""
+    """where Skaffold pushes to, under names of its own making; empty where that is not known"""
+    chosen: bool = False
+    """whether somebody chose these workloads: then images that are not built here are looked at as well"""
+
+    def image(self, container: Container, *, asking: bool) -> Built:
+        """What is known of a container's image; `asking` engines and registries for what the project's own files do not say."""
+        lookup = self.lookup if asking else nowhere
+        return images.find(container.image, self.artifacts, self.files, lookup, self.default_repository)
 
     def of(self, deployed: Manifests) -> Surroundings:
         """The same, with what of the project the images of these manifests are built from, as far as that can be told."""
@@ -87,15 +96,16 @@ def _enter(service: Service, workload: Workload, config: Config, known: Surround
             hint=f"It knows: {', '.join(LANGUAGES)}.",
         )
     container = _container(service, workload)
-    # Who is said what to run asks nobody: the result is the same on every machine.
-    asked = known.lookup if service.entry == "environment" or not (container.command or service.command) else nowhere
-    built = images.find(container.image, known.artifacts, known.files, asked)
+    built = known.image(container, asking=service.entry == "environment")
     entered = Entered(service, container, service.mode or config.mode, image=built.image)
     if service.entry == "environment":
         return entered
     if container.command:
         return replace(entered, own_command=container.command)
     words = service.command or images.image_words(container, built.image)
+    if words is None:
+        # Others are asked last: what the project's own files say is the same on every machine.
+        words = images.image_words(container, known.image(container, asking=True).image)
     if words is None:
         raise ManifestError(
             f"{workload.reference}, container {container.name}: no command, and that of image {container.image} is not known",
