@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -69,6 +70,13 @@ def overlay(shop: Path) -> Documents:
     return by_name(project.kustomize(shop / "podcov/overlay"))
 
 
+@pytest.fixture
+def documented(root: Path) -> Callable[[str], str]:
+    """`documented("profiles:")`: the block of docs/inject.md that begins with this line."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (root / "docs/inject.md").read_text(), re.DOTALL)
+    return lambda first: next(block for block in blocks if block.startswith(f"{first}\n"))
+
+
 def by_name(text: str) -> Documents:
     """Documents by kind, namespace and name; each must be there once."""
     found = [document for document in yaml.safe_load_all(text) if document]
@@ -104,6 +112,12 @@ def test_skaffold_s_render_hook(shop: Path, run: Run, overlay: Documents, manife
     assert by_name(rendered_by_skaffold(shop, run)) == overlay
 
 
+def test_skaffold_s_profile_as_documented(shop: Path, run: Run, overlay: Documents, documented: Callable[[str], str]) -> None:
+    skaffold = shop / "skaffold.yaml"
+    skaffold.write_text(skaffold.read_text().partition("profiles:")[0] + documented("profiles:"))
+    assert by_name(rendered_by_skaffold(shop, run, "--profile", "coverage")) == overlay
+
+
 def test_skaffold_s_render_hook_twice(shop: Path, run: Run, overlay: Documents) -> None:
     skaffold = shop / "skaffold.yaml"
     head = skaffold.read_text().partition("manifests:")[0]
@@ -125,9 +139,9 @@ def test_skaffold_calls_it_for_each_module_and_one_without_services_stays_as_it_
     assert by_name(rendered_by_skaffold(shop, run)) == overlay | stranger
 
 
-def rendered_by_skaffold(folder: Path, run: Run) -> str:
+def rendered_by_skaffold(folder: Path, run: Run, *arguments: str) -> str:
     output = folder / "rendered.yaml"
-    run(folder, "skaffold", "render", "--offline", "--digest-source=none", "--output", output)
+    run(folder, "skaffold", "render", "--offline", "--digest-source=none", "--output", output, *arguments)
     return output.read_text()
 
 
@@ -202,16 +216,16 @@ def add_migration(shop: Path) -> None:
     config.write_text(config.read_text().replace("tests:\n", "  migrate:\n    workload: job/migrate\n\ntests:\n", 1))
 
 
-def test_kustomize_s_function(shop: Path, run: Run, overlay: Documents) -> None:
+def test_kustomize_s_function(shop: Path, run: Run, overlay: Documents, documented: Callable[[str], str]) -> None:
     """As a transformer of a kustomization on top of the base."""
-    write_function(shop / "covered", "resources: [../k8s]\n")
+    write_function(shop, documented)
     build = ("kustomize", "build", "--enable-alpha-plugins", "--enable-exec", "covered")
     assert by_name(run(shop, *build).stdout) == overlay
 
 
-def test_kustomize_s_function_beneath_another_overlay(shop: Path, run: Run) -> None:
+def test_kustomize_s_function_beneath_another_overlay(shop: Path, run: Run, documented: Callable[[str], str]) -> None:
     """Names that are changed outside are changed in what podcov added, too."""
-    write_function(shop / "covered", "resources: [../k8s]\n")
+    write_function(shop, documented)
     (shop / "staging").mkdir()
     (shop / "staging/kustomization.yaml").write_text("resources: [../covered]\nnamespace: staging\nnameSuffix: -two\n")
     done = by_name(run(shop, "kustomize", "build", "--enable-alpha-plugins", "--enable-exec", "staging").stdout)
@@ -222,13 +236,11 @@ def test_kustomize_s_function_beneath_another_overlay(shop: Path, run: Run) -> N
     assert {source["configMap"]["name"] for source in volume["projected"]["sources"]} == maps
 
 
-def write_function(folder: Path, kustomization: str) -> None:
-    folder.mkdir()
-    function = "exec: {path: podcov, args: [inject, -c, ../podcov.yaml]}"
-    document = {"apiVersion": "podcov/v1", "kind": "Inject", "metadata": {"name": "coverage"}}
-    document["metadata"]["annotations"] = {"config.kubernetes.io/function": function}
-    (folder / "coverage.yaml").write_text(yaml.safe_dump(document))
-    (folder / "kustomization.yaml").write_text(f"{kustomization}transformers: [coverage.yaml]\n")
+def write_function(shop: Path, documented: Callable[[str], str]) -> None:
+    """The two files that docs/inject.md shows."""
+    (shop / "covered").mkdir()
+    for name in ("covered/kustomization.yaml", "covered/coverage.yaml"):
+        (shop / name).write_text(documented(f"# {name}"))
 
 
 def test_tilt_s_k8s_yaml(shop: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
