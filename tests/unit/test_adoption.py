@@ -82,7 +82,7 @@ def warnings(files: Mapping[str, str]) -> list[str]:
 )
 def test_coverage_run(command: str, left: str) -> None:
     listed = command.split()
-    part = words.without_coverage_run("python")(listed)
+    part = words.without_coverage_run("python")(listed, [])
     got = listed if part is None else [*listed[: part.first], *part.new, *listed[part.last :]]
     assert " ".join(got) == left
     shell = partial(lambda text: (found for found, _ in words.shell_run(text, "python")))
@@ -96,6 +96,16 @@ def test_coverage_run(command: str, left: str) -> None:
         ('CMD ["python","-m","coverage","run","app.py"]', 'CMD ["python","app.py"]'),
         ('CMD [ "coverage", \\\n  "run", \\\n  "app.py" ]\nUSER 1', 'CMD [ "python", \\\n  "app.py" ]\nUSER 1'),
         ("ENTRYPOINT coverage run -p app.py --port 80", "ENTRYPOINT python app.py --port 80"),
+        ('ENTRYPOINT ["coverage", "run", "-p"]\nCMD ["app.py"]', 'ENTRYPOINT ["python"]\nCMD ["app.py"]'),
+        ('ENTRYPOINT ["python", "/opt/coverage_server.py"]\nCMD ["app.py"]', 'ENTRYPOINT ["python"]\nCMD ["app.py"]'),
+        ('ENTRYPOINT ["coverage", "run"]', 'ENTRYPOINT ["coverage", "run"]'),
+        ("CMD python /opt/coverage_server.py app.py", "CMD python app.py"),
+        (
+            "RUN wget -q https://files.example/coverage_server.py -O /opt/coverage_server.py && chmod +x /opt/coverage_server.py",
+            "",
+        ),
+        ("ADD https://files.example/coverage_server.py /opt/", ""),
+        ("EXPOSE 80 9095/tcp 81", "EXPOSE 80 9095/tcp 81"),
         ('CMD ["sh", "-c", "migrate && coverage run -m app"]', 'CMD ["sh", "-c", "migrate && python -m app"]'),
         ("ENV A=1 COVERAGE_FILE=/c/.coverage \\\n    B='x y'", "ENV A=1 B='x y'"),
         ("ENV A=1 \\\n    COVERAGE_FILE=/c/.coverage \\\n    B=2", "ENV A=1 \\\n    B=2"),
@@ -155,6 +165,9 @@ def test_windows_line_ends_stay() -> None:
     [
         {},
         {"Dockerfile": 'FROM python\nRUN pip install coverage\nCMD ["coverage", "run", "-m", "pytest"]\n'},
+        {"Dockerfile": "FROM python\nENV COVERAGE_PROCESS_START=/x\nENTRYPOINT pytest tests\n"},
+        {".github/workflows/test.yaml": "env:\n  COVERAGE_PROCESS_START: .coveragerc\n"},
+        {".gitlab-ci.yml": "test:\n  variables: {COVERAGE_PROCESS_START: .coveragerc}\n"},
         {"Makefile": "test:\n\tcoverage run -m pytest\n\tcoverage report --fail-under=80\n"},
         {"tests/test_app.py": "import coverage\ncoverage.process_startup()\n"},
         {".coveragerc": "[run]\nparallel = true\n", "app.py": "print('COVERAGE_PROCESS_START')\n"},
@@ -268,11 +281,14 @@ spec:
         ),
         ("  - args: [-c, 'exec coverage run -m app']", "  - args: [-c, 'exec python3 -m app']"),
         ("  - args:\n    - |\n      ls\n      coverage run -m app\n", "  - args:\n    - |\n      ls\n      python3 -m app\n"),
+        ("  - command: [coverage, run]\n    args: [-m, app]", "  - command: [python3]\n    args: [-m, app]"),
+        ("  - args: [pytest]\n    env: [{name: COVERAGE_FILE}]", "  - args: [pytest]\n    env: [{name: COVERAGE_FILE}]"),
+        ("  - volumeMounts: [{name: a, mountPath: /recovery}]", "  - volumeMounts: [{name: a, mountPath: /recovery}]"),
         ('  - env: [{name: X, value: "1"}]', '  - env: [{name: X, value: "1"}]'),
     ],
 )
 def test_containers(container: str, left: str) -> None:
-    trigger = {"Dockerfile": "FROM python\nENV COVERAGE_PROCESS_START=/x\nUSER 1\n"}
+    trigger = {"Dockerfile": "FROM python\nENV COVERAGE_PROCESS_START=/x COVERAGE_FILE=/recovery/c\nUSER 1\n"}
     assert adopted({**trigger, "pod.yaml": POD % container})["pod.yaml"] == POD % left
 
 

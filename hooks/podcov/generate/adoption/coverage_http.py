@@ -9,7 +9,7 @@ from posixpath import basename, dirname
 from podcov.generate import project
 from podcov.generate.adoption import dockerfiles, leftovers, python_tools, words, workloads, yamls
 from podcov.generate.adoption.contract import Adoption, Evidence
-from podcov.generate.adoption.workspace import DOCKERFILES, PYTHON, YAML, Cut, Workspace
+from podcov.generate.adoption.workspace import PYTHON, YAML, Cut, Workspace
 from podcov.generate.findings import Finding
 
 NAME = "py-coverage-http"
@@ -28,7 +28,9 @@ def recognise(space: Workspace) -> Adoption | None:
     if not evidence:
         return None
     begin, port = len(space.journal), _port(space)
-    owners = [found.owner for path, text in space.texts(YAML) for found in workloads.containers(text) if _is_wrapped(found)]
+    owners = [
+        found.owner for path, text in python_tools.manifests(space) for found in workloads.containers(text) if _is_wrapped(found)
+    ]
     findings = _edit(space, port)
     python_tools.drop_package(space)
     decided = python_tools.offered(space, begin)
@@ -43,7 +45,7 @@ def recognise(space: Workspace) -> Adoption | None:
 def _evidence(space: Workspace) -> list[Evidence]:
     served = [
         e
-        for path, _ in space.texts(DOCKERFILES + YAML)
+        for path, _ in [*python_tools.images(space), *python_tools.manifests(space)]
         for e in space.found(path, _SERVES, f"{_SERVER} stands in front of the app")
     ]
     asked = [
@@ -56,25 +58,24 @@ def _evidence(space: Workspace) -> list[Evidence]:
 
 
 def _port(space: Workspace) -> str:
-    for _, text in space.texts(DOCKERFILES):
+    for _, text in python_tools.images(space):
         if found := _PORT_SAID.search(text):
             return found.group(1)
-    for _, text in space.texts(YAML):
+    for _, text in python_tools.manifests(space):
         if said := workloads.variables(text).get(_VARIABLES[0]):
             return said
     return _PORT
 
 
 def _is_wrapped(found: workloads.Found) -> bool:
-    listed = [yamls.value(way[-1].node) for key in ("command", "args") for way in found.entries(key)]
-    return any(isinstance(word, str) and _SERVER in word for word in listed)
+    return any(_SERVER in word for word in found.words())
 
 
 def _edit(space: Workspace, port: str) -> list[Finding]:
     unwrap, what = words.without(_SERVER), f"nothing runs {_SERVER} any more"
     images = python_tools.edit(
         space,
-        DOCKERFILES,
+        python_tools.images(space),
         [
             lambda text: dockerfiles.commands(text, unwrap, what),
             lambda text: dockerfiles.shells(text, lambda start, end: words.shell_without(text, _SERVER, start, end)),
@@ -94,11 +95,11 @@ def _edit(space: Workspace, port: str) -> list[Finding]:
 def _edit_manifests(space: Workspace, port: str) -> list[Finding]:
     unwrap, what = words.without(_SERVER), f"nothing runs {_SERVER} any more"
     served = f"port {port} is not served"
-    names = {name for _, text in space.texts(YAML) for name in workloads.port_names(text, port)}
+    names = {name for _, text in python_tools.manifests(space) for name in workloads.port_names(text, port)}
     targets = {port, *names}
     edited = python_tools.edit(
         space,
-        YAML,
+        python_tools.manifests(space),
         [
             lambda text: workloads.commands(text, unwrap, what),
             lambda text: workloads.shells(text, lambda start, end: words.shell_without(text, _SERVER, start, end)),
@@ -107,8 +108,8 @@ def _edit_manifests(space: Workspace, port: str) -> list[Finding]:
             lambda text: workloads.ports(text, port, served),
         ],
     )
-    findings = [finding for path, _ in space.texts(YAML) for finding in _probes(space, path, targets)]
-    for path, _ in space.texts(YAML):
+    findings = [finding for path, _ in python_tools.manifests(space) for finding in _probes(space, path, targets)]
+    for path, _ in python_tools.manifests(space):
         _drop_services(space, path, targets)
     leftovers.drop_patches(space, edited)
     return findings
@@ -161,7 +162,11 @@ def _left(space: Workspace) -> list[Finding]:
         if basename(path) != _CLIENT
         for e in space.found(path, _ASKS, "")[:1]
     ]
-    serving = [(path, e.line) for path, _ in space.texts(DOCKERFILES + YAML) for e in space.found(path, _SERVES, "")[:1]]
+    serving = [
+        (path, e.line)
+        for path, _ in [*python_tools.images(space), *python_tools.manifests(space)]
+        for e in space.found(path, _SERVES, "")[:1]
+    ]
     reading = [(path, e.line) for path, _ in space.texts(YAML) for e in space.found(path, _OUTPUT, "")[:1]]
     said = [
         (asking, "asks for coverage over HTTP", "podcov collects by itself: take it out of the tests once you use podcov"),

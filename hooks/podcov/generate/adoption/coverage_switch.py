@@ -26,9 +26,9 @@ _SIGNS = (
     Sign("build", DOCKERFILES, re.compile(r"ARG (?P<value>GOFLAGS)\b"), r"\g<value> is a build argument"),
     Sign("build", _SCRIPTS, re.compile(r"(?P<value>GOFLAGS=\S*-cover\S*)"), r"builds with \g<value>"),
     Sign(
-        "scaled",
+        "service",
         GO + _SCRIPTS,
-        re.compile(rf"scale{_BETWEEN}(?:deploy(?:ment)?[/ ])?(?P<value>[\w./-]+){_BETWEEN}--replicas=0"),
+        re.compile(rf"scale{_BETWEEN}(?P<value>[\w./-]+){_BETWEEN}--replicas=0"),
         r"\g<value> is scaled to 0, so that its runtime writes",
         _ENDS,
     ),

@@ -56,9 +56,10 @@ def instructions(text: str) -> Iterator[Instruction]:
 
 def commands(text: str, unwrap: Unwrap, what: str) -> Iterator[Cut]:
     """What starts the container, in the exec form, without what `unwrap` finds."""
-    for step in _steps(text, "CMD", "ENTRYPOINT"):
-        tokens = words.json_tokens(text, step.body, step.end)
-        part = unwrap([token.word for token in tokens])
+    listed = [(step, words.json_tokens(text, step.body, step.end)) for step in _steps(text, "CMD", "ENTRYPOINT")]
+    arguments = [token.word for step, tokens in listed if step.word == "CMD" for token in tokens]
+    for step, tokens in listed:
+        part = unwrap([token.word for token in tokens], arguments if step.word == "ENTRYPOINT" else [])
         if part:
             yield words.edit(text, tokens, part, what)
 
@@ -142,6 +143,12 @@ def installs_only_coverage(command: str) -> bool:
     found = _PIP.fullmatch(command)
     packages = [word.strip("\"'") for word in found["rest"].split() if not word.startswith("-")] if found else []
     return bool(packages) and all(_COVERAGE.fullmatch(package) for package in packages)
+
+
+def runs_tests(text: str) -> bool:
+    """Whether what the last stage starts is a suite of tests, not a service."""
+    started = [step.text(text) for step in _steps(text, "CMD", "ENTRYPOINT")]
+    return bool(words.TESTS.search("".join(started[-2:])))
 
 
 def is_python(text: str) -> bool:

@@ -10,8 +10,7 @@ from posixpath import basename, dirname
 
 from podcov.generate.adoption import dockerfiles, leftovers, python_tools, words, workloads
 from podcov.generate.adoption.contract import Adoption, Evidence
-from podcov.generate.adoption.words import Unwrap
-from podcov.generate.adoption.workspace import DOCKERFILES, MAKEFILES, PYTHON, SHELL, YAML, Cut, Workspace
+from podcov.generate.adoption.workspace import MAKEFILES, PYTHON, SHELL, YAML, Cut, Workspace
 from podcov.generate.findings import Finding
 
 NAME = "COVERAGE_PROCESS_START"
@@ -20,6 +19,9 @@ _SET = re.compile(r"[^\n]*\b(COVERAGE_PROCESS_(?:START|CONFIG))\b")
 _STARTUP = re.compile(r"[^\n]*\bprocess_startup\(\)")
 _HOOK_FILE = re.compile(r"(?m)^def (?:post_fork|worker_exit|child_exit|worker_int|worker_abort|on_exit)\(")
 _FETCHES = re.compile(r"(?m)^[^#\n]*\b(?:kubectl|docker|podman)\b[^\n]*\b(?:cp|exec)\b[^\n]*coverage")
+_PLAIN_START = "the app is started without `coverage run`"
+_FOR_COVERAGE = re.compile(r"/[\w.-]*coverage|/\.?cov")
+_FILE_SAID = re.compile(r"\bCOVERAGE_FILE[= ]\"?(/[^\s\"]+)")
 _DATA_FILE = re.compile(r"(?m)^\s*data_file\s*=\s*(\S+)")
 _CONDITION = re.compile(r"(?mi)^\s*(?:if\b|elif\b|case\b|\[)[^\n]*cov")
 _QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"")
@@ -50,46 +52,56 @@ def recognise(space: Workspace) -> Adoption | None:
 
 
 def _evidence(space: Workspace) -> list[Evidence]:
-    found = [e for path, _ in space.texts(DOCKERFILES + YAML) for e in space.found(path, _SET, r"\1 starts coverage.py")]
-    found += [
-        e
-        for path, text in space.texts((*DOCKERFILES, "sitecustomize.py", "*.pth"))
-        if "coverage" in text
-        for e in space.found(path, _STARTUP, "starts coverage.py in every interpreter")
-    ]
-    for path, text in space.texts(DOCKERFILES + YAML + SHELL):
-        cuts = _runs(space, path, text)
-        found += [Evidence(path, space.line(path, cut.start), "`coverage run` stands in front of the app") for cut in cuts]
+    images, manifests = python_tools.images(space), python_tools.manifests(space)
+    found = [e for path, _ in [*images, *manifests] for e in space.found(path, _SET, r"\1 starts coverage.py")]
+    for path, text in [*images, *space.texts(("sitecustomize.py", "*.pth"))]:
+        found += space.found(path, _STARTUP, "starts coverage.py in every interpreter") if "coverage" in text else []
+    runs = [(path, cut) for path, text in images for cut in _image_cuts(text)]
+    runs += [(path, cut) for path, text in manifests for cut in _manifest_cuts(text)]
+    runs += [(path, cut) for path, text in _scripts(space) for cut in _script_cuts(text)]
+    found += [Evidence(path, space.line(path, cut.start), "`coverage run` stands in front of the app") for path, cut in runs]
     return list(dict.fromkeys(found))
 
 
-def _runs(space: Workspace, path: str, text: str) -> Iterator[Cut]:
-    """Where an app, not a test, is started by `coverage run`: in a container's command, or in a script that an image starts."""
-    unwrap, interpreter = words.without_coverage_run("python"), "python"
-    if any(path == p for p, _ in space.texts(DOCKERFILES)):
-        yield from dockerfiles.commands(text, unwrap, "")
-        yield from dockerfiles.shells(text, _shell(text, interpreter))
-    elif any(path == p for p, _ in space.texts(YAML)):
-        yield from workloads.commands(text, unwrap, "")
-        yield from workloads.shells(text, _shell(text, interpreter))
-    elif _is_started(space, path, text):
-        yield from _script_cuts(text)
+def _image_cuts(text: str) -> Iterator[Cut]:
+    """A Dockerfile's commands without `coverage run`."""
+    interpreter = "python" if dockerfiles.is_python(text) else "python3"
+    yield from dockerfiles.commands(text, words.without_coverage_run(interpreter), _PLAIN_START)
+    yield from dockerfiles.shells(text, _shell(text, interpreter))
 
 
-def _is_started(space: Workspace, path: str, text: str) -> bool:
-    """Whether a script is an image's or a container's own, and starts the app in one way only."""
-    images = {p for p, _ in space.texts(DOCKERFILES + YAML) if not p.startswith(".github/")}
-    return "coverage" in text and not _CONDITION.search(text) and any(e.path in images for e in space.uses(path))
+def _manifest_cuts(text: str) -> Iterator[Cut]:
+    """Containers' commands without `coverage run`."""
+    yield from workloads.commands(text, words.without_coverage_run("python3"), _PLAIN_START)
+    yield from workloads.shells(text, _shell(text, "python3"))
+
+
+def _script_cuts(text: str) -> Iterator[Cut]:
+    """A script's commands without `coverage run`."""
+    for cut, _ in words.shell_run(text, "python3"):
+        if not text[text.rfind("\n", 0, cut.start) + 1 : cut.start].lstrip().startswith("#"):
+            yield cut
+
+
+def _shell(text: str, interpreter: str) -> Callable[[int, int], Iterator[Cut]]:
+    return lambda start, end: (cut for cut, _ in words.shell_run(text, interpreter, start, end))
+
+
+def _scripts(space: Workspace) -> list[tuple[str, str]]:
+    """(path, text) of the scripts that images and containers start, as far as they start the app in one way only."""
+    starting = {path for path, _ in [*python_tools.images(space), *python_tools.manifests(space)]}
+    candidates = [(path, text) for path, text in space.texts(SHELL) if "coverage" in text and not _CONDITION.search(text)]
+    return [(path, text) for path, text in candidates if any(use.path in starting for use in space.uses(path))]
 
 
 def _folders(space: Workspace) -> set[str]:
     """Where the data files were to go, as far as the folder is there for nothing else."""
-    files = [words for _, text in space.texts(DOCKERFILES) for words in re.findall(r"\bCOVERAGE_FILE[= ]\"?(/[^\s\"]+)", text)]
-    files += [workloads.variables(text).get("COVERAGE_FILE", "") for _, text in space.texts(YAML)]
+    said = [workloads.variables(text) for _, text in python_tools.manifests(space)]
+    configs = [variables[NAME] for variables in said if NAME in variables]
+    files = [*configs, *(variables["COVERAGE_FILE"] for variables in said if "COVERAGE_FILE" in variables)]
+    files += [file for _, text in python_tools.images(space) for file in _FILE_SAID.findall(text)]
     files += [file for _, text in space.texts((".coveragerc", "*.cfg", "*.ini")) for file in _DATA_FILE.findall(text)]
-    configs = [workloads.variables(text).get(NAME, "") for _, text in space.texts(YAML)]
-    folders = {dirname(file) for file in [*files, *configs]} | {config for config in configs if config}
-    return {folder for folder in folders if "cov" in folder}
+    return {folder for folder in (*configs, *map(dirname, files)) if _FOR_COVERAGE.search(folder)}
 
 
 def _edit(space: Workspace, folders: set[str]) -> list[Finding]:
@@ -98,10 +110,9 @@ def _edit(space: Workspace, folders: set[str]) -> list[Finding]:
     lost = _lost_settings(space)
     images = python_tools.edit(
         space,
-        DOCKERFILES,
+        python_tools.images(space),
         [
-            lambda text: dockerfiles.commands(text, _unwrap(text), "the app is started without `coverage run`"),
-            lambda text: dockerfiles.shells(text, _shell(text, _interpreter(text))),
+            _image_cuts,
             lambda text: dockerfiles.commands(text, words.without_option("-c", *names), "its hooks saved coverage only"),
             lambda text: dockerfiles.copies(text, names),
             lambda text: dockerfiles.runs(text, _is_ours(names, folders)),
@@ -109,55 +120,32 @@ def _edit(space: Workspace, folders: set[str]) -> list[Finding]:
             *(partial(dockerfiles.volumes, folder=folder) for folder in sorted(folders)),
         ],
     )
-    _edit_manifests(space, folders, names)
-    for path, text in space.texts(SHELL):
-        if _is_started(space, path, text):
-            space.cut(path, _script_cuts)
+    for path, text in python_tools.manifests(space):
+        _edit_manifest(space, path, workloads.volumes_at(text, folders), folders, names)
+    python_tools.edit(space, _scripts(space), [_script_cuts])
     for path in (*hooks, *starters):
         leftovers.drop_unused(space, path, "nothing but coverage.py was started or saved there")
     return [*python_tools.drop_test_images(space, images), *lost]
 
 
-def _edit_manifests(space: Workspace, folders: set[str], names: tuple[str, ...]) -> None:
-    unwrap = words.without_coverage_run("python3")
+def _edit_manifest(space: Workspace, path: str, volumes: set[str], folders: set[str], names: tuple[str, ...]) -> None:
     unused = "only coverage.py's files were there"
-    for path, text in space.texts(YAML):
-        mounted = workloads.volumes_at(text, folders)
-        edited = space.cut(
-            path,
-            lambda text: workloads.commands(text, unwrap, "the app is started without `coverage run`"),
-            lambda text: workloads.shells(text, _shell(text, "python3")),
-            lambda text: workloads.commands(text, words.without_option("-c", *names), "its hooks saved coverage only"),
-            lambda text: workloads.environment(text, _VARIABLES, "coverage.py is not started by the environment"),
-            lambda text: workloads.mounts(text, folders, unused),
-            partial(workloads.volumes, names=mounted, what=unused),
-        )
-        if edited:
-            leftovers.drop_patches(space, [path])
-
-
-def _interpreter(dockerfile: str) -> str:
-    return "python" if dockerfiles.is_python(dockerfile) else "python3"
-
-
-def _unwrap(dockerfile: str) -> Unwrap:
-    return words.without_coverage_run(_interpreter(dockerfile))
-
-
-def _shell(text: str, interpreter: str) -> Callable[[int, int], Iterator[Cut]]:
-    return lambda start, end: (cut for cut, _ in words.shell_run(text, interpreter, start, end))
-
-
-def _script_cuts(text: str) -> Iterator[Cut]:
-    for cut, _ in words.shell_run(text, "python3"):
-        if not text[text.rfind("\n", 0, cut.start) + 1 : cut.start].lstrip().startswith("#"):
-            yield cut
+    edited = space.cut(
+        path,
+        _manifest_cuts,
+        lambda text: workloads.commands(text, words.without_option("-c", *names), "its hooks saved coverage only"),
+        lambda text: workloads.environment(text, _VARIABLES, "coverage.py is not started by the environment"),
+        lambda text: workloads.mounts(text, folders, unused),
+        lambda text: workloads.volumes(text, volumes, unused),
+    )
+    if edited:
+        leftovers.drop_patches(space, [path])
 
 
 def _lost_settings(space: Workspace) -> list[Finding]:
     """Settings on the command line of `coverage run`, which have to go somewhere else."""
     found = []
-    for path, text in space.texts(DOCKERFILES + YAML + SHELL):
+    for path, text in [*python_tools.images(space), *python_tools.manifests(space), *_scripts(space)]:
         plain = re.sub(r"[\"',\[\]]", " ", text)
         for cut, settings in words.shell_run(plain, "python"):
             for setting in settings:
@@ -223,7 +211,7 @@ def _drop_scripts(space: Workspace) -> list[Finding]:
     findings = []
     for path, text in space.texts(SHELL + MAKEFILES + YAML):
         found = space.found(path, _FETCHES, "fetches coverage.py's data files")
-        only = path.endswith((".sh", ".bash")) and not python_tools.TESTS.search(text) and "fail-under" not in text
+        only = path.endswith((".sh", ".bash")) and not words.TESTS.search(text) and "fail-under" not in text
         if found and (not only or leftovers.drop_unused(space, path, "podcov fetches and combines the data")):
             why = "no service writes these files any more: `podcov run` fetches and combines"
             findings.append(Finding(f"{path}:{found[0].line}", found[0].what, "kept", why, "warning"))
@@ -233,6 +221,6 @@ def _drop_scripts(space: Workspace) -> list[Finding]:
 def _left(space: Workspace) -> list[Finding]:
     """What still starts coverage.py."""
     found = "starts coverage.py, in a way that only a person can take out"
-    texts = space.texts(DOCKERFILES + YAML + SHELL)
+    texts = [*python_tools.images(space), *python_tools.manifests(space), *space.texts(SHELL)]
     places = [e for path, _ in texts for e in [*space.found(path, _SET, ""), *space.found(path, _STARTUP, "")][:1]]
     return [Finding(f"{e.path}:{e.line}", found, "kept", python_tools.WHY_NOT_BOTH, "warning") for e in places]

@@ -16,21 +16,31 @@ WHY_NOT_BOTH = (
     "two tools in one process: on Python 3.11, and with branches up to 3.13, one takes the trace function from the other, "
     "whose lines are missing then; from 3.12 both record, and the app runs as slowly as the other makes it"
 )
-TESTS = re.compile(r"\b(?:pytest|unittest|tox|nox|behave|nose2?)\b")
+_CI = re.compile(r"(?:^|/)(?:\.(?:github|circleci)/|\.(?:gitlab-ci|travis|drone)\.ya?ml|[\w-]+-pipelines\.ya?ml)")
 _IMPORTS_COVERAGE = re.compile(r"(?m)^\s*(?:import coverage\b|from coverage\b)")
 _NEEDS_COVERAGE = re.compile(r"pytest|(?<![\w./-])coverage (?:run|report|combine|xml|html)\b|-m\s+coverage\b|--cov\b")
 _GATE = re.compile(r"(?m)^.*?(coverage report\b[^\n]*--fail-under[= ]?\S+)")
 
 
-def edit(space: Workspace, names: tuple[str, ...], rules: Sequence[Rule]) -> list[str]:
-    """Apply rules to every file of those names; the paths of those that they changed."""
-    return [path for path, _ in space.texts(names) if space.cut(path, *rules)]
+def images(space: Workspace) -> list[tuple[str, str]]:
+    """(path, text) of the Dockerfiles of services; those of tests measure the tests' own process."""
+    return [(path, text) for path, text in space.texts(DOCKERFILES) if not dockerfiles.runs_tests(text)]
+
+
+def manifests(space: Workspace) -> list[tuple[str, str]]:
+    """(path, text) of YAML files but those of CI, where tests are measured."""
+    return [(path, text) for path, text in space.texts(YAML) if not _CI.search(path)]
+
+
+def edit(space: Workspace, files: Iterable[tuple[str, str]], rules: Sequence[Rule]) -> list[str]:
+    """Apply rules to files; the paths of those that they changed."""
+    return [path for path, _ in files if space.cut(path, *rules)]
 
 
 def drop_package(space: Workspace) -> None:
     """Leave the package coverage out of images in which nothing needs it any more."""
     importing = [path for path, text in space.texts(PYTHON) if _IMPORTS_COVERAGE.search(text) and not _is_test(path)]
-    for path, text in space.texts(DOCKERFILES):
+    for path, text in images(space):
         if not importing and not _NEEDS_COVERAGE.search(text):
             space.cut(path, lambda text: dockerfiles.runs(text, _package))
             space.cut(path, dockerfiles.pip_coverage)

@@ -46,6 +46,13 @@ _SIGNS = (
         r"asks port \g<value> to end",
         _ENDS,
     ),
+    Sign(
+        "service",
+        SHELL + MAKEFILES + YAML,
+        re.compile(r"kubectl exec (?P<value>[\w./-]+) -- (?:curl|cat)\b"),
+        r"asks \g<value>",
+        _MERGES,
+    ),
     Sign("merge", SHELL + MAKEFILES + YAML, re.compile(r"\bgocovmerge\b"), "merges the services' profiles", _MERGES),
     Sign("total", SHELL + MAKEFILES + YAML, re.compile(r"\bgo tool cover -func\b"), "prints the total", _MERGES),
 )

@@ -12,6 +12,8 @@ from posixpath import basename
 from podcov.generate.adoption.workspace import Cut
 
 _INTERPRETER = re.compile(r"(?:\S*/)?python[\d.]*")
+TESTS = re.compile(r"\b(?:pytest|unittest|tox|nox|behave|nose2?)\b")
+"""runners of tests, anywhere in a text"""
 _TESTS = re.compile(r"pytest|py\.test|unittest|nose2?|nosetests|behave|tox|nox|trial|\S*test\S*\.py")
 _WITH_VALUE = ("--rcfile", "--source", "--include", "--omit", "--context", "--concurrency", "--data-file", "--save-signal")
 _GAP = r"(?:[ \t]|\\\r?\n)+"
@@ -39,22 +41,18 @@ class Slice:
     first: int
     last: int
     new: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-    """settings that stood there"""
 
 
-Unwrap = Callable[[Sequence[str]], Slice | None]
-"""What of a command is a coverage tool's; None where nothing is."""
+Unwrap = Callable[[Sequence[str], Sequence[str]], Slice | None]
+"""What of a command is a coverage tool's; None where nothing is. The second words follow the first, but stand elsewhere."""
 
 
 def without(*names: str) -> Unwrap:
     """An Unwrap of a script in front of the app: `python /opt/NAME app.py` becomes `python app.py`."""
 
-    def unwrap(words: Sequence[str]) -> Slice | None:
+    def unwrap(words: Sequence[str], following: Sequence[str]) -> Slice | None:
         found = next((n for n, word in enumerate(words) if n and basename(word) in names), None)
-        if found is None or found + 1 >= len(words):
-            return None
-        return Slice(found, found + 1)
+        return None if found is None or not (words[found + 1 :] or following) else Slice(found, found + 1)
 
     return unwrap
 
@@ -62,7 +60,7 @@ def without(*names: str) -> Unwrap:
 def without_option(option: str, *names: str) -> Unwrap:
     """An Unwrap of an option and its value: `gunicorn -c NAME app:app` becomes `gunicorn app:app`."""
 
-    def unwrap(words: Sequence[str]) -> Slice | None:
+    def unwrap(words: Sequence[str], _: Sequence[str]) -> Slice | None:
         found = next((n for n, (one, two) in enumerate(pairwise(words)) if one == option and basename(two) in names), None)
         return None if found is None else Slice(found, found + 2)
 
@@ -72,17 +70,17 @@ def without_option(option: str, *names: str) -> Unwrap:
 def without_coverage_run(interpreter: str) -> Unwrap:
     """An Unwrap of `coverage run`, with `interpreter` where the command names none. Commands that run tests are left alone."""
 
-    def unwrap(words: Sequence[str]) -> Slice | None:
+    def unwrap(words: Sequence[str], following: Sequence[str]) -> Slice | None:
         at = next((n for n, word in enumerate(words[1:], 1) if word == "run" and basename(words[n - 1]) == "coverage"), None)
         if at is None:
             return None
-        app = _behind_options(words, at + 1)
-        if app >= len(words) or _runs_tests(words[app:]):
+        last = _behind_options(words, at + 1)
+        app = [*words[last:], *following]
+        if not app or _runs_tests(app):
             return None
-        first, lost = at - 1, _settings(words[at + 1 : app])
-        if first > 1 and words[first - 1] == "-m" and _INTERPRETER.fullmatch(words[first - 2]):
-            return Slice(first - 1, app, (), lost)
-        return Slice(first, app, (interpreter,), lost)
+        if at > 2 and words[at - 2] == "-m" and _INTERPRETER.fullmatch(words[at - 3]):
+            return Slice(at - 2, last)
+        return Slice(at - 1, last, (interpreter,))
 
     return unwrap
 

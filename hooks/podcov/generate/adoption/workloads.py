@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from yaml.nodes import MappingNode, Node, SequenceNode
 
-from podcov.generate.adoption import yamls
+from podcov.generate.adoption import words, yamls
 from podcov.generate.adoption.words import Unwrap
 from podcov.generate.adoption.workspace import Cut
 from podcov.generate.adoption.yamls import Way
@@ -32,15 +32,20 @@ class Found:
         """The ways to the items of one of its lists."""
         return yamls.items(yamls.into(self.way, self.node, key))
 
+    def words(self, *keys: str) -> list[str]:
+        """What its `command` and `args` say, or one of them."""
+        return [yamls.scalar(way[-1].node) for key in keys or ("command", "args") for way in self.entries(key)]
+
 
 def containers(text: str) -> Iterator[Found]:
-    """Every container and init container of every document."""
+    """Every container and init container of every document, but those that run tests."""
     for root in yamls.documents(text):
         for key in ("containers", "initContainers"):
             for way in yamls.ways(root, key):
                 for item in yamls.items(way):
-                    if isinstance(item[-1].node, MappingNode):
-                        yield Found(item, way[-1].parent, _owner(item))
+                    found = Found(item, way[-1].parent, _owner(item))
+                    if isinstance(found.node, MappingNode) and not words.TESTS.search(" ".join(found.words())):
+                        yield found
 
 
 def environment(text: str, names: Iterable[str], what: str) -> Iterator[Cut]:
@@ -92,7 +97,8 @@ def commands(text: str, unwrap: Unwrap, what: str) -> Iterator[Cut]:
     """What starts the containers, without what `unwrap` finds."""
     for container in containers(text):
         for key in ("command", "args"):
-            yield from yamls.command(text, yamls.into(container.way, container.node, key), unwrap, what)
+            following = container.words("args") if key == "command" else []
+            yield from yamls.command(text, yamls.into(container.way, container.node, key), unwrap, what, following)
 
 
 def shells(text: str, inner: Callable[[int, int], Iterator[Cut]]) -> Iterator[Cut]:

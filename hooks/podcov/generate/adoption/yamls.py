@@ -7,7 +7,7 @@ documents here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -123,12 +123,12 @@ def cut(text: str, way: Way, what: str) -> Cut | None:
     return Cut(start, following, what) if _on_its_own_line(text, following) else None
 
 
-def command(text: str, way: Way, unwrap: Unwrap, what: str) -> Iterator[Cut]:
-    """The list of words at the end of a way without what `unwrap` finds."""
+def command(text: str, way: Way, unwrap: Unwrap, what: str, following: Sequence[str] = ()) -> Iterator[Cut]:
+    """The list of words at the end of a way without what `unwrap` finds. `following` are words that come after them."""
     node = way[-1].node if way else None
     if not isinstance(node, SequenceNode) or not all(isinstance(item, ScalarNode) for item in node.value):
         return
-    part = unwrap([item.value for item in node.value])
+    part = unwrap([item.value for item in node.value], following)
     if part and node.flow_style:
         tokens = [Token(item.value, _start(item), item.end_mark.index) for item in node.value]
         yield words.edit(text, tokens, part, what)
