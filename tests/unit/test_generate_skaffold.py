@@ -351,11 +351,13 @@ def test_what_was_put_in_comes_out_byte_for_byte(each: list[str], end: bool, win
     assert blocks.remove(written) == text
     assert with_profile(written, by=by) == written
     plain, with_block = ([d for d in yaml.safe_load_all(t) if d] for t in (text, written))
+    # A block scalar at the very end of a file without a last line end gets one while the block is there.
+    other = {"profiles"} if text.endswith("\n") else {"profiles", "metadata"}
     for before, after in zip(plain, with_block, strict=True):
         ours = [p for p in after.get("profiles") or () if p["name"] == "coverage"]
         others = [p for p in after.get("profiles") or () if p["name"] != "coverage"]
         assert others == (before.get("profiles") or [])
-        assert {k: v for k, v in after.items() if k != "profiles"} == {k: v for k, v in before.items() if k != "profiles"}
+        assert {k: v for k, v in after.items() if k not in other} == {k: v for k, v in before.items() if k not in other}
         assert len(ours) <= 1
     other_way = "inject" if by == "overlay" else "overlay"
     assert blocks.remove(with_profile(written, by=other_way)) == text
