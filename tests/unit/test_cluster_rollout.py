@@ -122,6 +122,14 @@ def test_the_reason_of_a_container_that_does_not_run_is_told() -> None:
     }
     (trouble,) = cluster_rollout.troubles([pod(crashing)])
     assert str(trouble) == "pod orders-1, container app: CrashLoopBackOff: back-off 20s; it ended with exit code 1 (Error)"
+    assert not trouble.previous, "its log is still there"
+
+
+def test_one_that_was_started_again_says_why_in_the_log_of_before() -> None:
+    terminated = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    again = {"name": "app", "started": True, "ready": False, "state": {"running": {}}, "lastState": terminated}
+    (trouble,) = cluster_rollout.troubles([pod(again)])
+    assert trouble.reason == "it runs, but is not ready; before, it ended with exit code 137 (OOMKilled)"
     assert trouble.previous
 
 

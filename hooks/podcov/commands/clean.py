@@ -39,7 +39,8 @@ def clean(
 ) -> None:
     """Remove what podcov left over: coverage of workloads that still have it, and ConfigMaps that nothing uses.
 
-    Nothing is touched that does not carry podcov's own label or annotation.
+    Nothing is touched that does not carry podcov's own label or annotation. Projects on the local platform have nothing in a
+    cluster: there, --results is all that there is to do.
     """
     if namespace and all_namespaces:
         raise UsageError("--namespace and --all-namespaces contradict each other", hint="leave one of them out")
@@ -50,8 +51,10 @@ def clean(
             places = attachments.namespaces(namespace, found, cluster)
             return await _clean(cluster, await cluster.namespaces() if all_namespaces else places, timeout, dry_run=dry_run)
 
-    with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
-        done = asyncio.run(work())
+    done = Done((), ())
+    if not (found and found.platform == "local"):
+        with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
+            done = asyncio.run(work())
     runs = _remove_runs(config, dry_run=dry_run) if results else []
     attachments.show(done, verb="detached", dry_run=dry_run, as_json=as_json, quiet=quiet, runs=runs)
     if not (as_json or done.workloads or done.config_maps or runs):

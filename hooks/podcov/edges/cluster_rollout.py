@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from podcov.edges.cluster_api import Json
 
+_WAITS_FOR_ITS_TURN = ("PodInitializing", "ContainerCreating")
+
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
@@ -22,7 +24,7 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a pod is not ready. `previous` says that the container's log is that of its previous start."""
+    """Why a pod is not ready. `previous`: the log that says more is that of the container's previous start."""
 
     pod: str
     container: str
@@ -126,25 +128,33 @@ def _ready(pod: Json) -> bool:
 def _troubles(pod: Json) -> list[Trouble]:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    found = [
-        Trouble(name, c["name"], reason, previous=bool(c.get("restartCount")) and "running" not in (c.get("state") or {}))
-        for c in containers
-        if (reason := _reason(c))
-    ]
+    found = [Trouble(name, c["name"], reason, previous=_told_before(c)) for c in containers if (reason := _reason(c))]
     if found:
         return found
     unmet = [c.get("message") or c.get("reason") for c in status.get("conditions") or () if c["status"] == "False"]
     return [Trouble(name, "", str(next((text for text in unmet if text), status.get("phase", "it was not started yet"))))]
 
 
+def _told_before(container: Json) -> bool:
+    """Whether the log that says why is that of the start before: one that waits for its next start still has its last one's."""
+    return "running" in (container.get("state") or {}) and "terminated" in (container.get("lastState") or {})
+
+
 def _reason(container: Json) -> str:
-    """Why a container is not ready; empty for one that is, or that waits for its turn."""
+    """Why a container is not ready; empty for one that is, that has done its work, or that waits for its turn."""
     state = container.get("state") or {}
-    last = ((container.get("lastState") or {}).get("terminated")) or state.get("terminated") or {}
-    ended = f"; it ended with exit code {last['exitCode']} ({last.get('reason', '')})" if last.get("exitCode") else ""
+    before = (container.get("lastState") or {}).get("terminated")
     if waiting := state.get("waiting"):
-        reason, message = waiting.get("reason", ""), waiting.get("message", "")
-        return "" if reason in ("PodInitializing", "ContainerCreating") else f"{reason}{f': {message}' if message else ''}{ended}"
-    if state.get("terminated"):
-        return ended.removeprefix("; ")
-    return "" if container.get("ready") or container.get("started") is None else f"it runs, but is not ready{ended}"
+        if waiting.get("reason") in _WAITS_FOR_ITS_TURN:
+            return ""
+        text = ": ".join(filter(None, (waiting.get("reason"), waiting.get("message"))))
+        return f"{text}; it {_ended(before)}" if before else text
+    if terminated := state.get("terminated"):
+        return f"it {_ended(terminated)}" if terminated.get("exitCode") else ""
+    if "running" not in state or container.get("ready"):
+        return ""
+    return f"it runs, but is not ready; before, it {_ended(before)}" if before else "it runs, but is not ready"
+
+
+def _ended(terminated: Json) -> str:
+    return f"ended with exit code {terminated['exitCode']} ({terminated.get('reason', 'no reason given')})"

@@ -1,0 +1,51 @@
+"""`podcov clean --results`: earlier runs go, the latest stays. What it does in a cluster is in tests/cluster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from podcov.commands.main import run
+
+LOCAL = """
+version: 1
+platform: local
+services:
+  hello:
+    local: {command: [python3, -m, hello]}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One whose services run here, with three runs."""
+    (tmp_path / "podcov.yaml").write_text(LOCAL)
+    runs = tmp_path / ".podcov" / "runs"
+    for name in ("1", "2", "3"):
+        (runs / name / "raw").mkdir(parents=True)
+    (runs / "latest").symlink_to("3")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def runs(project: Path) -> set[str]:
+    return {path.name for path in (project / ".podcov" / "runs").iterdir()}
+
+
+def test_a_dry_run_only_says_what_would_go(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["clean", "--results", "--dry-run"]) == 0
+    assert capsys.readouterr().out == "would be removed: run 1\nwould be removed: run 2\n"
+    assert runs(project) == {"1", "2", "3", "latest"}
+
+
+def test_the_latest_stays(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["clean", "--results", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"] == ["1", "2"]
+    assert runs(project) == {"3", "latest"}
+
+
+def test_results_stay_where_nobody_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["clean"]) == 0
+    assert capsys.readouterr().out == "nothing is left over\n"
+    assert runs(project) == {"1", "2", "3", "latest"}
