@@ -181,7 +181,7 @@ def test_tilt_makes_the_same(adopted: Adopted) -> None:
         instrumented = {key for key, document in covered.items() if instrument.is_instrumented(document)}
         assert instrumented == {key for key, document in adopted.covered.items() if instrument.is_instrumented(document)}
         plain = {key: instrument.remove(document) for key, document in covered.items() if not is_ours(key)}
-        assert plain == base
+        assert without_empty(plain) == without_empty(base)
 
 
 @pytest.mark.parametrize("shape", REFUSED, ids=lambda shape: shape.name)
@@ -199,6 +199,13 @@ def test_what_it_cannot_do_it_refuses_and_says_where_and_what_to_write(
 def tilt(adopted: Adopted, **more: str) -> dict[Key, Document]:
     made = json.loads(output(["tilt", "alpha", "tiltfile-result"], adopted.folder, {**adopted.env, **more}))
     return documents(joined(manifest["DeployTarget"].get("yaml", "") for manifest in made["Manifests"]))
+
+
+def without_empty(value: Any) -> Any:
+    """Tilt spells out some of what is empty."""
+    if isinstance(value, dict):
+        return {key: kept for key, item in value.items() if (kept := without_empty(item)) not in ({}, None)}
+    return [without_empty(item) for item in value] if isinstance(value, list) else value
 
 
 def is_ours(key: Key) -> bool:

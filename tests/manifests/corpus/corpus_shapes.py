@@ -109,13 +109,15 @@ def joined(streams: Iterable[str]) -> str:
 
 
 def documents(text: str) -> dict[Key, Document]:
-    """The objects in a stream, those in lists too, by kind, namespace and name, in their order."""
+    """The objects in a stream, those in lists too, by kind, namespace and name, in their order.
+
+    Two may be one and the same only where they say the same: modules that are rendered one by one bring the wrapper each.
+    """
     found: dict[Key, Document] = {}
     for document in _flat(yaml.load_all(text, yaml.CSafeLoader)):
         metadata = document["metadata"]
         key = document["kind"], metadata.get("namespace", ""), metadata["name"]
-        assert key not in found, f"{key} is there twice"
-        found[key] = document
+        assert found.setdefault(key, document) == document, f"{key} is there twice, and not the same"
     return found
 
 
