@@ -184,13 +184,32 @@ def _configuration(
     if text is not None:
         _refuse_to_ask_twice(asked)
         return text, ()
+    try:
+        return _first(files, outside, asked, adoptions)
+    except ManifestError as error:
+        raise _with_what_is_kept(error, adoptions) from None
+
+
+def _first(files: Project, outside: Outside, asked: Asked, adoptions: Sequence[Adoption]) -> tuple[str, tuple[Finding, ...]]:
     looked, chosen = survey.look(files, asked.paths, asked.by)
     said = tools.read(files, looked)
     rendered = sources.of(looked, said)
     generate = replace(looked, replicas=asked.replicas, profile=_free_profile(said, adoptions))
     known = Surroundings(files, said.artifacts, outside.lookup)
-    text, found = first_config(sources.read(files, outside.renderer, rendered), generate, known, name=rendered.names)
+    deployed = sources.read(files, outside.renderer, rendered)
+    text, found = first_config(deployed, generate, known, name=rendered.names)
     return text, (replace(chosen, subject=rendered.names), *found)
+
+
+def _with_what_is_kept(error: ManifestError, adoptions: Sequence[Adoption]) -> ManifestError:
+    """There is nothing for podcov to measure, but something else measures."""
+    if not adoptions:
+        return error
+    kept = [f"  {f.subject}: {f.found}: {f.decided}{f'; {f.why}' if f.why else ''}" for a in adoptions for f in a.findings]
+    names = " and ".join(a.name for a in adoptions)
+    return ManifestError(
+        "\n".join([error.message, f"coverage is measured already ({names}), and stays as it is:", *kept]), hint=error.hint
+    )
 
 
 def _refuse_to_ask_twice(asked: Asked) -> None:
