@@ -263,6 +263,16 @@ def test_the_tests_run_where_skaffold_ends(documents: list[tuple[str, str, str]]
     assert testing == [last]
 
 
+def test_the_tests_run_in_a_module_that_is_required_and_not_beside_it() -> None:
+    texts = {
+        "skaffold.yaml": f"{HEAD}requires: [{{path: two.yaml, configs: [a]}}]\n",
+        "two.yaml": f"{HEAD}metadata: {{name: a}}\n{DEPLOYED}---\n{HEAD}metadata: {{name: b}}\n{DEPLOYED}",
+    }
+    a, b = yaml.safe_load_all(skaffold.with_profiles(every(texts), **HOW)["two.yaml"])
+    assert "skaffold-after-deploy" in str(a["profiles"])
+    assert "skaffold-after-deploy" not in str(b["profiles"])
+
+
 def test_what_is_rendered_and_never_deployed_is_said() -> None:
     (one,) = every({"skaffold.yaml": f"{HEAD}metadata: {{name: a}}\n{DEPLOYED}---\n{HEAD}{DEPLOYED.splitlines()[0]}\n"})
     assert [f.found for f in skaffold.undeployed([one])] == ["document 2 renders manifests and deploys none"]
@@ -288,6 +298,7 @@ def test_only_the_documents_that_are_measured_get_the_hook() -> None:
             "skaffold fix",
         ),
         (f"{HEAD}{DEPLOYED}".replace("v4beta11", "v3"), "apiVersion skaffold/v3: its render hooks cannot", "skaffold fix"),
+        ("", "there is no `kind: Config` in it", "Skaffold"),
         (f"{HEAD}deploy: {{docker: {{images: [a]}}}}\n", r"deploy\.docker: Skaffold has no hook", "deploy.kubectl"),
         (
             f"{HEAD}deploy: {{helm: {{flags: {{install: [--post-renderer=x]}}, releases: [{{name: a, chartPath: a}}]}}}}\n",

@@ -1,6 +1,6 @@
 """`skaffold.yaml`: what it builds and renders, and the coverage profile in it. Pure: text in, text out.
 
-The user's own bytes stay as they are: places are found by the YAML parser, the profile is put in as text.
+The user's own bytes stay as they are: `skaffold_text` finds the places, `skaffold_profile` says what comes there.
 """
 
 from __future__ import annotations
@@ -9,17 +9,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from posixpath import dirname
-from textwrap import indent
 from typing import Any
-
-import yaml
 
 from podcov import assets
 from podcov.errors import ManifestError
-from podcov.generate import blocks, manifests, project, skaffold_profile, yaml_text
+from podcov.generate import blocks, manifests, project, skaffold_profile, skaffold_text, yaml_text
 from podcov.generate import skaffold_sources as contents
 from podcov.generate.artifacts import Artifact
-from podcov.generate.blocks import Block
 from podcov.generate.findings import Finding
 from podcov.generate.project import Project
 from podcov.generate.skaffold_profile import By, Wanted
@@ -158,20 +154,30 @@ def with_profile(
     render anything. `tests`: whether the document that is deployed last runs the tests afterwards.
     Raises ManifestError where a profile of that name stands outside the blocks, or the file leaves no place for one.
     """
-    plain = read(blocks.remove(skaffold.text), path=skaffold.path, called_from=skaffold.called_from)
-    if not _configs(plain):
-        raise ManifestError(f"{skaffold.path}: there is no `kind: Config` in it")
+    last = deployed_last([_plain(skaffold)])[1] if tests else None
+    return _with_profile(skaffold, name, base, overlay, config, by, documents, last)
+
+
+def _with_profile(
+    skaffold: Skaffold, name: str, base: str, overlay: str, config: str, by: By, documents: Sequence[int] | None, last: int | None
+) -> str:
+    """`last` is the place of the document that runs the tests; None where another file has it."""
+    plain = _plain(skaffold)
     _refuse_another_profile(plain, name)
     if by == "inject":
         _refuse_old_version(plain)
     measured = list(documents) if documents is not None else _measured(plain, by, base)
-    last = deployed_last([plain])[1] if tests else None
     bodies = {}
     for index in sorted({*measured, *([] if last is None else [last])}):
         way = by if index in measured else None
         wanted = Wanted(name, way, plain.folder, dirname(config) or ".", base, overlay, tests=index == last)
         bodies[index] = _body(plain, index, wanted)
-    return _written(skaffold.text, skaffold.path, bodies)
+    return skaffold_text.written(skaffold.text, skaffold.path, bodies)
+
+
+def _plain(skaffold: Skaffold) -> Skaffold:
+    """As it is without podcov's blocks."""
+    return read(blocks.remove(skaffold.text), path=skaffold.path, called_from=skaffold.called_from)
 
 
 def with_profiles(
@@ -188,30 +194,32 @@ def with_profiles(
 
     `documents`: by path, the places of the documents that render something measured.
     """
-    last, _ = deployed_last(skaffolds)
+    path, last = deployed_last(skaffolds)
     texts = {}
     for one in skaffolds:
         chosen = documents.get(one.path, ()) if documents is not None else None
         if chosen is None and by == "overlay" and len(skaffolds) > 1 and base not in one.bases:
             chosen = ()
-        texts[one.path] = with_profile(
-            one, name=name, base=base, overlay=overlay, config=config, by=by, documents=chosen, tests=one.path == last
-        )
+        here = last if one.path == path else None
+        texts[one.path] = _with_profile(one, name, base, overlay, config, by, chosen, here)
     return texts
 
 
 def profiles(skaffold: Skaffold) -> tuple[str, ...]:
     """The names of the user's own profiles: those outside podcov's blocks."""
-    return tuple(name for name, _ in _profiles(blocks.remove(skaffold.text)))
+    return tuple(name for name, _ in skaffold_text.profiles(blocks.remove(skaffold.text)))
 
 
 def deployed_last(skaffolds: Sequence[Skaffold]) -> tuple[str, int]:
     """Path and place of the document that Skaffold deploys last; the first file is the one that it is called with.
 
     What a document requires is deployed before it. Of several documents only those that name a deployer are deployed at all.
+    Raises ManifestError where there is no document.
     """
     by_path = {one.path: one for one in skaffolds}
     order = _in_order(skaffolds)
+    if not order:
+        raise ManifestError(f"{skaffolds[0].path}: there is no `kind: Config` in it", hint="Skaffold would not take it, either.")
     deployed = [(path, n) for path, n in order if skaffold_profile.deployers(by_path[path].documents[n])]
     rendered = [(path, n) for path, n in order if by_path[path].sources[n]]
     return (deployed or rendered or order)[-1]
@@ -267,21 +275,12 @@ def _measured(skaffold: Skaffold, by: By, base: str) -> list[int]:
 
 
 def _refuse_another_profile(skaffold: Skaffold, name: str) -> None:
-    for theirs, line in _profiles(skaffold.text):
+    for theirs, line in skaffold_text.profiles(skaffold.text):
         if theirs == name:
             raise ManifestError(
                 f"{skaffold.path}:{line}: there is a profile {name!r} already",
                 hint="Give podcov's another name: `generate: {profile: NAME}` in podcov.yaml.",
             )
-
-
-def _profiles(text: str) -> Iterator[tuple[str, int]]:
-    """The names of all profiles, and their lines."""
-    for root in _roots(text):
-        _, theirs = _entries(root).get("profiles", (None, None))
-        for profile in theirs.value if isinstance(theirs, yaml.SequenceNode) else ():
-            if isinstance(profile, yaml.MappingNode):
-                yield _scalar(_entries(profile).get("name")), profile.start_mark.line + 1
 
 
 def _refuse_old_version(skaffold: Skaffold) -> None:
@@ -311,90 +310,3 @@ def _body(skaffold: Skaffold, index: int, wanted: Wanted) -> str:
 def _named(document: Mapping[str, Any], index: int) -> str:
     module = at(document, "metadata", "name")
     return f"module {module}" if module else f"document {index + 1}"
-
-
-def _written(text: str, path: str, bodies: Mapping[int, str]) -> str:
-    """The text with a block in each of these documents and in no other, those that are there already at their places."""
-    for index in range(len(_roots(text))):
-        body = bodies.get(index)
-        block = _block_of(text, index)
-        if block and (body is None or not _fits(text, block, index)):
-            text = "".join(blocks.without(blocks.split(text), block))
-            block = None
-        if body is None:
-            continue
-        if block:
-            text = "".join(blocks.replace(blocks.split(text), block, _keyed(body) if block.key else body))
-        else:
-            text = "".join(_inserted(text, path, index, body))
-    return text
-
-
-def _block_of(text: str, index: int) -> Block | None:
-    """The block in a document: the last document that begins before the block ends holds it."""
-    starts = [_line(text, root.start_mark) for root in _roots(text)]
-    found = blocks.find_all(blocks.split(text))
-    return next((b for b in found if index == max((n for n, line in enumerate(starts) if line <= b.last), default=0)), None)
-
-
-def _fits(text: str, block: Block, index: int) -> bool:
-    """Whether a block can stay where it is: it brings the key `profiles` exactly where the user has none."""
-    rest = blocks.split(text)
-    rest[block.first : block.last + 1] = [f"{block.indent}# \n"]
-    try:
-        theirs = "profiles" in _entries(_roots("".join(rest))[index])
-    except yaml.YAMLError:  # entries of theirs beneath a key that the block brings
-        theirs = False
-    return theirs != bool(block.key)
-
-
-def _keyed(body: str) -> str:
-    return f"profiles:\n{indent(body, '  ')}"
-
-
-def _inserted(text: str, path: str, index: int, body: str) -> list[str]:
-    lines, root = blocks.split(text), _roots(text)[index]
-    if root.flow_style:
-        raise ManifestError(
-            f"{path}:{root.start_mark.line + 1}: the document is written in braces, which leaves no place for a marked block",
-            hint="Write it in lines, as `skaffold fix --overwrite` does.",
-        )
-    key, value = _entries(root).get("profiles", (None, None))
-    if key is None:
-        end = _end_of_document(lines, _line(text, root.start_mark))
-        return blocks.insert(lines, end, _keyed(body), " " * root.start_mark.column)
-    after = _line(text, key.start_mark) + 1
-    return blocks.insert(lines, after, body, _list_indent(path, key, value))
-
-
-def _list_indent(path: str, key: yaml.Node, value: Any) -> str:
-    own_line = value.start_mark.line > key.start_mark.line
-    if isinstance(value, yaml.SequenceNode) and not value.flow_style and own_line:
-        return " " * value.start_mark.column
-    if isinstance(value, yaml.ScalarNode) and not value.value:
-        return " " * (key.start_mark.column + 2)
-    raise ManifestError(
-        f"{path}:{key.start_mark.line + 1}: `profiles` is written in brackets, which leaves no place for a marked block",
-        hint="Write it as a list with dashes.",
-    )
-
-
-def _end_of_document(lines: Sequence[str], first: int) -> int:
-    return next((n for n, line in enumerate(lines) if n > first and re.match(r"(---|\.\.\.)(\s|$)", line)), len(lines))
-
-
-def _roots(text: str) -> list[yaml.MappingNode]:
-    return [node for node in yaml.compose_all(text, yaml.SafeLoader) if isinstance(node, yaml.MappingNode)]
-
-
-def _entries(node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, Any]]:
-    return {key.value: (key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)}
-
-
-def _scalar(entry: tuple[yaml.Node, Any] | None) -> str:
-    return str(entry[1].value) if entry and isinstance(entry[1], yaml.ScalarNode) else ""
-
-
-def _line(text: str, mark: yaml.Mark) -> int:
-    """The index of a mark's line as `blocks.split` counts: the parser takes other signs than `\\n` for line ends too."""
-    return text.count("\n", 0, mark.index)

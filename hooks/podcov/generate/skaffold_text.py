@@ -1,0 +1,113 @@
+"""Where the coverage profile stands in the text of a `skaffold.yaml`: one marked block a document. Pure: text in, text out.
+
+Places are found by the YAML parser; what is not podcov's is never written anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import indent
+from typing import Any
+
+import yaml
+
+from podcov.errors import ManifestError
+from podcov.generate import blocks
+from podcov.generate.blocks import Block
+
+
+def written(text: str, path: str, bodies: Mapping[int, str]) -> str:
+    """The text with a block in each of these documents and in no other, those that are there already at their places."""
+    for index in range(len(_roots(text))):
+        body = bodies.get(index)
+        block = _block_of(text, index)
+        if block and (body is None or not _fits(text, block, index)):
+            text = "".join(blocks.without(blocks.split(text), block))
+            block = None
+        if body is None:
+            continue
+        if block:
+            text = "".join(blocks.replace(blocks.split(text), block, _keyed(body) if block.key else body))
+        else:
+            text = "".join(_inserted(text, path, index, body))
+    return text
+
+
+def profiles(text: str) -> Iterator[tuple[str, int]]:
+    """The names of all profiles, and their lines."""
+    for root in _roots(text):
+        _, theirs = _entries(root).get("profiles", (None, None))
+        for profile in theirs.value if isinstance(theirs, yaml.SequenceNode) else ():
+            if isinstance(profile, yaml.MappingNode):
+                yield _scalar(_entries(profile).get("name")), profile.start_mark.line + 1
+
+
+def _block_of(text: str, index: int) -> Block | None:
+    """The block in a document: the last document that begins before the block ends holds it."""
+    starts = [_line(text, root.start_mark) for root in _roots(text)]
+    found = blocks.find_all(blocks.split(text))
+    return next((b for b in found if index == max((n for n, line in enumerate(starts) if line <= b.last), default=0)), None)
+
+
+def _fits(text: str, block: Block, index: int) -> bool:
+    """Whether a block can stay where it is: it brings the key `profiles` exactly where the user has none."""
+    rest = blocks.split(text)
+    rest[block.first : block.last + 1] = [f"{block.indent}# \n"]
+    try:
+        theirs = "profiles" in _entries(_roots("".join(rest))[index])
+    except yaml.YAMLError:  # entries of theirs beneath a key that the block brings
+        theirs = False
+    return theirs != bool(block.key)
+
+
+def _keyed(body: str) -> str:
+    return f"profiles:\n{indent(body, '  ')}"
+
+
+def _inserted(text: str, path: str, index: int, body: str) -> list[str]:
+    lines, root = blocks.split(text), _roots(text)[index]
+    if root.flow_style:
+        raise ManifestError(
+            f"{path}:{root.start_mark.line + 1}: the document is written in braces, which leaves no place for a marked block",
+            hint="Write it in lines, as `skaffold fix --overwrite` does.",
+        )
+    key, value = _entries(root).get("profiles", (None, None))
+    if key is None:
+        end = _end_of_document(lines, _line(text, root.start_mark))
+        return blocks.insert(lines, end, _keyed(body), " " * root.start_mark.column)
+    after = _line(text, key.start_mark) + 1
+    return blocks.insert(lines, after, body, _list_indent(path, key, value))
+
+
+def _list_indent(path: str, key: yaml.Node, value: Any) -> str:
+    own_line = value.start_mark.line > key.start_mark.line
+    if isinstance(value, yaml.SequenceNode) and not value.flow_style and own_line:
+        return " " * value.start_mark.column
+    if isinstance(value, yaml.ScalarNode) and not value.value:
+        return " " * (key.start_mark.column + 2)
+    raise ManifestError(
+        f"{path}:{key.start_mark.line + 1}: `profiles` is written in brackets, which leaves no place for a marked block",
+        hint="Write it as a list with dashes.",
+    )
+
+
+def _end_of_document(lines: Sequence[str], first: int) -> int:
+    return next((n for n, line in enumerate(lines) if n > first and re.match(r"(---|\.\.\.)(\s|$)", line)), len(lines))
+
+
+def _roots(text: str) -> list[yaml.MappingNode]:
+    return [node for node in yaml.compose_all(text, yaml.SafeLoader) if isinstance(node, yaml.MappingNode)]
+
+
+def _entries(node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, Any]]:
+    return {key.value: (key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+
+
+def _scalar(entry: tuple[yaml.Node, Any] | None) -> str:
+    return str(entry[1].value) if entry and isinstance(entry[1], yaml.ScalarNode) else ""
+
+
+def _line(text: str, mark: yaml.Mark) -> int:
+    """The index of a mark's line as `blocks.split` counts: the parser takes other signs than `\\n` for line ends too."""
+    return text.count("\n", 0, mark.index)
