@@ -170,6 +170,7 @@ def test_windows_line_ends_stay() -> None:
         {".gitlab-ci.yml": "test:\n  variables: {COVERAGE_PROCESS_START: .coveragerc}\n"},
         {"Makefile": "test:\n\tcoverage run -m pytest\n\tcoverage report --fail-under=80\n"},
         {"tests/test_app.py": "import coverage\ncoverage.process_startup()\n"},
+        {"Dockerfile": "FROM python\n# not with COVERAGE_PROCESS_START, nor coverage_server.py\n"},
         {".coveragerc": "[run]\nparallel = true\n", "app.py": "print('COVERAGE_PROCESS_START')\n"},
         {"Dockerfile": b"FROM python\nENV COVERAGE_PROCESS_START=\xff\n"},
         {"node_modules/x/Dockerfile": "FROM python\nENV COVERAGE_PROCESS_START=/x\n"},
@@ -192,6 +193,14 @@ def test_what_only_a_person_can_take_out_is_said() -> None:
         "Dockerfile:3: starts coverage.py, in a way that only a person can take out",
         "chart/templates/deployment.yaml:3: starts coverage.py, in a way that only a person can take out",
     ]
+
+
+def test_settings_in_a_config_map_are_named() -> None:
+    files = {
+        "Dockerfile": "FROM python\nENV COVERAGE_PROCESS_START=/x\n",
+        "rc.yaml": "kind: ConfigMap\nmetadata: {name: rc}\ndata:\n  .coveragerc: |\n    [run]\n    omit = x\n",
+    }
+    assert "rc.yaml:4: .coveragerc in a ConfigMap" in warnings(files)
 
 
 def test_a_script_with_two_ways_to_start_is_left_alone() -> None:

@@ -30,8 +30,9 @@ class Replacement:
 class Adoption:
     """One set-up that was recognised.
 
-    `evidence` has every line that made it known and every line that `replaces` changes. A file stands in the `replaces` of one
-    adoption only, with the edits of all. `facts` are what the set-up is made of, by kind: `{"signal": ("USR1",)}`.
+    `evidence` has every line that made it known, and every line that `replaces` changes; of a file that goes, the first. A file
+    stands in the `replaces` of one adoption only, with the edits of all. `facts` are what the set-up is made of, by kind:
+    `{"signal": ("USR1",)}`.
     """
 
     name: str

@@ -16,7 +16,7 @@ NAME = "py-coverage-http"
 _SERVER, _CLIENT = "coverage_server.py", "coverage_client.py"
 _PORT = "9095"
 _VARIABLES = ("COVERAGE_PORT",)
-_SERVES = re.compile(r"[^\n]*\bcoverage_server\.py\b")
+_SERVES = re.compile(r"(?m)^[^#\n]*\bcoverage_server\.py\b")
 _ASKS = re.compile(r"CoverageClient\b|\bcollect_coverage_from_pod\b")
 _OUTPUT = re.compile(r"[^\n]*\bcoverage-output/[^\n]*")
 _PORT_SAID = re.compile(r"\bCOVERAGE_PORT[= ]\"?(\d+)")

@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from posixpath import basename, dirname
 
-from podcov.generate.adoption import dockerfiles, leftovers, python_tools, words, workloads
+from yaml.nodes import MappingNode
+
+from podcov.generate.adoption import dockerfiles, leftovers, python_tools, words, workloads, yamls
 from podcov.generate.adoption.contract import Adoption, Evidence
 from podcov.generate.adoption.workspace import MAKEFILES, PYTHON, SHELL, YAML, Cut, Workspace
 from podcov.generate.findings import Finding
 
 NAME = "COVERAGE_PROCESS_START"
 _VARIABLES = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE", "COVERAGE_RCFILE", "COVERAGE_DATA_DIR")
-_SET = re.compile(r"[^\n]*\b(COVERAGE_PROCESS_(?:START|CONFIG))\b")
-_STARTUP = re.compile(r"[^\n]*\bprocess_startup\(\)")
+_SET = re.compile(r"(?m)^[^#\n]*\b(COVERAGE_PROCESS_(?:START|CONFIG))\b")
+_STARTUP = re.compile(r"(?m)^[^#\n]*\bprocess_startup\(\)")
 _HOOK_FILE = re.compile(r"(?m)^def (?:post_fork|worker_exit|child_exit|worker_int|worker_abort|on_exit)\(")
 _FETCHES = re.compile(r"(?m)^[^#\n]*\b(?:kubectl|docker|podman)\b[^\n]*\b(?:cp|exec)\b[^\n]*coverage")
 _PLAIN_START = "the app is started without `coverage run`"
@@ -43,7 +45,7 @@ def recognise(space: Workspace) -> Adoption | None:
     if decided:
         found = "coverage.py is started in the services"
         findings.insert(0, Finding(evidence[0].path, found, decided, python_tools.WHY_NOT_BOTH, "warning"))
-    findings += [*fetched, *_left(space), *python_tools.keep_gates(gates)]
+    findings += [*fetched, *_settings_elsewhere(space), *_left(space), *python_tools.keep_gates(gates)]
     keeps = [
         "Your coverage configuration stays and counts: podcov reads .coveragerc, pyproject.toml, setup.cfg and tox.ini.",
         "Commands that run tests under coverage.py stay as they are: they measure the tests' own process.",
@@ -216,6 +218,19 @@ def _drop_scripts(space: Workspace) -> list[Finding]:
             why = "no service writes these files any more: `podcov run` fetches and combines"
             findings.append(Finding(f"{path}:{found[0].line}", found[0].what, "kept", why, "warning"))
     return findings
+
+
+def _settings_elsewhere(space: Workspace) -> list[Finding]:
+    """ConfigMaps that hold a coverage configuration."""
+    why = "podcov reads settings where the source is: have the same in .coveragerc there, or name a file as `coverage_config`"
+    roots = [(path, root) for path, text in python_tools.manifests(space) for root in yamls.documents(text)]
+    maps = [(path, yamls.get(root, "data")) for path, root in roots if yamls.scalar(root, "kind") == "ConfigMap"]
+    return [
+        Finding(f"{path}:{space.line(path, key.start_mark.index)}", f"{key.value} in a ConfigMap", "kept", why, "warning")
+        for path, data in maps
+        for key, value in (data.value if isinstance(data, MappingNode) else ())
+        if "coveragerc" in key.value or "[run]" in str(value.value)
+    ]
 
 
 def _left(space: Workspace) -> list[Finding]:

@@ -118,7 +118,7 @@ class Workspace:
         draft = self.drafts[path]
         if draft:
             self.drafts[path] = None
-            self._note(path, draft.numbers, what)
+            self._note(path, [1], what)
 
     def mentions(self, word: str, pattern: str, besides: Iterable[str] = ()) -> list[Evidence]:
         """Who else speaks of `word`, as `pattern` has it: files other than `besides`, comments and coverage settings left out."""
