@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -102,6 +103,16 @@ def test_a_pipe(shop: Path, run: Run, overlay: Documents) -> None:
     once = run(shop, "podcov", "inject", stdin=base).stdout
     assert by_name(once) == overlay
     assert run(shop, "podcov", "inject", stdin=once).stdout == once
+
+
+@pytest.mark.parametrize("paths", [["k8s"], ["plain"], ["plain/*.yaml"], ["plain/orders.yaml", "./plain/catalog.yaml"]])
+def test_files_and_folders_instead_of_stdin(shop: Path, run: Run, overlay: Documents, paths: list[str]) -> None:
+    """A folder with a kustomization is rendered. What else lies among plain manifests is left alone."""
+    (shop / "plain").mkdir()
+    for name in ("catalog.yaml", "orders.yaml"):
+        shutil.copy(shop / "k8s" / name, shop / "plain")
+    (shop / "plain/NOTES.txt").write_text("[no: YAML")
+    assert by_name(run(shop, "podcov", "inject", *paths).stdout) == overlay
 
 
 @pytest.mark.parametrize("manifests", ["kustomize:\n    paths: [k8s]", "rawYaml: [k8s/catalog.yaml, k8s/orders.yaml]"])
@@ -298,6 +309,31 @@ def test_manifests_without_services_pass_byte_for_byte_and_it_says_what_it_did_n
     assert "catalog, orders: not in stdin" in done.stderr
 
 
+def test_manifests_that_run_into_each_other_are_refused(shop: Path, run: Run) -> None:
+    """A YAML reader takes the last of doubled keys in silence, and the first workload would be lost."""
+    both = (shop / "k8s/orders.yaml").read_text().split("---\n")[0] + STRANGER
+    done = run(shop, "podcov", "inject", stdin=both, code=2)
+    assert done.stdout == ""
+    assert f"stdin:{both[: both.rindex('kind:')].count(chr(10)) + 1}: document 1: `kind` stands twice" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("bad.yaml", f"{STRANGER}---\nkind: [\n", "bad.yaml:8: this is no YAML"),
+        ("nowhere", "", "nowhere: there is no such file"),
+        ("chart", "", "chart: it is a Helm chart"),
+    ],
+)
+def test_files_that_are_no_manifests_are_refused(shop: Path, run: Run, path: str, text: str, said: str) -> None:
+    chart(shop)
+    if text:
+        (shop / path).write_text(text)
+    done = run(shop, "podcov", "inject", path, code=2)
+    assert done.stdout == ""
+    assert said in done.stderr
+
+
 def test_what_is_not_yaml_is_refused_with_its_line(shop: Path, run: Run) -> None:
     done = run(shop, "podcov", "inject", stdin=f"{STRANGER}---\nkind: [\n", code=2)
     assert done.stdout == ""
@@ -307,7 +343,7 @@ def test_what_is_not_yaml_is_refused_with_its_line(shop: Path, run: Run) -> None
 def test_what_is_yaml_and_no_manifest_is_refused(shop: Path, run: Run) -> None:
     done = run(shop, "podcov", "inject", stdin=f"{STRANGER}---\nrendering...\n", code=2)
     assert done.stdout == ""
-    assert "stdin:6: document 2 is no manifest: 'rendering...'" in done.stderr
+    assert "stdin:6: document 2: this is no manifest: 'rendering...'" in done.stderr
 
 
 @pytest.mark.usefixtures("run")

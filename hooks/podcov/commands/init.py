@@ -131,8 +131,7 @@ def _deployments(config: Config) -> Iterator[str]:
     if generate.kustomize:
         yield f"kubectl kustomize {generate.kustomize} | podcov inject | kubectl apply -f -"
     for path in generate.manifests:
-        pattern = path if path.endswith((".yaml", ".yml", ".json")) else f"{path}/*"
-        yield f"cat {pattern} | podcov inject | kubectl apply -f -"
+        yield f"podcov inject {path} | kubectl apply -f -"
     for release in generate.helm:
         values = "".join(f" --values {file}" for file in release.values)
         namespace = f" --namespace {release.namespace}" if release.namespace else ""

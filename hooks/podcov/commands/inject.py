@@ -23,33 +23,41 @@ _EMPTY = Finding("stdin", "it is empty", "nothing to inject")
 
 
 @click.command(short_help="Add coverage to manifests: stdin to stdout.")
+@click.argument("paths", nargs=-1, metavar="[PATHS]...")
 @click.option("--helm-plugin", is_flag=True, help="Print the folder that `helm plugin install` of Helm 4 takes, and end.")
 @options.common
-def inject(helm_plugin: bool, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
+def inject(paths: tuple[str, ...], helm_plugin: bool, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Add coverage to manifests that were rendered, whatever rendered them: stdin to stdout.
 
     For Skaffold's render hooks, Helm's post-renderer, Kustomize's functions, Tilt's k8s_yaml(local(...)), and
     `... | podcov inject | kubectl apply -f -`. What podcov.yaml does not name passes through byte for byte; twice is once.
+
+    PATHS are read instead of stdin: files, patterns and folders of manifests; a folder with a kustomization is rendered.
     """
     if helm_plugin:
         click.echo(assets.overlay_folder("helm-plugin"))
         return
     callers_stderr.use(os.environ)
-    if sys.stdin.isatty():
-        raise UsageError(
-            "there is nothing on stdin: `podcov inject` reads manifests from it",
-            hint="for example `kubectl kustomize k8s | podcov inject | kubectl apply -f -`; docs/inject.md has more",
-        )
     if click.get_current_context().get_parameter_source("config") is not ParameterSource.DEFAULT:
         configuration.read(config)  # only where nobody names one may there be none
-    given = sys.stdin.buffer.read()
+    given = project.manifests_at(Path(), paths).encode() if paths else _stdin()
+    name = ", ".join(paths) or "stdin"
     text = _decoded(given)
-    injected, findings = project.inject(config, text, name="stdin") if text.strip() else (text, (_EMPTY,))
+    injected, findings = project.inject(config, text, name=name) if text.strip() else (text, (_EMPTY,))
     sys.stdout.buffer.write(given if injected == text else injected.encode())
     if as_json:
         click.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}), err=True)
     elif not quiet:
         _say(f for f in findings if verbose or f.level == "warning" or f.decided == "nothing to inject")
+
+
+def _stdin() -> bytes:
+    if sys.stdin.isatty():
+        raise UsageError(
+            "there is nothing on stdin: `podcov inject` reads manifests from it, or from the files and folders that it is given",
+            hint="for example `kubectl kustomize k8s | podcov inject | kubectl apply -f -`; docs/inject.md has more",
+        )
+    return sys.stdin.buffer.read()
 
 
 def _decoded(given: bytes) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from podcov.config import Config, Generate, parse
 from podcov.edges import configuration, image_lookup, tracers
 from podcov.errors import ManifestError, UsageError
-from podcov.generate import adoption, api, manifests, tools, verify
+from podcov.generate import adoption, api, manifests, sources, tools, verify
 from podcov.generate.adoption import Replacement
 from podcov.generate.api import NOTHING_ASKED, Asked, Outside, Overlay, Plan
 from podcov.generate.entering import Surroundings
@@ -101,6 +101,12 @@ def inject(path: Path, text: str, *, name: str) -> tuple[str, tuple[Finding, ...
         config = parse(written, name=f"{path}, as it would be written")
     injected, more = injector(root, config).text(text, name=name)
     return injected, (*findings, *more)
+
+
+def manifests_at(folder: Path, paths: Sequence[str]) -> str:
+    """What files and folders of manifests deploy, as one stream; kustomizations are rendered. Raises ManifestError."""
+    files = DiskProject(folder)
+    return sources.stream(files, DiskRenderer(folder), sources.of_paths(files, paths))
 
 
 def injector(root: Path, config: Config) -> Injector:

@@ -189,16 +189,29 @@ def split(text: str, *, name: str) -> list[Piece]:
     whole = list(yaml.load_all(text, _FastLoader)) if starts else _load_slowly(text, name)
     if not starts:
         return [Piece(text, {})] if text else []
-    for number, (start, document) in enumerate(zip(starts, whole, strict=True), 1):
-        if document is not None and not isinstance(document, dict):
-            line = text.count("\n", 0, start) + 1
-            raise ManifestError(
-                f"{name}:{line}: document {number} is no manifest: {' '.join(str(document).split())[:60]!r}",
-                hint="A manifest is a mapping with `apiVersion`, `kind` and `metadata`; was something else printed among them?",
-            )
     bounds = [0, *starts[1:], len(text)]
     texts = [text[first:last] for first, last in itertools.pairwise(bounds)]
+    for number, (start, document) in enumerate(zip(starts, whole, strict=True), 1):
+        if problem := _not_a_manifest(text[start : bounds[number]], document):
+            offset, found, hint = problem
+            line = text.count("\n", 0, start + offset) + 1
+            raise ManifestError(f"{name}:{line}: document {number}: {found}", hint=hint)
     return [Piece(t, document or {}) for t, document in zip(texts, whole, strict=True)]
+
+
+def _not_a_manifest(text: str, document: Any) -> tuple[int, str, str] | None:
+    """Where in its text something is wrong with a document, what it is, and what to do."""
+    if document is not None and not isinstance(document, dict):
+        found = f"this is no manifest: {' '.join(str(document).split())[:60]!r}"
+        return (
+            0,
+            found,
+            "A manifest is a mapping with `apiVersion`, `kind` and `metadata`; was something else printed among them?",
+        )
+    kinds = list(re.finditer(r"^kind:", text, re.MULTILINE))
+    if len(kinds) > 1:
+        return kinds[1].start(), "`kind` stands twice", "Two manifests run into each other where there is no `---` between them."
+    return None
 
 
 def _index(event: yaml.Event) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from posixpath import dirname
@@ -108,6 +108,27 @@ def read(files: Project, renderer: Renderer, sources: Sources) -> Manifests:
         tuple(s for m in found for s in m.services),
         frozenset(target for m in found for target in m.autoscaled),
     )
+
+
+def of_paths(files: Project, paths: Sequence[str]) -> Sources:
+    """What somebody names: folders with a kustomization, else files (patterns too) and folders of plain manifests.
+
+    Raises ManifestError for a chart, which only its release's name and values make manifests of.
+    """
+    names = [project.join(path) for path in paths]
+    for path in names:
+        if files.read(project.join(path, "Chart.yaml")) is not None:
+            raise ManifestError(f"{path}: it is a Helm chart", hint=f"Write `helm template RELEASE {path} | podcov inject`.")
+    folders = tuple(path for path in names if kustomizations.of_folder(files, path))
+    return Sources(folders, tuple(path for path in names if path not in folders))
+
+
+def stream(files: Project, renderer: Renderer, sources: Sources) -> str:
+    """As `render`; and raises ManifestError for what is no manifest, by file and line."""
+    found = list(_rendered(files, renderer, sources))
+    for text, name in found:
+        manifests.split(text, name=name)
+    return "".join(_document(text) for text, _ in found if text.strip())
 
 
 def plain_files(files: Project, path: str) -> tuple[str, ...]:
