@@ -38,6 +38,36 @@ def test_a_wrong_command_line_is_exit_code_2(arguments, capsys):
     assert capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rum"], "Did you mean `run`?"),
+        (["atach"], "Did you mean `attach`"),
+        (["report", "--rum", "x"], "Did you mean '--run'?"),
+        (["--json", "run"], "podcov run --json"),
+    ],
+)
+def test_what_is_mistyped_is_answered_with_what_was_meant(arguments, said, capsys):
+    assert run(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_word_near_to_no_command_gets_no_guess(capsys):
+    assert run(["zzz"]) == 2
+    said = capsys.readouterr().err
+    assert "No such command 'zzz'." in said
+    assert "mean" not in said
+
+
+def test_below_a_project_the_error_names_its_configuration(tmp_path):
+    (tmp_path / "podcov.yaml").write_text(SERVICE)
+    below = tmp_path / "tests/integration"
+    below.mkdir(parents=True)
+    done = podcov("run", cwd=below)
+    assert done.returncode == 2
+    assert f"go to {tmp_path}, or name it with -c ../../podcov.yaml" in done.stderr
+
+
 def test_no_configuration_says_what_to_do(tmp_path):
     done = podcov("run", cwd=tmp_path)
     assert done.returncode == 2

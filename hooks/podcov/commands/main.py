@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
 
@@ -16,7 +17,22 @@ from rich.console import Console
 
 from podcov.errors import Exit, PodcovError
 
-COMMANDS = ("run", "mark", "dump", "pull", "collect", "report", "init", "eject", "inject", "attach", "detach", "new", "clean", "hook")
+COMMANDS = (
+    "run",
+    "mark",
+    "dump",
+    "pull",
+    "collect",
+    "report",
+    "init",
+    "eject",
+    "inject",
+    "attach",
+    "detach",
+    "new",
+    "clean",
+    "hook",
+)
 """One module of `podcov.commands` each, which holds a click command of the same name."""
 
 
@@ -32,6 +48,24 @@ class LazyGroup(click.Group):
         command = getattr(import_module(f"podcov.commands.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Names the commands that a mistyped one is near to: click knows only those that are loaded."""
+        given = args[0]
+        if given not in COMMANDS and not ctx.resilient_parsing:
+            near = [f"`{name}`" for name in get_close_matches(given, COMMANDS)]
+            ctx.fail(f"No such command {given!r}." + (f" Did you mean {' or '.join(near)}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`podcov --json run`: the option is known, but to the command."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            command = next((word for word in args if word in COMMANDS), None)
+            if command is None:
+                raise
+            ctx.fail(f"{error.message} Options stand after the command: podcov {command} {error.option_name}")
 
 
 @click.group(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from podcov.config import Config, parse
@@ -13,10 +14,15 @@ def read(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UsageError(
-            f"{path}: there is no such file",
-            hint="write one with `podcov init`, go to the project's folder, or name it with -c",
-        ) from None
+        raise UsageError(f"{path}: there is no such file", hint=_where_else(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read: {error}", hint="podcov.yaml is a text file in UTF-8") from None
     return parse(text, name=str(path))
+
+
+def _where_else(path: Path) -> str:
+    """What to do where there is no such file: whoever stands in a folder of the project meant the one above."""
+    above = [folder / path.name for folder in path.absolute().parent.parents]
+    if found := next((file for file in above if file.is_file()), None):
+        return f"there is one above: go to {found.parent}, or name it with -c {os.path.relpath(found)}"
+    return "write one with `podcov init`, go to the project's folder, or name it with -c"
