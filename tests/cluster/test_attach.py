@@ -28,6 +28,11 @@ CONTROLLERS_OWN = {"deployment.kubernetes.io/revision", "deprecated.daemonset.te
 @pytest.fixture
 def space(namespace: Any, root: Path) -> Any:
     """A namespace in which podcov may attach, too."""
+    return allow_attach(namespace, root)
+
+
+def allow_attach(namespace: Any, root: Path) -> Any:
+    """As docs/rbac.md tells to."""
     namespace.kubectl("apply", "--filename", root / "overlays/rbac/attach.yaml")
     account = f"--serviceaccount={namespace.name}:podcov"
     namespace.kubectl("create", "rolebinding", "podcov-attach", "--role", "podcov-attach", account)
@@ -556,7 +561,8 @@ def test_attach_run_and_detach_give_the_numbers_of_the_overlay(space: Any, root:
     assert [steady(after) for after in space.get("deployments")["items"]] == [steady(document) for document in before]
 
 
-def test_without_podcov_yaml_three_commands_are_everything(space: Any, root: Path, tmp_path: Path) -> None:
+def test_without_podcov_yaml_three_commands_are_everything(restricted_namespace: Any, root: Path, tmp_path: Path) -> None:
+    space = allow_attach(restricted_namespace, root)
     shop = tmp_path / "shop"
     left_out = shutil.ignore_patterns("podcov", ".podcov", "podcov.yaml", "__pycache__")
     shutil.copytree(root / "examples/shop", shop, ignore=left_out)

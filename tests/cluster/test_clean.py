@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +111,12 @@ def test_two_ways_to_say_where_are_one_too_many(space: Any, tmp_path: Path) -> N
     done = space.podcov("clean", "--namespace", space.name, "--all-namespaces", cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert "contradict each other" in done.stderr
+
+
+def test_all_namespaces_are_for_administrators(space: Any, cluster: Any, tmp_path: Path) -> None:
+    space.apply(config_map("podcov-wrapper-unused", LABEL))
+    refused = space.podcov("clean", "--all-namespaces", "--dry-run", cwd=tmp_path, check=False)
+    assert refused.returncode == 2
+    assert "forbidden: list on namespaces in the whole cluster" in refused.stderr
+    told = cluster.run(Path(sys.executable).with_name("podcov"), "clean", "--all-namespaces", "--dry-run", cwd=tmp_path).stdout
+    assert f"would be removed: configmap/podcov-wrapper-unused in namespace {space.name}\n" in told

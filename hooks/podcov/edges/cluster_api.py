@@ -350,13 +350,22 @@ class Api:
                 hint="log in anew, or have a new token made; `kubectl auth whoami` shows who you are",
             )
         if status == 403:
-            role = _ROLES.get(action.resource, _ROLE_OF_THE_OTHERS)
-            return Forbidden(
-                f"forbidden: {action.verbs} on {action.resource} in namespace {action.namespace!r}"
-                f" (context {self._access.context!r})" + (f": {message}" if message else ""),
-                hint=f"overlays/rbac/{role} holds the Role that allows it; docs/rbac.md says how to bind it",
-            )
+            return self._forbidden(action, message)
         return Failed(f"{action.verbs} {action.resource}: {status} {message}".rstrip(), status=status)
+
+    def _forbidden(self, action: _Action, message: str) -> Forbidden:
+        if action.namespace:
+            role = _ROLES.get(action.resource, _ROLE_OF_THE_OTHERS)
+            where = f"namespace {action.namespace!r}"
+            hint = f"overlays/rbac/{role} holds the Role that allows it; docs/rbac.md says how to bind it"
+        else:
+            where = "the whole cluster"
+            hint = "that takes a ClusterRole, such as administrators have; or name a namespace"
+        return Forbidden(
+            f"forbidden: {action.verbs} on {action.resource} in {where} (context {self._access.context!r})"
+            + (f": {message}" if message else ""),
+            hint=hint,
+        )
 
 
 def _changing(dry_run: bool) -> dict[str, str]:
