@@ -116,6 +116,36 @@ def test_a_repo_without_any_of_it(name: str, root: Path) -> None:
     assert recognise(root / "examples" / name) == ()
 
 
+def is_less(after: object, before: object) -> bool:
+    """Whether `after` is `before` without some of its entries."""
+    if isinstance(after, dict) and isinstance(before, dict):
+        return all(key in before and is_less(value, before[key]) for key, value in after.items())
+    if isinstance(after, list) and isinstance(before, list):
+        left = iter(before)
+        return all(any(is_less(item, other) for other in left) for item in after)
+    return after == before
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "gone"),
+    [
+        ("coverage-http", "k8s", ["9095", "COVERAGE_PORT", "livenessProbe"]),
+        ("process-start", "base", ["/coverage"]),
+    ],
+)
+def test_what_kustomize_renders_only_loses_the_tool(
+    name: str, base: str, gone: list[str], repo: Copy, render: Callable[[Path], dict[str, dict]]
+) -> None:
+    folder = repo(name)
+    before = render(folder / base)
+    adopt(folder)
+    after = render(folder / base)
+    assert after.keys() == before.keys()
+    assert is_less(after, before)
+    assert [text for text in gone if text in str(after)] == []
+    assert [text for text in gone if text not in str(before)] == []
+
+
 def commands(folder: Path) -> dict[str, tuple[str, ...]]:
     found = sorted(folder.rglob("Dockerfile*"))
     return {str(path.relative_to(folder)): dockerfile.parse(path.read_text()).command for path in found}

@@ -146,10 +146,10 @@ def test_settings_of_the_command_line_are_named() -> None:
     ]
 
 
-def test_comments_stay_unless_they_speak_of_the_coverage_below() -> None:
+def test_comments_stay_unless_they_are_about_what_goes() -> None:
     text = (
         "FROM python:3.13\n# Who builds this.\n\n# Coverage everywhere.\nENV COVERAGE_PROCESS_START=/x\n"
-        "# The coverage team likes this.\n\n# Speed.\nENV COVERAGE_FILE=/x\nUSER 1\n"
+        "# The coverage team likes this.\n\n# Speed.\nENV COVERAGE_FILE=/x\nUSER 1\n\n# For the tests.\nENV COVERAGE_RCFILE=/x\n"
     )
     left = "FROM python:3.13\n# Who builds this.\n\n# The coverage team likes this.\n\n# Speed.\nUSER 1\n"
     assert adopted({"Dockerfile": text})["Dockerfile"] == left
@@ -364,6 +364,44 @@ def test_a_tool_comes_out_of_any_deployment_and_nothing_else(
     left = adopted({"x.yaml": text})["x.yaml"]
     assert yaml.safe_load(left) == wanted
     assert adopted({"x.yaml": left})["x.yaml"] == left
+
+
+OWN = (
+    "WORKDIR /app",
+    "COPY . .",
+    "RUN pip install gunicorn \\\n    flask",
+    "ENV A=1 \\\n    B=2",
+    "# a note",
+    "",
+    "EXPOSE 80",
+    "USER 1",
+)
+TOOLS = (
+    "RUN pip install coverage",
+    "ENV COVERAGE_PROCESS_START=/app/.coveragerc",
+    "ENV COVERAGE_FILE=/cov/.coverage COVERAGE_RCFILE=/x",
+    "RUN mkdir -p /cov && \\\n    chmod 777 /cov",
+    "VOLUME /cov",
+    "COPY server/coverage_server.py /opt/",
+    "RUN echo 'import coverage; coverage.process_startup()' > /usr/lib/c.pth",
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from((*OWN, *TOOLS)), max_size=12))
+def test_a_tool_comes_out_of_any_dockerfile_and_nothing_else(lines: list[str]) -> None:
+    def dockerfile(listed: Sequence[str], command: str) -> str:
+        return "\n".join(["FROM python:3.13", *listed, command, ""])
+
+    text = dockerfile(["ENV COVERAGE_FILE=/cov/x", *lines], 'CMD ["coverage", "run", "app.py"]')
+    left = adopted({"Dockerfile": text})["Dockerfile"]
+    wanted = dockerfile([line for line in lines if line not in TOOLS], 'CMD ["python", "app.py"]')
+    assert instructions_of(left) == instructions_of(wanted)
+    assert set(left.splitlines()) <= set(wanted.splitlines()) | {""}
+
+
+def instructions_of(text: str) -> list[str]:
+    return [text[step.start : step.end].strip() for step in dockerfiles.instructions(text)]
 
 
 # -- the parts

@@ -140,7 +140,7 @@ def _fixture_cuts(space: Workspace, text: str, pattern: re.Pattern[str]) -> Iter
         if pattern.search(own) and everywhere == len(name.findall(own)):
             while first and not lines[first - 1].strip():
                 first -= 1
-            yield _line_cut(lines, first, last, f"the fixture {function.name} collected coverage, which podcov does")
+            yield _line_cut(lines, first, last, f"the fixture {function.name} was there to collect coverage")
 
 
 def _import_cuts(text: str, name: str) -> Iterator[Cut]:

@@ -150,25 +150,25 @@ class Workspace:
 
 
 def whole_lines(text: str, start: int, end: int, what: str) -> Cut:
-    """Cuts the lines that `start` to `end` lie on, the comment about coverage right above them, and no gap is left behind."""
+    """Cuts the lines that `start` to `end` lie on, with the comment that is about them only, and leaves no gap."""
     lines = text.split("\n")
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
     first = bisect_right(starts, start) - 1
     last = bisect_right(starts, max(start, end - 1)) - 1
-    first = _with_comment(lines, first)
-    before_is_blank = first == 0 or not lines[first - 1].strip()
-    after_is_blank = last + 1 >= len(lines) or not lines[last + 1].strip()
-    if first and before_is_blank and after_is_blank:
+    alone = last + 1 >= len(lines) or not lines[last + 1].strip()
+    first = _with_comment(lines, first, alone=alone)
+    if first and alone and not lines[first - 1].strip():
         first -= 1
     return Cut(starts[first], min(starts[last + 1], len(text)), what)
 
 
-def _with_comment(lines: list[str], first: int) -> int:
-    """The index of the comment that stands right above a line, where it speaks of coverage; else of the line itself."""
+def _with_comment(lines: list[str], first: int, *, alone: bool) -> int:
+    """The index of the comment right above a line, where it speaks of coverage or would stand `alone`; else the line's own."""
     top = first
     while top and lines[top - 1].lstrip().startswith("#"):
         top -= 1
-    return top if "coverage" in "".join(lines[top:first]).lower() else first
+    alone = alone and (not top or not lines[top - 1].strip())
+    return top if alone or "coverage" in "".join(lines[top:first]).lower() else first
 
 
 def _outside_comments(text: str, pattern: re.Pattern[str]) -> Iterator[int]:
