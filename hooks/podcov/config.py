@@ -79,6 +79,11 @@ class PortForward:
     """environment variables are NAME_HOST, NAME_PORT and NAME_URL, upper-case; default: the resource's name"""
     namespace: str = ""
 
+    @property
+    def variables(self) -> str:
+        """What its environment variables begin with."""
+        return variable_prefix(self.name or self.resource.partition("/")[2])
+
 
 @dataclass(frozen=True, slots=True)
 class Tests:
@@ -212,7 +217,7 @@ def _clashing_forwards(document: Document) -> Iterator[Problem]:
     names: dict[Path, str] = {}
     ports: dict[Path, str] = {}
     for index, forward in enumerate(document.data.get("port_forwards", ())):
-        names["port_forwards", index] = variable_prefix(forward.get("name") or forward["resource"].split("/")[1])
+        names["port_forwards", index] = PortForward(forward["resource"], forward["port"], name=forward.get("name", "")).variables
         if forward.get("local_port"):
             ports["port_forwards", index, "local_port"] = str(forward["local_port"])
     yield from _doubles(document, names, "would set the variables {}_HOST, {}_PORT and {}_URL as well; give one of them a `name`")
@@ -222,6 +227,11 @@ def _clashing_forwards(document: Document) -> Iterator[Problem]:
 def variable_prefix(name: str) -> str:
     """The NAME in the NAME_URL that tests find a port-forward by: `orders-db` is `ORDERS_DB`."""
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
+
+
+def address_variables(prefix: str, host: str, port: int) -> dict[str, str]:
+    """What tests find a port by: PREFIX_HOST, PREFIX_PORT and PREFIX_URL."""
+    return {f"{prefix}_HOST": host, f"{prefix}_PORT": str(port), f"{prefix}_URL": f"http://{host}:{port}"}
 
 
 def _unsplittable_commands(document: Document) -> Iterator[Problem]:

@@ -33,7 +33,6 @@ async def open_forwards(api: Api, declared: Sequence[PortForward], namespace: st
     `namespace` is that of forwards which name none. Raises UsageError for a resource or port that does not exist and for a local
     port in use, ClusterError where port-forwarding is forbidden.
     """
-    forwards.check(declared)
     routes = [await _route(api, forward, forward.namespace or namespace) for forward in declared]
     for route in routes:
         await route.check_permission()

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from podcov.config import PortForward
+from podcov.config import PortForward, address_variables
 from podcov.errors import PodcovError, UsageError
 
 LOCALHOST = "127.0.0.1"
@@ -49,25 +48,6 @@ Dial = Callable[[], AbstractAsyncContextManager[Remote]]
 """Opens one connection. Raises Refused where that may succeed later, PodcovError where it cannot."""
 
 
-def variables(forward: PortForward) -> str:
-    """The prefix of its environment variables: `service/my-api` -> `MY_API`."""
-    name = forward.name or forward.resource.rpartition("/")[2]
-    return re.sub(r"\W", "_", name).upper()
-
-
-def check(forwards: Sequence[PortForward]) -> None:
-    """Raises UsageError where two forwards would set the same variables."""
-    seen: dict[str, PortForward] = {}
-    for forward in forwards:
-        other = seen.setdefault(variables(forward), forward)
-        if other is not forward:
-            raise UsageError(
-                f"port_forwards: {other.resource} port {other.port} and {forward.resource} port {forward.port} would both set "
-                f"{variables(forward)}_URL",
-                hint="give one of them a `name`",
-            )
-
-
 @asynccontextmanager
 async def serve(dials: Sequence[tuple[PortForward, Dial]]) -> AsyncIterator[Mapping[str, str]]:
     """Listens for all forwards; yields NAME_HOST, NAME_PORT and NAME_URL of each.
@@ -78,12 +58,7 @@ async def serve(dials: Sequence[tuple[PortForward, Dial]]) -> AsyncIterator[Mapp
     async with AsyncExitStack() as stack:
         for forward, dial in dials:
             port = await stack.enter_async_context(_listen(forward, dial))
-            prefix = variables(forward)
-            environment |= {
-                f"{prefix}_HOST": LOCALHOST,
-                f"{prefix}_PORT": str(port),
-                f"{prefix}_URL": f"http://{LOCALHOST}:{port}",
-            }
+            environment |= address_variables(forward.variables, LOCALHOST, port)
         yield environment
 
 

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from podcov.config import Config, LocalService, PortForward, Service
+from podcov.config import Config, LocalService, PortForward, Service, address_variables, variable_prefix
 from podcov.errors import UsageError
 
 HOST = "127.0.0.1"
@@ -60,7 +60,11 @@ class Ports:
             resource = forward.resource.rpartition("/")[2]
             if forward.name and resource in numbers:
                 numbers[forward.name] = numbers[resource]
-        return {key: value for name, port in numbers.items() for key, value in _variables(name, port).items()}
+        return {
+            key: value
+            for name, port in numbers.items()
+            for key, value in address_variables(variable_prefix(name), HOST, port).items()
+        }
 
 
 def pick(config: Config) -> Ports:
@@ -117,11 +121,6 @@ def _names(*texts: str) -> list[str]:
 
 def _filled(text: str, ports: Mapping[str, int]) -> str:
     return _PLACEHOLDER.sub(lambda match: str(ports[match[1]]), text)
-
-
-def _variables(name: str, port: int) -> dict[str, str]:
-    prefix = re.sub(r"[^A-Z0-9]", "_", name.upper())
-    return {f"{prefix}_HOST": HOST, f"{prefix}_PORT": str(port), f"{prefix}_URL": f"http://{HOST}:{port}"}
 
 
 def _free_ports(count: int) -> list[int]:

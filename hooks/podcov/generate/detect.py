@@ -56,7 +56,7 @@ def podcov_yaml(detected: Detected, generate: Generate) -> str:
         services=yaml_text.dump({"services": {s.name: _settings(s) for s in detected.services}}),
         tests=detected.tests,
         port_forwards=yaml_text.dump({"port_forwards": forwards}) if forwards else "",
-        variables=[f"{variable_prefix(f.name or f.resource.partition('/')[2])}_URL" for f in detected.port_forwards],
+        variables=[f"{f.variables}_URL" for f in detected.port_forwards],
         generate=yaml_text.dump({"generate": _generate(generate)}),
     )
 
