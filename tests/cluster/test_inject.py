@@ -82,6 +82,34 @@ def hello(namespace: Any, example: Callable[[str], Path]) -> Path:
     return folder
 
 
+RELEASES = """
+  helm:
+    releases:
+      - name: hello
+        chartPath: chart
+        setValueTemplates:
+          image: "{{.IMAGE_FULLY_QUALIFIED_hello}}"
+"""
+
+
+@pytest.mark.parametrize(
+    "skaffold", [f"manifests:{RELEASES}deploy:\n  kubectl: {{}}\n", f"deploy:{RELEASES}"], ids=["rendered", "deployed"]
+)
+def test_a_chart_in_skaffold_is_reported(namespace: Any, hello: Path, skaffold: str) -> None:
+    """What Skaffold renders of it goes through its hook, what Helm itself installs through Helm's post-renderer."""
+    shutil.rmtree(hello / "podcov")
+    path = hello / "skaffold.yaml"
+    path.write_text(path.read_text().partition("manifests:")[0] + skaffold)
+    config = hello / "podcov.yaml"
+    config.write_text(config.read_text().partition("generate:")[0] + "generate: {by: inject, skaffold: skaffold.yaml}\n")
+    namespace.podcov("init", cwd=hello)
+    namespace.skaffold("run", "--profile", "coverage", cwd=hello, env={"BASE": namespace.cluster.image("python:3.13")})
+    told = summary(hello)
+    assert told["ledger"]["complete"]
+    assert told["ledger"]["targets"]["collected"] == 1
+    assert told["total"]["percent"] > 50
+
+
 @dataclass(frozen=True)
 class Helm:
     """One version of Helm, with settings and plugins of its own, and the arguments by which it runs podcov."""
