@@ -136,22 +136,39 @@ class Collector:
 
     async def _mark(self, address: CourierAddress) -> None:
         self._marked[address.pod_uid] = await self._starts_of(address)
+        await self._ask_to_mark(address)
+
+    async def _mark_newcomer(self, address: CourierAddress) -> None:
+        """As `mark`, while the tests run: what the cluster refuses now costs this pod its mark, and not the run."""
+        try:
+            self._marked[address.pod_uid] = await self._starts_of(address)
+        except ClusterError:
+            self._marked[address.pod_uid] = 0  # nobody knows: with its next start it is asked again
+        try:
+            await self._ask_to_mark(address)
+        except ClusterError as error:
+            self._not_marked(address, error)
+
+    async def _ask_to_mark(self, address: CourierAddress) -> None:
         try:
             if address.sidecar:
                 await self._ask(address, "lease", str(LEASE_SECONDS))
             answer = await self._ask(address, "mark", self.run, self.label, seconds=MARK_SECONDS)
             answers = read_answers(answer.stdout)
         except _TROUBLE as error:
-            # A container that is started again begins in an epoch of its own: only the first mark must not be missed.
-            if address.pod_uid not in self._acknowledged:
-                self.collected.unreached[address.pod_uid] = _reason(error)
-            self.progress.note(f"{address.name}: could not be marked: {_reason(error)}", verbose=True)
+            self._not_marked(address, error)
             return
         self._acknowledged.add(address.pod_uid)
         self.collected.unreached.pop(address.pod_uid, None)
         for target in answers.targets:
             self.collected.unmarked.setdefault(f"{address.pod_uid}/{target.name}", {}).update(target.failures)
         self.progress.note(f"marked {address.name}", verbose=True)
+
+    def _not_marked(self, address: CourierAddress, error: _Trouble) -> None:
+        # A container that is started again begins in an epoch of its own: only the first mark must not be missed.
+        if address.pod_uid not in self._acknowledged:
+            self.collected.unreached[address.pod_uid] = _reason(error)
+        self.progress.note(f"{address.name}: could not be marked: {_reason(error)}", verbose=True)
 
     async def _take(self, address: CourierAddress) -> None:
         """Dump and pull; a courier that cannot be reached is remembered."""
@@ -189,7 +206,7 @@ class Collector:
             ended = await self._wait_for_end(address)
             await self._pull(address)
             await early
-        except _TROUBLE as error:
+        except (*_TROUBLE, ClusterError) as error:
             self.collected.lost[address.pod_uid] = f"the pod ended before its last data could be taken ({_reason(error)})"
             return
         if not ended:
@@ -277,15 +294,19 @@ class Collector:
     async def _handle(self, event: PlatformEvent) -> None:
         address = event.address
         if event.kind == "ready" and self._marking and await self._is_new(address):
-            self._spawn(self._mark(address))
+            self._spawn(self._mark_newcomer(address))
         elif event.kind == "ending" and address.pod_uid not in self._last_pulls and not self._collecting:
             self._last_pulls[address.pod_uid] = self._spawn(self._take_last(address))
         elif event.kind == "gone" and address.pod_uid not in self.collected.pulled | self._last_pulls.keys():
             self.collected.lost.setdefault(address.pod_uid, "the pod was gone before its data could be taken")
 
     async def _is_new(self, address: CourierAddress) -> bool:
-        """Not marked yet, or a container of it has been started again since."""
-        return await self._starts_of(address) > self._marked.get(address.pod_uid, 0)
+        """Not marked yet, or a container of it has been started again since; or nobody can tell: a second mark does no harm."""
+        try:
+            return await self._starts_of(address) > self._marked.get(address.pod_uid, 0)
+        except ClusterError as error:
+            self.progress.note(f"{address.name}: taken for new, for nobody can tell: {error.message}")
+            return True
 
     async def _starts_of(self, address: CourierAddress) -> int:
         """How many container starts of the pod there have been; one that is still waiting is none."""
@@ -317,7 +338,10 @@ _TROUBLE = (CourierUnreachable, DamagedError)
 """what can become of asking a courier: no answer, or none that makes sense"""
 
 
-def _reason(error: CourierUnreachable | DamagedError) -> str:
+_Trouble = CourierUnreachable | DamagedError | ClusterError
+
+
+def _reason(error: _Trouble) -> str:
     return error.reason if isinstance(error, CourierUnreachable) else error.message
 
 

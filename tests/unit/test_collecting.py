@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from podcov import collecting
 from podcov.collecting import Collector
+from podcov.errors import ClusterError
 from podcov.platform import ContainerStart, CourierAddress, CourierAnswer, CourierUnreachable, PlatformEvent
 
 POD = CourierAddress("orders", "shop", "orders-1", "uid-1", "podcov-courier", True, ("app",))
@@ -46,12 +47,16 @@ class Services:
         self.asked: list[tuple[str, str]] = []
         self.troubles: dict[str, list[bytes | Exception | None]] = {}
         self.events: asyncio.Queue[PlatformEvent] = asyncio.Queue()
+        self.unanswered = ""
+        """why the cluster cannot be asked which containers there are"""
 
     async def addresses(self) -> Sequence[CourierAddress]:
         return tuple(self.present)
 
     async def starts(self) -> Sequence[ContainerStart]:
         await asyncio.sleep(0)
+        if self.unanswered:
+            raise ClusterError(self.unanswered)
         return tuple(ContainerStart(a, a.service, "app", "id", 0, 1.0) for a in self.present)
 
     async def call(
@@ -237,3 +242,36 @@ def test_a_mark_that_does_not_get_there_is_remembered() -> None:
     async def tests(collector: Collector) -> None: ...
 
     assert conduct(services, tests).collected.unreached == {"uid-1": "no answer"}
+
+
+def test_a_pod_of_which_nobody_can_tell_whether_it_is_new_is_marked() -> None:
+    services = Services(POD)
+
+    async def tests(collector: Collector) -> None:
+        services.present.append(LATE)
+        services.unanswered = "no answer from context 'kind'"
+        await services.happens("ready", LATE)
+        services.unanswered = ""
+
+    collector = conduct(services, tests)
+    assert services.of(LATE) == ["lease", "mark", "dump", "pull", "lease"]
+    assert collector.collected.unreached == {}
+
+
+def test_what_the_cluster_refuses_while_the_tests_run_is_remembered_of_that_pod_and_ends_no_run() -> None:
+    services = Services(POD)
+
+    async def tests(collector: Collector) -> None:
+        services.present.append(LATE)
+        services.unanswered = "no answer from context 'kind'"
+        services.troubles = {"mark": [ClusterError("forbidden: pods/exec")]}
+        await services.happens("ready", LATE)
+        await services.happens("ending", POD)
+        services.unanswered = ""
+
+    collected = conduct(services, tests).collected
+    assert collected.unreached == {"uid-3": "forbidden: pods/exec"}
+    assert collected.lost == {
+        "uid-1": "the pod ended before its last data could be taken (no answer from context 'kind')",
+    }
+    assert services.of(LATE)[-3:] == ["dump", "pull", "lease"]
