@@ -45,6 +45,11 @@ def by_inject(space: Any, folder: Path) -> Path:
     return folder
 
 
+def added(space: Any) -> list[str]:
+    """The ConfigMaps of podcov's that are there."""
+    return [m["metadata"]["name"] for m in space.get("configmaps")["items"] if "podcov" in m["metadata"]["name"]]
+
+
 # Roads -----------------------------------------------------------------------------------------------------------------
 
 
@@ -59,6 +64,8 @@ def test_by_skaffold_s_render_hook_the_numbers_are_those_of_the_overlay(
         base = {"BASE": space.cluster.image("python:3.13")}
         space.skaffold("run", "--profile", "coverage", cwd=folder, env=base)
         told.append(summary(folder))
+        space.skaffold("delete", "--profile", "coverage", cwd=folder, env=base)
+        assert not added(space)
         folder.rename(folder.with_name(f"done-{len(told)}"))
     by_overlay, by_hook = told
     assert by_hook["ledger"]["targets"] == {"expected": 4, "collected": 4, "empty": 0, "failed": 0}
@@ -168,9 +175,6 @@ def test_a_release_of_helm_is_reported_and_goes_with_all_that_podcov_added(
     def pods() -> set[str]:
         return {p["metadata"]["name"] for p in namespace.get("pods")["items"] if "deletionTimestamp" not in p["metadata"]}
 
-    def added() -> list[str]:
-        return [m["metadata"]["name"] for m in namespace.get("configmaps")["items"] if "podcov" in m["metadata"]["name"]]
-
     release = helm(version, hello)
     release("install", "hello", "chart", *release.render)
     told = run(namespace, hello)
@@ -180,16 +184,16 @@ def test_a_release_of_helm_is_reported_and_goes_with_all_that_podcov_added(
     before = pods()
     release("upgrade", "hello", "chart", *release.render)
     assert pods() == before, "the same chart, rendered again, is the same release"
-    assert added()
+    assert added(namespace)
 
     release("upgrade", "hello", "chart")
     assert "podcov" not in json.dumps(namespace.get("deployment/hello")["spec"]), "an upgrade without podcov takes it off"
-    assert not added()
+    assert not added(namespace)
 
     release("upgrade", "hello", "chart", *release.render)
     release("uninstall", "hello")
     wait_until(lambda: not pods(), 60, "the release's pods are gone")
-    assert not added()
+    assert not added(namespace)
 
 
 def test_a_job_that_is_a_hook_of_helm_4_is_reported(namespace: Any, kinds: Path, helm: Callable[[str, Path], Helm]) -> None:
