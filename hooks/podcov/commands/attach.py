@@ -17,7 +17,7 @@ from podcov.edges.cluster_api import Json
 from podcov.edges.cluster_attach import Attachments, Done, Inject
 from podcov.edges.cluster_targets import Selection, Target
 from podcov.errors import UsageError
-from podcov.generate import api, manifests
+from podcov.generate import api, instrument, manifests
 from podcov.generate.inject import Injected
 
 
@@ -75,7 +75,7 @@ def attach(
 
     with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
         done = asyncio.run(work())
-    attachments.show(done, verb="attached", dry_run=dry_run, as_json=as_json, quiet=quiet)
+    attachments.show(done, verb="attached", dry_run=dry_run, as_json=as_json)
     if not (quiet or as_json or dry_run):
         click.echo("podcov: next: `podcov run -- COMMAND` runs the tests, `podcov detach` takes this back", err=True)
 
@@ -99,9 +99,11 @@ async def _documents(targets: Iterable[Target], cluster: Attachments) -> list[Js
 def _first_config(path: Path, documents: Iterable[Json], progress: ConsoleProgress, *, dry_run: bool) -> Config:
     """What `podcov init` would find, of what runs instead of manifests. Written, unless this is a dry run."""
     known = project.surroundings(path.resolve().parent)
-    text, findings = api.first_config(manifests.of_documents(documents), Generate(), known, name="the cluster")
+    text, findings = api.first_config(
+        manifests.of_documents(map(instrument.remove, documents)), Generate(), known, name="the cluster"
+    )
     for finding in findings:
-        progress.note(f"{finding.subject}: {finding.found}: {finding.decided}{f'; {finding.why}' if finding.why else ''}")
+        progress.note(cluster_attach.told(finding))
     if not dry_run:
         path.write_text(text, encoding="utf-8")
         progress.note(f"wrote {path}")

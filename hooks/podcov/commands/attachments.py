@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,8 +12,7 @@ import click
 from podcov.config import Config
 from podcov.edges import cluster_owners, configuration
 from podcov.edges.cluster_attach import Attachments, Changed, Done
-from podcov.edges.cluster_targets import Selection, Target
-from podcov.generate.findings import Finding
+from podcov.edges.cluster_targets import NothingMatches, Selection, Target
 
 SECONDS = 300.0
 """How long pods have to get ready where nobody says otherwise."""
@@ -37,14 +36,28 @@ async def find(
     attachments: Attachments, selection: Selection, namespace: str, config: Config | None, *, force: bool = False
 ) -> list[Target]:
     """The targets named on the command line, each in the namespace that podcov.yaml has for it where nothing else is said."""
-    found = []
+    found: list[Target] = []
     for name in selection.names:
         place = namespace or _namespace_of(name, config) or attachments.namespace
         found += await attachments.targets.find(place, Selection((name,)), force=force)
     if selection.selector or selection.release:
-        for place in namespaces(namespace, config, attachments):
-            found += await attachments.targets.find(place, Selection((), selection.selector, selection.release), force=force)
+        found += await _matching(attachments, selection, namespaces(namespace, config, attachments), force=force)
     return list(dict.fromkeys(found))
+
+
+async def _matching(attachments: Attachments, selection: Selection, places: Sequence[str], *, force: bool) -> list[Target]:
+    """In all the namespaces together. Raises NothingMatches where there is none in any of them."""
+    wanted = Selection((), selection.selector, selection.release)
+    found: list[Target] = []
+    nothing: NothingMatches | None = None
+    for place in places:
+        try:
+            found += await attachments.targets.find(place, wanted, force=force)
+        except NothingMatches as error:
+            nothing = error
+    if nothing and not found:
+        raise nothing
+    return found
 
 
 def _namespace_of(name: str, config: Config | None) -> str:
@@ -56,13 +69,11 @@ def _namespace_of(name: str, config: Config | None) -> str:
     return (theirs[0] if theirs else "") or config.namespace
 
 
-def show(done: Done, *, verb: str, dry_run: bool, as_json: bool, quiet: bool, runs: Sequence[str] = ()) -> None:
-    """The result on stdout, findings on stderr. `runs` are the ids of those that were removed."""
+def show(done: Done, *, verb: str, dry_run: bool, as_json: bool, runs: Sequence[str] = ()) -> None:
+    """The result on stdout. `runs` are the ids of those that were removed."""
     if as_json:
         click.echo(json.dumps({**_document(done, dry_run=dry_run), "runs": list(runs)}))
         return
-    for finding in _once(done.findings) if not quiet else ():
-        click.echo(f"podcov: {finding.subject}: {finding.found}: {finding.decided}; {finding.why}", err=True)
     for changed in done.workloads:
         if dry_run and changed.difference:
             click.echo(changed.difference, nl=False)
@@ -82,10 +93,6 @@ def _line(changed: Changed, verb: str, *, dry_run: bool) -> str:
     return f"{'would be ' if dry_run else ''}{verb}: {changed.target}{containers}"
 
 
-def _once(findings: Sequence[Finding]) -> Iterable[Finding]:
-    return dict.fromkeys(findings)
-
-
 def _document(done: Done, *, dry_run: bool) -> dict[str, object]:
     return {
         "dry_run": dry_run,
@@ -102,5 +109,5 @@ def _document(done: Done, *, dry_run: bool) -> dict[str, object]:
             for changed in done.workloads
         ],
         "config_maps": done.config_maps,
-        "findings": [asdict(finding) for finding in _once(done.findings)],
+        "findings": [asdict(finding) for finding in done.findings],
     }

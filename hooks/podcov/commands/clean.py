@@ -56,7 +56,7 @@ def clean(
         with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
             done = asyncio.run(work())
     runs = _remove_runs(config, dry_run=dry_run) if results else []
-    attachments.show(done, verb="detached", dry_run=dry_run, as_json=as_json, quiet=quiet, runs=runs)
+    attachments.show(done, verb="detached", dry_run=dry_run, as_json=as_json, runs=runs)
     if not (as_json or done.workloads or done.config_maps or runs):
         click.echo("nothing is left over")
 

@@ -56,6 +56,6 @@ def detach(
 
     with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
         done = asyncio.run(work())
-    attachments.show(done, verb="detached", dry_run=dry_run, as_json=as_json, quiet=quiet)
+    attachments.show(done, verb="detached", dry_run=dry_run, as_json=as_json)
     if not (done.workloads or as_json or quiet):
         click.echo("nothing to detach")

@@ -92,6 +92,8 @@ class Attachments:
         injected = {target: inject(await self.targets.workload(target)) for target in targets}
         findings = [finding for one in injected.values() for finding in one.findings]
         findings += [finding for target in targets for finding in await self._warnings(target, scales=scales)]
+        for finding in dict.fromkeys(findings):
+            self._note(told(finding))
 
         def change(workload: Json) -> Json:
             return inject(workload).documents[0]
@@ -107,7 +109,7 @@ class Attachments:
             for target in targets:
                 await self._change(target, change)
             await self._wait(changed, seconds, hint="{} takes it back")
-        return Done(tuple(changed), tuple(made), tuple(findings))
+        return Done(tuple(changed), tuple(made), tuple(dict.fromkeys(findings)))
 
     async def detach(self, targets: Sequence[Target], *, dry_run: bool = False, seconds: float) -> Done:
         """Takes coverage off again, waits until the pods are without it, and removes ConfigMaps that nothing uses any more.
@@ -197,6 +199,11 @@ class Attachments:
                 f"{target}: Kubernetes does not take the change: {failure}",
                 hint="it says which field it does not take; services' settings in podcov.yaml decide what is added",
             ) from failure
+
+
+def told(finding: Finding) -> str:
+    """A finding as a line of progress."""
+    return f"{finding.subject}: {finding.found}: {finding.decided}{f'; {finding.why}' if finding.why else ''}"
 
 
 def _place(document: Json) -> tuple[str, str]:

@@ -60,6 +60,10 @@ class Selection:
     release: str = ""
 
 
+class NothingMatches(UsageError):
+    """No workload of the namespace has the labels, or is of the release."""
+
+
 class Targets:
     """The workloads of a cluster."""
 
@@ -70,7 +74,8 @@ class Targets:
     async def find(self, namespace: str, selection: Selection, *, force: bool = False) -> list[Target]:
         """The workloads that are meant, each once, with those who have their pod templates.
 
-        `force`: also those that an operator would change back. Raises UsageError where there is none, or it cannot be changed.
+        `force`: also those that an operator would change back. Raises UsageError where there is none, or it cannot be changed;
+        NothingMatches where only labels or a release were asked for.
         """
         documents = [await self._named(namespace, name) for name in selection.names]
         if selection.selector or selection.release:
@@ -139,11 +144,11 @@ class Targets:
             raise await self._nothing_matches(namespace, selection)
         return mutable
 
-    async def _nothing_matches(self, namespace: str, selection: Selection) -> UsageError:
+    async def _nothing_matches(self, namespace: str, selection: Selection) -> NothingMatches:
         wanted = [f"the labels {selection.selector}"] if selection.selector else []
         wanted += [f"the Helm release {selection.release}"] if selection.release else []
         there = [_described(document) for document in await self._top(namespace)]
-        return UsageError(
+        return NothingMatches(
             f"no workload in namespace {namespace} has {' and '.join(wanted)} (context {self._api.access.context!r})",
             hint=_there("; ".join(there)),
         )
