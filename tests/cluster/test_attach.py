@@ -292,6 +292,15 @@ class TestTargets:
         assert "installed by Helm, release shop" in helm.stderr
         assert "helm upgrade" in helm.stderr
 
+    def test_are_looked_for_where_podcov_yaml_says_that_they_are(
+        self, space: Any, image: str, project: Callable[..., Path]
+    ) -> None:
+        folder = project("deployment/orders", namespace=space.name)
+        deploy(space, workload("Deployment", image))
+        for target in ((), ("deploy/orders",), ("--selector", "team=shop")):
+            answer = json.loads(space.podcov("attach", "--dry-run", "--json", *target, cwd=folder).stdout)
+            assert [(w["workload"], w["namespace"]) for w in answer["workloads"]] == [("deployment/orders", space.name)]
+
     def test_a_job_of_a_cron_job_is_changed_there(self, space: Any, image: str, project: Callable[..., Path]) -> None:
         folder = project("cronjob/orders")
         space.apply(workload("CronJob", image))

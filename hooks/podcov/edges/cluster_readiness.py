@@ -20,6 +20,7 @@ POLL = 0.5
 _PATIENCE = 15.0
 """seconds that Kubernetes may say it cannot make the pods before that is believed"""
 _LOG_LINES = 5
+_TOO_MANY_REQUESTS = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Readiness:
         """Until all pods are new and ready; else why they are not after that time, in lines, or once they will never be."""
         end, said, stuck_since = _now() + seconds, "", None
         while True:
-            state = await self._look(target)
+            state = await self._look_patiently(target)
             if str(state) != said:
                 said = str(state)
                 self._note(f"{target.reference}: {said}")
@@ -59,6 +60,15 @@ class Readiness:
             if stuck_since and _now() - stuck_since > _PATIENCE:
                 return await self._why(target, state, "and will not")
             await asyncio.sleep(POLL)
+
+    async def _look_patiently(self, target: Target) -> State:
+        """An API server that is busy, or is being replaced, does not end the wait for pods."""
+        try:
+            return await self._look(target)
+        except Failed as failure:
+            if 0 < failure.status < 500 and failure.status != _TOO_MANY_REQUESTS:
+                raise
+            return State(False, f"it cannot be seen at the moment: {failure}")
 
     async def _look(self, target: Target) -> State:
         document = await self._targets.live(target)
