@@ -29,6 +29,8 @@ _WAITING_COMMAND = "wait"
 """The courier's long poll. It costs nothing while it waits, and must not keep others from being called."""
 _LIST_ATTEMPTS = 7
 """with pauses that double, a quarter of a minute in all: an API server that is replaced meanwhile"""
+ACCEPT_SECONDS = 30.0
+"""How long the server may take to begin the first watch of a namespace, over as many attempts as that allows."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """seconds between two watches, while they fail"""
 _PODS_NAMED = 12
@@ -72,6 +74,8 @@ class ClusterPlatform:
         self._failure: Exception | None = None
         self._versions: dict[str, str] = {}
         """by namespace: the resource version up to which everything is known; empty where that is too long ago"""
+        self._interruptions: dict[str, str] = {}
+        """by namespace: why the last watch that failed did"""
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -154,11 +158,14 @@ class ClusterPlatform:
         self._table.leave_out(pod for pod in pods if self._is_of_the_past(pod))
         for pod in pods:
             self._table.observe(pod)
-        accepted = asyncio.Event()
         self._versions[namespace] = version
         accepted = asyncio.Event()
         self._watchers.append(asyncio.create_task(self._follow(namespace, accepted), name=f"watch {namespace}"))
-        await accepted.wait()
+        try:
+            async with asyncio.timeout(ACCEPT_SECONDS):
+                await accepted.wait()
+        except TimeoutError:
+            raise self._no_watch(namespace) from None
         if self._failure:
             raise self._failure
 
@@ -175,6 +182,7 @@ class ClusterPlatform:
                     await self._watch_once(namespace, accepted)
                     pause = _SHORTEST_PAUSE
                 except Failed as failure:
+                    self._interruptions[namespace] = str(failure)
                     if failure.status == 410:
                         self._versions[namespace] = ""
                     pause = min(2 * pause, _LONGEST_PAUSE)
@@ -336,6 +344,15 @@ class ClusterPlatform:
         return ClusterError(
             f"no answer from context {self._api.access.context!r}: {failure}",
             hint="is the cluster running, and is this the right context? `kubectl cluster-info` asks the same server",
+        )
+
+    def _no_watch(self, namespace: str) -> ClusterError:
+        said = self._interruptions.get(namespace, "it does not answer")
+        return ClusterError(
+            f"context {self._api.access.context!r} lists the pods of namespace {namespace!r}, and does not begin to watch them "
+            f"within {ACCEPT_SECONDS:g} s: {said}",
+            hint="podcov must hear of pods that start and end meanwhile; does a proxy before the server hold its answers back? "
+            f"`kubectl get pods --watch --namespace {namespace}` asks for the same",
         )
 
     async def _no_pods(self) -> NoDataError:

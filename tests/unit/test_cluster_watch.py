@@ -1,0 +1,90 @@
+"""An API server that lists pods, and how it may fail to watch them: podcov says so, and never waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from podcov.config import Config, Service
+from podcov.edges import cluster
+from podcov.edges.cluster import ClusterPlatform
+from podcov.errors import ClusterError
+
+PODS = json.dumps({"kind": "PodList", "items": [], "metadata": {"resourceVersion": "7"}}).encode()
+UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 15\r\nConnection: close\r\n\r\nno watches here"
+ACCEPTED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+
+
+@asynccontextmanager
+async def api_server(watching: bytes) -> AsyncIterator[int]:
+    """Lists no pods; answers a watch with these bytes, and then holds the connection open. Yields its port."""
+    held: set[asyncio.Task[None]] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        if b"watch=true" in request.splitlines()[0].lower():
+            writer.write(watching)
+            await reader.read()
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(PODS), PODS))
+            await writer.drain()
+        writer.close()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(answer(reader, writer))
+        held.add(task)
+        task.add_done_callback(held.discard)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
+
+
+@pytest.fixture
+def enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    """Enters, and leaves, a platform whose API server answers watches with these bytes."""
+
+    def run(watching: bytes) -> None:
+        asyncio.run(asyncio.wait_for(conduct(watching), 60))
+
+    async def conduct(watching: bytes) -> None:
+        async with api_server(watching) as port:
+            document = {
+                "current-context": "half",
+                "contexts": [{"name": "half", "context": {"cluster": "half", "user": "half", "namespace": "shop"}}],
+                "clusters": [{"name": "half", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+                "users": [{"name": "half", "user": {"token": "secret"}}],
+            }
+            kubeconfig = tmp_path / "kubeconfig"
+            kubeconfig.write_text(yaml.safe_dump(document))
+            monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+            async with ClusterPlatform(Config((Service("orders", workload="deployment/orders"),))):
+                pass
+
+    return run
+
+
+@pytest.mark.parametrize(("watching", "said"), [(b"", "it does not answer"), (UNAVAILABLE, "503 no watches here")])
+def test_a_server_that_lists_and_never_begins_to_watch_is_named_within_a_bound(
+    watching: bytes, said: str, enter: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "ACCEPT_SECONDS", 0.5)
+    with pytest.raises(ClusterError) as caught:
+        enter(watching)
+    assert caught.value.message.startswith("context 'half' lists the pods of namespace 'shop', and does not begin to watch them")
+    assert said in caught.value.message
+    assert "kubectl get pods --watch --namespace shop" in caught.value.hint
+
+
+def test_a_server_that_begins_to_watch_and_has_nothing_to_say_is_enough(enter: Callable[[bytes], None]) -> None:
+    enter(ACCEPTED)
