@@ -317,25 +317,25 @@ def _edited_files(config: Config, said: Tools) -> list[Change]:
             said.skaffolds, name=generate.profile, base=base, overlay=where, config=CONFIG, by=generate.by
         )
         pairs += [(one.path, one.text, texts[one.path]) for one in said.skaffolds]
-    own = project.join(_folder(config), "Tiltfile")
-    for number, one in enumerate(said.tiltfiles):
-        if number == 0 or one.bases or one.raw or one.helm:
-            text = tiltfile.with_load(one, base=base, overlay=where, podcov=own, by=generate.by)
-            pairs.append((one.path, one.text, text))
+    if said.tiltfiles:
+        own = project.join(_folder(config), "Tiltfile")
+        texts = tiltfile.with_loads(said.tiltfiles, base=base, overlay=where, podcov=own, by=generate.by)
+        pairs += [(one.path, one.text, texts[one.path]) for one in said.tiltfiles if one.path in texts]
     return [_block_change(path, before, after) for path, before, after in pairs if before != after]
 
 
 def _block_change(path: str, before: str, after: str) -> Change:
     if blocks.find(blocks.split(before)) is None:
-        return Change(path, after.encode(), "lacks podcov's marked block")
+        return Change(path, project.encoded(after), "lacks podcov's marked block")
     if blocks.edited(before):
-        return Change(path, after.encode(), "podcov's marked block was edited by hand", by_hand=True)
-    return Change(path, after.encode(), "podcov's marked block is out of date")
+        return Change(path, project.encoded(after), "podcov's marked block was edited by hand", by_hand=True)
+    return Change(path, project.encoded(after), "podcov's marked block is out of date")
 
 
 def _advice(config: Config, said: Tools) -> list[Finding]:
     """What will not work as it stands, though everything can be generated."""
     found = [finding for one in said.skaffolds for finding in one.findings]
+    found += skaffold.undeployed(said.skaffolds) if said.skaffolds else ()
     found += [finding for one in said.tiltfiles for finding in one.findings]
     if config.generate.by == "overlay":
         found += _unrendered(project.join(config.generate.kustomize), said)

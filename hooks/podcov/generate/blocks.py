@@ -121,4 +121,6 @@ def _goes_on(after: Sequence[str], key: str) -> bool:
 
 
 def _digest(lines: Sequence[str]) -> str:
-    return hashlib.sha256("".join(line.rstrip("\r\n") + "\n" for line in lines).encode()).hexdigest()[:16]
+    return hashlib.sha256("".join(line.rstrip("\r\n") + "\n" for line in lines).encode("utf-8", "surrogateescape")).hexdigest()[
+        :16
+    ]

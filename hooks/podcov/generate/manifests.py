@@ -172,7 +172,7 @@ def load(text: str, *, name: str) -> list[dict[str, Any]]:
     """The documents of a YAML file that are mappings. Raises ManifestError, `NAME:LINE: ...`, where it is no YAML."""
     try:
         documents = list(yaml.load_all(text, _FastLoader))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, UnicodeEncodeError):
         documents = _load_slowly(text, name)
     return [document for document in documents if isinstance(document, dict)]
 
@@ -184,7 +184,7 @@ def split(text: str, *, name: str) -> list[Piece]:
     """
     try:
         starts = [_index(event) for event in yaml.parse(text, _FastLoader) if isinstance(event, yaml.DocumentStartEvent)]
-    except yaml.YAMLError:
+    except (yaml.YAMLError, UnicodeEncodeError):
         starts = []
     whole = list(yaml.load_all(text, _FastLoader)) if starts else _load_slowly(text, name)
     if not starts:

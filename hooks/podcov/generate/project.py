@@ -21,9 +21,14 @@ class Project(Protocol):
 
 
 def text(project: Project, path: str) -> str | None:
-    """A file's text, undecodable bytes replaced; None where there is no such file."""
+    """A file's text; None where there is no such file. Bytes that are no UTF-8 come back by `encoded`."""
     content = project.read(path)
-    return None if content is None else content.decode("utf-8", "replace")
+    return None if content is None else content.decode("utf-8", "surrogateescape")
+
+
+def encoded(text: str) -> bytes:
+    """The bytes that `text` was read from, or would be."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def join(*parts: str) -> str:
