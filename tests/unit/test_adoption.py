@@ -225,6 +225,49 @@ def test_a_sitecustomize_that_does_more_stays() -> None:
     assert adopted(files) == {**files, "Dockerfile": "FROM python:3\nCOPY sitecustomize.py /app/\n"}
 
 
+def test_another_program_may_use_the_number_of_the_port() -> None:
+    files = {
+        "Dockerfile": 'FROM python:3\nCMD ["python", "coverage_server.py", "app.py"]\n',
+        "other/Dockerfile": "FROM golang\nEXPOSE 9095\n",
+        "other.yaml": POD % "  - ports: [{name: metrics, containerPort: 9095}]\n    livenessProbe: {tcpSocket: {port: 9095}}",
+        "service.yaml": "kind: Service\nspec: {ports: [{name: metrics, port: 9095}, {name: http, port: 80}]}\n",
+    }
+    assert adopted(files) == {**files, "Dockerfile": 'FROM python:3\nCMD ["python", "app.py"]\n'}
+
+
+def test_a_namesake_that_does_something_else_stays() -> None:
+    files = {
+        "a/Dockerfile": "FROM python:3\nENV COVERAGE_PROCESS_START=/x\nCOPY sitecustomize.py /app/\nUSER 1\n",
+        "a/sitecustomize.py": "import coverage\n\ncoverage.process_startup()\n",
+        "b/Dockerfile": "FROM python:3\nCOPY sitecustomize.py /app/\n",
+        "b/sitecustomize.py": "import tracing\n",
+    }
+    left = {**files, "a/Dockerfile": "FROM python:3\nUSER 1\n"}
+    # Somebody copies a file of that name, so it stays; it does nothing without the variable.
+    assert adopted(files) == left
+
+
+@pytest.mark.parametrize(
+    ("hooks", "only"),
+    [
+        ("def worker_exit(server, worker):\n    import coverage\n    coverage.Coverage.current().save()\n", True),
+        ("def worker_exit(server, worker):\n    import coverage\n    c = coverage.Coverage.current()\n    c.save()\n", True),
+        ("import coverage\n\ndef post_fork(server, worker):\n    server.log.info('up')\n", True),
+        ("import coverage\n\ndef post_fork(server, worker):\n    database.dispose()\n", False),
+        ("import coverage\n\ndef post_fork(server, worker):\n    worker.tmp = '/dev/shm'\n", False),
+        ("import coverage\nworkers = 4\n\ndef post_fork(server, worker):\n    pass\n", False),
+        ("def post_fork(server, worker):\n    server.log.info('up')\n", False),
+    ],
+)
+def test_hooks_of_gunicorn_go_where_they_do_nothing_else(hooks: str, only: bool) -> None:
+    command = 'CMD ["gunicorn", "-c", "hooks.py", "app:app"]'
+    files = {"Dockerfile": f"FROM python:3\nENV COVERAGE_FILE=/x COVERAGE_PROCESS_START=/x\n{command}\n", "hooks.py": hooks}
+    left = adopted(files)
+    assert ("hooks.py" not in left) == only
+    wanted = command.replace('"-c", "hooks.py", ', "") if only else command
+    assert left["Dockerfile"] == f"FROM python:3\n{wanted}\n"
+
+
 def test_a_client_that_tests_ask_for_stays_and_is_named() -> None:
     test = (
         "import pytest\nfrom client.coverage_client import CoverageClient\n\n\n@pytest.fixture\ndef client():\n"

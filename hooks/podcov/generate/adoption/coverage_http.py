@@ -19,6 +19,7 @@ _VARIABLES = ("COVERAGE_PORT",)
 _SERVES = re.compile(r"(?m)^[^#\n]*\bcoverage_server\.py\b")
 _ASKS = re.compile(r"CoverageClient\b|\bcollect_coverage_from_pod\b")
 _OUTPUT = re.compile(r"[^\n]*\bcoverage-output/[^\n]*")
+_NOT_RUN = f"nothing runs {_SERVER} any more"
 _PORT_SAID = re.compile(r"\bCOVERAGE_PORT[= ]\"?(\d+)")
 
 
@@ -72,12 +73,12 @@ def _is_wrapped(found: workloads.Found) -> bool:
 
 
 def _edit(space: Workspace, port: str) -> list[Finding]:
-    unwrap, what = words.without(_SERVER), f"nothing runs {_SERVER} any more"
+    unwrap = words.without(_SERVER)
     images = python_tools.edit(
         space,
-        python_tools.images(space),
+        [(path, text) for path, text in python_tools.images(space) if _SERVER in text or "COVERAGE_PORT" in text],
         [
-            lambda text: dockerfiles.commands(text, unwrap, what),
+            lambda text: dockerfiles.commands(text, unwrap, _NOT_RUN),
             lambda text: dockerfiles.shells(text, lambda start, end: words.shell_without(text, _SERVER, start, end)),
             lambda text: dockerfiles.copies(text, (_SERVER,)),
             lambda text: dockerfiles.runs(text, _is_ours),
@@ -93,31 +94,30 @@ def _edit(space: Workspace, port: str) -> list[Finding]:
 
 
 def _edit_manifests(space: Workspace, port: str) -> list[Finding]:
-    unwrap, what = words.without(_SERVER), f"nothing runs {_SERVER} any more"
-    served = f"port {port} is not served"
+    unwrap, served = words.without(_SERVER), f"port {port} is not served"
     names = {name for _, text in python_tools.manifests(space) for name in workloads.port_names(text, port)}
     targets = {port, *names}
+    findings = [finding for path, _ in python_tools.manifests(space) for finding in _probes(space, path, port, names)]
     edited = python_tools.edit(
         space,
         python_tools.manifests(space),
         [
-            lambda text: workloads.commands(text, unwrap, what),
+            lambda text: workloads.commands(text, unwrap, _NOT_RUN),
             lambda text: workloads.shells(text, lambda start, end: words.shell_without(text, _SERVER, start, end)),
             lambda text: workloads.environment(text, _VARIABLES, "COVERAGE_PORT is not needed"),
             lambda text: workloads.service_ports(text, targets, served),
             lambda text: workloads.ports(text, port, served),
         ],
     )
-    findings = [finding for path, _ in python_tools.manifests(space) for finding in _probes(space, path, targets)]
     for path, _ in python_tools.manifests(space):
         _drop_services(space, path, targets)
     leftovers.drop_patches(space, edited)
     return findings
 
 
-def _probes(space: Workspace, path: str, targets: set[str]) -> list[Finding]:
+def _probes(space: Workspace, path: str, port: str, names: set[str]) -> list[Finding]:
     def rule(text: str) -> Iterator[Cut]:
-        return workloads.probes(text, targets, f"the probe asked {_SERVER}")
+        return workloads.probes(text, port, names, f"the probe asked {_SERVER}")
 
     before = len(space.journal)
     if not space.cut(path, rule):

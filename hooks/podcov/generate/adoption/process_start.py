@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from posixpath import basename, dirname
 
 from yaml.nodes import MappingNode
 
-from podcov.generate.adoption import dockerfiles, leftovers, python_tools, words, workloads, yamls
+from podcov.generate.adoption import dockerfiles, leftovers, python_files, python_tools, words, workloads, yamls
 from podcov.generate.adoption.contract import Adoption, Evidence
 from podcov.generate.adoption.workspace import MAKEFILES, PYTHON, SHELL, YAML, Cut, Workspace
 from podcov.generate.findings import Finding
@@ -19,9 +18,9 @@ NAME = "COVERAGE_PROCESS_START"
 _VARIABLES = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE", "COVERAGE_RCFILE", "COVERAGE_DATA_DIR")
 _SET = re.compile(r"(?m)^[^#\n]*\b(COVERAGE_PROCESS_(?:START|CONFIG))\b")
 _STARTUP = re.compile(r"(?m)^[^#\n]*\bprocess_startup\(\)")
-_HOOK_FILE = re.compile(r"(?m)^def (?:post_fork|worker_exit|child_exit|worker_int|worker_abort|on_exit)\(")
 _FETCHES = re.compile(r"(?m)^[^#\n]*\b(?:kubectl|docker|podman)\b[^\n]*\b(?:cp|exec)\b[^\n]*coverage")
 _PLAIN_START = "the app is started without `coverage run`"
+_HOOKS_GONE = "its hooks saved coverage only"
 _FOR_COVERAGE = re.compile(r"/[\w.-]*coverage|/\.?cov")
 _FILE_SAID = re.compile(r"\bCOVERAGE_FILE[= ]\"?(/[^\s\"]+)")
 _DATA_FILE = re.compile(r"(?m)^\s*data_file\s*=\s*(\S+)")
@@ -107,27 +106,26 @@ def _folders(space: Workspace) -> set[str]:
 
 
 def _edit(space: Workspace, folders: set[str]) -> list[Finding]:
-    hooks, starters = _hook_files(space), _starters(space)
-    names = tuple(basename(path) for path in (*hooks, *starters))
-    lost = _lost_settings(space)
-    images = python_tools.edit(
-        space,
-        python_tools.images(space),
-        [
-            _image_cuts,
-            lambda text: dockerfiles.commands(text, words.without_option("-c", *names), "its hooks saved coverage only"),
-            lambda text: dockerfiles.copies(text, names),
-            lambda text: dockerfiles.runs(text, _is_ours(names, folders)),
-            lambda text: dockerfiles.environment(text, _VARIABLES),
-            *(partial(dockerfiles.volumes, folder=folder) for folder in sorted(folders)),
-        ],
-    )
+    unneeded, lost = _unneeded(space), _lost_settings(space)
+    images = [p for p, _ in python_tools.images(space) if _edit_image(space, p, folders, _names_for(space, p, unneeded))]
     for path, text in python_tools.manifests(space):
-        _edit_manifest(space, path, workloads.volumes_at(text, folders), folders, names)
+        _edit_manifest(space, path, workloads.volumes_at(text, folders), folders, _names_for(space, path, unneeded))
     python_tools.edit(space, _scripts(space), [_script_cuts])
-    for path in (*hooks, *starters):
+    for path in unneeded:
         leftovers.drop_unused(space, path, "nothing but coverage.py was started or saved there")
     return [*python_tools.drop_test_images(space, images), *lost]
+
+
+def _edit_image(space: Workspace, path: str, folders: set[str], names: tuple[str, ...]) -> bool:
+    return space.cut(
+        path,
+        _image_cuts,
+        lambda text: dockerfiles.commands(text, words.without_option("-c", *names), _HOOKS_GONE),
+        lambda text: dockerfiles.copies(text, names),
+        lambda text: dockerfiles.runs(text, _is_ours(names, folders)),
+        lambda text: dockerfiles.environment(text, _VARIABLES),
+        *(partial(dockerfiles.volumes, folder=folder) for folder in sorted(folders)),
+    )
 
 
 def _edit_manifest(space: Workspace, path: str, volumes: set[str], folders: set[str], names: tuple[str, ...]) -> None:
@@ -135,7 +133,7 @@ def _edit_manifest(space: Workspace, path: str, volumes: set[str], folders: set[
     edited = space.cut(
         path,
         _manifest_cuts,
-        lambda text: workloads.commands(text, words.without_option("-c", *names), "its hooks saved coverage only"),
+        lambda text: workloads.commands(text, words.without_option("-c", *names), _HOOKS_GONE),
         lambda text: workloads.environment(text, _VARIABLES, "coverage.py is not started by the environment"),
         lambda text: workloads.mounts(text, folders, unused),
         lambda text: workloads.volumes(text, volumes, unused),
@@ -172,40 +170,24 @@ def _is_ours(names: tuple[str, ...], folders: set[str]) -> Callable[[str], str]:
     return reason
 
 
-def _starters(space: Workspace) -> list[str]:
-    """`sitecustomize.py` and `.pth` files that start coverage.py and do nothing else."""
-    named = space.texts(("sitecustomize.py", "*.pth"))
-    return [p for p, text in named if _STARTUP.search(text) and (p.endswith(".pth") or _is_only_about_coverage(text))]
+def _unneeded(space: Workspace) -> list[str]:
+    """Files that start coverage.py in every interpreter, or save it from gunicorn's hooks, and do nothing else."""
+    starts = [p for p, text in space.texts(("sitecustomize.py",)) if python_files.starts_coverage_only(text)]
+    paths = [p for p, text in space.texts(("*.pth",)) if python_files.path_file_starts_coverage_only(text)]
+    hooks = [p for p, text in space.texts(PYTHON) if "coverage" in text and python_files.hooks_save_coverage_only(text)]
+    return [*starts, *paths, *hooks]
 
 
-def _hook_files(space: Workspace) -> list[str]:
-    """Configurations of gunicorn that are hooks around coverage.py and nothing else."""
-    return [
-        path
-        for path, text in space.texts(PYTHON)
-        if _HOOK_FILE.search(text) and "import coverage" in text and _is_only_functions(text)
-    ]
+def _names_for(space: Workspace, path: str, unneeded: Sequence[str]) -> tuple[str, ...]:
+    """By which names a Dockerfile or manifest means files that are not needed: not those that others beside it have, too."""
+    folder = dirname(path)
 
+    def near(named: list[str]) -> list[str]:
+        return [p for p in named if p.startswith(f"{folder}/")] if folder else named
 
-def _is_only_about_coverage(text: str) -> bool:
-    """Whether a module imports nothing but coverage and what it takes to see whether that is wanted."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return False
-    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    from_others = any(isinstance(node, ast.ImportFrom) and node.module != "__future__" for node in ast.walk(tree))
-    return "coverage" in names and names <= {"coverage", "os", "sys"} and not from_others
-
-
-def _is_only_functions(text: str) -> bool:
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError):
-        return False
-    hooks = [node for node in body if isinstance(node, ast.FunctionDef)]
-    others = [node for node in body if not isinstance(node, ast.FunctionDef | ast.Import | ast.ImportFrom | ast.Expr)]
-    return not others and all("coverage" in ast.unparse(hook) or "log" in ast.unparse(hook) for hook in hooks)
+    all_named = {name: [p for p, _ in space.texts((name,))] for name in {basename(p) for p in unneeded}}
+    meant = {name: near(named) or named for name, named in all_named.items()}
+    return tuple(sorted(name for name, named in meant.items() if set(named) <= set(unneeded)))
 
 
 def _drop_scripts(space: Workspace) -> list[Finding]:

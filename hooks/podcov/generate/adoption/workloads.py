@@ -56,9 +56,9 @@ def environment(text: str, names: Iterable[str], what: str) -> Iterator[Cut]:
 
 
 def ports(text: str, port: str, what: str) -> Iterator[Cut]:
-    """Containers without a port."""
+    """Containers without the tool's port."""
     for container in containers(text):
-        yield from _cuts(text, container.entries("ports"), lambda node: yamls.scalar(node, "containerPort") == port, what)
+        yield from _cuts(text, container.entries("ports"), lambda node: _is_tools(node, {port}, "containerPort"), what)
 
 
 def service_ports(text: str, targets: Iterable[str], what: str) -> Iterator[Cut]:
@@ -82,10 +82,12 @@ def services_only_for(text: str, targets: Iterable[str]) -> list[int]:
     return found
 
 
-def probes(text: str, targets: Iterable[str], what: str) -> Iterator[Cut]:
-    """Containers without the probes that ask one of `targets`, numbers or names of ports."""
-    wanted = set(targets)
+def probes(text: str, port: str, names: Iterable[str], what: str) -> Iterator[Cut]:
+    """Containers without the probes that ask the tool's port, by its number or one of its names."""
     for container in containers(text):
+        entries = [way[-1].node for way in container.entries("ports")]
+        taken = any(yamls.scalar(n, "containerPort") == port and not _is_tools(n, {port}, "containerPort") for n in entries)
+        wanted = {*names, *(() if taken else (port,))}
         for probe in _PROBES:
             way = yamls.into(container.way, container.node, probe)
             asked = [yamls.scalar(way[-1].node if way else None, how, "port") for how in ("httpGet", "tcpSocket")]
@@ -110,9 +112,9 @@ def shells(text: str, inner: Callable[[int, int], Iterator[Cut]]) -> Iterator[Cu
 
 
 def port_names(text: str, port: str) -> set[str]:
-    """What containers call a port."""
+    """What containers call the tool's port."""
     entries = (way[-1].node for container in containers(text) for way in container.entries("ports"))
-    return {yamls.scalar(node, "name") for node in entries if yamls.scalar(node, "containerPort") == port} - {""}
+    return {yamls.scalar(node, "name") for node in entries if _is_tools(node, {port}, "containerPort")} - {""}
 
 
 def volumes_at(text: str, folders: Iterable[str]) -> set[str]:
@@ -173,7 +175,13 @@ def _service_ports(text: str) -> Iterator[Way]:
 
 
 def _leads_to(port: Node, targets: set[str]) -> bool:
-    return (yamls.scalar(port, "targetPort") or yamls.scalar(port, "port")) in targets
+    return _is_tools(port, targets, "targetPort" if yamls.scalar(port, "targetPort") else "port")
+
+
+def _is_tools(port: Node, targets: set[str], key: str) -> bool:
+    """Whether a port is one of `targets`, and is not called something else than coverage: another program may use the number."""
+    name = yamls.scalar(port, "name")
+    return yamls.scalar(port, key) in targets and (not name or "cov" in name.lower())
 
 
 def _mounted(pod: Node) -> set[str]:
