@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -26,14 +26,14 @@ async def api_server(watching: bytes) -> AsyncIterator[int]:
     held: set[asyncio.Task[None]] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await reader.readuntil(b"\r\n\r\n")
-        if b"watch=true" in request.splitlines()[0].lower():
-            writer.write(watching)
-            await reader.read()
-        else:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(PODS), PODS))
-            await writer.drain()
-        writer.close()
+        with closing(writer):
+            request = await reader.readuntil(b"\r\n\r\n")
+            if b"watch=true" in request.splitlines()[0].lower():
+                writer.write(watching)
+                await reader.read()
+            else:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(PODS), PODS))
+                await writer.drain()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(answer(reader, writer))
