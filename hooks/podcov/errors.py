@@ -97,6 +97,13 @@ class DamagedError(PodcovError):
     exit_code = Exit.INCOMPLETE
 
 
+class MergeError(PodcovError):
+    """Coverage data that cannot become one: of different sources, or counted in different ways."""
+
+    slug = "merge"
+    exit_code = Exit.INCOMPLETE
+
+
 class InterpreterError(PodcovError):
     """No interpreter of the version that ran a file can be had to analyse it; another version would say something else."""
 
