@@ -54,19 +54,32 @@ class Adopted:
         return documents(self.base_text)
 
     @cached_property
+    def injected_text(self) -> str:
+        return self.inject(self.base_text)
+
+    @cached_property
     def injected(self) -> dict[Key, Document]:
-        return documents(self.inject(self.base_text))
+        return documents(self.injected_text)
 
     @cached_property
     def covered(self) -> dict[Key, Document]:
         """What is deployed with coverage, by the way that `init` chose, and by the tool that the project deploys with."""
         if any("skaffold" in step for step in self.shape.base):
-            return documents(skaffold(self.folder, self.env, "--profile", "coverage"))
+            return documents(skaffold(self.folder, self.env, "--profile", self.profile))
         return self.overlaid("kubectl") if self.by == "overlay" else self.injected
+
+    @cached_property
+    def said(self) -> Mapping[str, Any]:
+        """Its podcov.yaml."""
+        return yaml.safe_load((self.folder / "podcov.yaml").read_text())
 
     @property
     def by(self) -> str:
-        return str(yaml.safe_load((self.folder / "podcov.yaml").read_text())["generate"].get("by", "overlay"))
+        return self.said["generate"].get("by", "overlay")
+
+    @property
+    def profile(self) -> str:
+        return self.said["generate"].get("profile", "coverage")
 
     def overlaid(self, kustomize: str) -> dict[Key, Document]:
         return documents(output([*kustomize_command(kustomize), "podcov/overlay"], self.folder, self.env))
@@ -143,15 +156,13 @@ def test_taken_off_again_it_is_the_base_document_for_document(adopted: Adopted) 
 
 
 def test_only_what_podcov_yaml_names_is_instrumented(adopted: Adopted) -> None:
-    services = yaml.safe_load((adopted.folder / "podcov.yaml").read_text())["services"].values()
-    measured = {(service["workload"], service.get("namespace", "")) for service in services}
+    measured = {(service["workload"], service.get("namespace", "")) for service in adopted.said["services"].values()}
     found = {(f"{k.lower()}/{name}", ns) for (k, ns, name), d in adopted.covered.items() if instrument.is_instrumented(d)}
     assert found == measured
 
 
 def test_twice_injected_is_once_injected(adopted: Adopted) -> None:
-    once = adopted.inject(adopted.base_text)
-    assert adopted.inject(once) == once
+    assert adopted.inject(adopted.injected_text) == adopted.injected_text
 
 
 def test_every_kustomize_and_the_injection_agree(adopted: Adopted) -> None:
@@ -162,6 +173,15 @@ def test_every_kustomize_and_the_injection_agree(adopted: Adopted) -> None:
         assert adopted.overlaid("kustomize") == adopted.overlaid("kubectl")
 
 
+def test_by_injection_skaffold_renders_the_same_as_by_the_overlay(adopted: Adopted, tmp_path: Path) -> None:
+    if adopted.by == "overlay" and adopted.shape.has("skaffold.yaml"):
+        folder = shutil.copytree(adopted.shape.project, tmp_path / "project")
+        code, said = init(folder, "--by", "inject", *adopted.shape.init)
+        assert code == 0, said
+        injected = documents(skaffold(folder, adopted.env, "--profile", adopted.profile))
+        assert sorted(injected.items()) == sorted(adopted.covered.items())
+
+
 def test_helm_3_and_4_agree(adopted: Adopted) -> None:
     if any("helm" in step for step in adopted.shape.base):
         assert documents(render(adopted.shape, adopted.folder, adopted.env, helm="helm4")) == adopted.base
@@ -170,7 +190,7 @@ def test_helm_3_and_4_agree(adopted: Adopted) -> None:
 def test_skaffold_renders_the_same(adopted: Adopted) -> None:
     if adopted.shape.has("skaffold.yaml"):
         assert documents(skaffold(adopted.folder, adopted.env)) == adopted.base
-        covered = documents(skaffold(adopted.folder, adopted.env, "--profile", "coverage"))
+        covered = documents(skaffold(adopted.folder, adopted.env, "--profile", adopted.profile))
         assert sorted(covered.items()) == sorted(adopted.covered.items())
 
 
@@ -245,7 +265,7 @@ class Plain(yaml.SafeDumper):
 
 
 def difference(before: str, after: str, name: str) -> str:
-    """As a unified diff; a file or an object that was not there before is shown as such."""
+    """As a unified diff that shows line ends; a file or an object that was not there before is shown as such."""
     names = (name if before else "/dev/null", name if after else "/dev/null")
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="")
-    return "".join(f"{line}\n" for line in lines)
+    lines = difflib.unified_diff(*(text.replace("\r", "<CR>").splitlines(keepends=True) for text in (before, after)), *names)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
