@@ -212,12 +212,14 @@ Analyse = Callable[[Iterable[Need]], Awaitable[Mapping[Need, FileAnalysis]]]
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """What the project's folder holds: the digest of each file, and each service's own coverage configuration."""
+    """What the project's folder held when the run was first examined: the digest of each file, and each service's own coverage
+    configuration. `today` is what it holds now, where that may be something else."""
 
     root: str
     digests: Mapping[str, str]
     selections: Mapping[str, Selection]
     default_minor: str
+    today: Mapping[str, str] | None = None
 
 
 def needs(record: RunRecord, targets: Sequence[Target], config: Config, checkout: Checkout) -> tuple[Need, ...]:
@@ -283,6 +285,7 @@ def _service_data(
         root=checkout.root,
         default_minor=checkout.default_minor,
         default_mode=service.mode or config.mode,
+        today=checkout.today,
     )
 
 

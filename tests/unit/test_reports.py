@@ -327,7 +327,7 @@ def test_pages_of_an_incomplete_run_say_so_too(site: Path) -> None:
 
 
 def test_a_text_that_is_not_the_checkouts_is_said_to_be_so(site: Path) -> None:
-    assert "This is the text that ran in the container" in page_of(site, "common/money.py").read_text(encoding="utf-8")
+    assert "This is the text that the run was made with" in page_of(site, "common/money.py").read_text(encoding="utf-8")
     assert "This is the text that ran" not in page_of(site, "orders/app.py").read_text(encoding="utf-8")
 
 

@@ -27,6 +27,6 @@ def report(
     folder = project.store.run(run_id)
     record = load(folder)
     with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
-        result = asyncio.run(examine(project, folder, record, progress, allow_partial=allow_partial))
+        result = asyncio.run(examine(project, folder, record, progress, allow_partial=allow_partial, again=True))
     show(result, as_json=as_json, files=files, show_missing=show_missing)
     return result.exit_code

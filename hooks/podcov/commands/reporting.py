@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from podcov.edges.analysis import Analyst, Remote
 from podcov.edges.python_files import PythonFiles
 from podcov.edges.store import RunFolder
 from podcov.errors import PodcovError
-from podcov.formats import ledger_json, report_json, summary
+from podcov.formats import checkout_json, ledger_json, report_json, summary
 from podcov.formats.analysis import FileAnalysis
+from podcov.formats.checkout_json import CheckoutRecord
 from podcov.formats.run_json import RunRecord
 from podcov.languages import Need
 from podcov.ledger import Ledger
@@ -29,6 +30,8 @@ from podcov.reports import terminal, write_all
 
 RemoteInterpreters = Callable[[str], Sequence[Remote]]
 """living pods that may have an interpreter of that minor version, and can be asked to analyse"""
+
+_CHECKOUT = "checkout.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +58,20 @@ async def examine(
     *,
     allow_partial: bool = False,
     remote: RemoteInterpreters = lambda _: (),
+    again: bool = False,
 ) -> Result:
     """Converts what was pulled, writes `ledger.json`, `report.json`, `summary.json` and the reports.
 
+    `again`: nothing new was observed since the run was examined before, so that the checkout counts as it was then.
     Raises MappingError, DamagedError; the raw data stay as they are.
     """
     progress.step("reporting")
     local = PythonFiles(project.root)
     targets = pipeline.read_targets(folder, record.id)
     analyse = _analyse(project, folder, local, remote)
-    report, ledger = await pipeline.examine(record, targets, project.config, _checkout(project, local), analyse)
-    _keep_sources(report, folder, local)
+    checkout = _as_first_examined(_checkout(project, local), folder, local, again=again)
+    report, ledger = await pipeline.examine(record, targets, project.config, checkout, analyse)
+    _keep_sources({f.digest for f in report.files}, folder, local)
     code, reason = pipeline.outcome(
         record.tests, ledger, anything=pipeline.recorded_anything(report, ledger), allow_partial=allow_partial
     )
@@ -113,6 +119,36 @@ def _checkout(project: Project, local: PythonFiles) -> pipeline.Checkout:
     )
 
 
+def _as_first_examined(checkout: pipeline.Checkout, folder: RunFolder, local: PythonFiles, *, again: bool) -> pipeline.Checkout:
+    """The checkout that the run's numbers are made of: kept with the run at first, and what was kept from then on."""
+    content = folder.read(_CHECKOUT) if again else None
+    if content is not None:
+        return _as_kept(checkout, checkout_json.load(content, name=str(folder.path / _CHECKOUT)))
+    if not again or folder.read("report.json") is None:  # else an earlier podcov examined it: what there was then is unknown
+        _keep_checkout(checkout, folder, local)
+    return checkout
+
+
+def _as_kept(checkout: pipeline.Checkout, kept: CheckoutRecord) -> pipeline.Checkout:
+    """What the configuration leaves out today is left out."""
+    selections = {
+        service: replace(
+            selection, unloaded=tuple(p for p in kept.unloaded.get(service, ()) if selection.measures(f"{checkout.root}/{p}"))
+        )
+        for service, selection in checkout.selections.items()
+    }
+    return replace(checkout, digests=kept.files, selections=selections, today=checkout.digests)
+
+
+def _keep_checkout(checkout: pipeline.Checkout, folder: RunFolder, local: PythonFiles) -> None:
+    unloaded = {
+        service: tuple(path for path in selection.unloaded if path in checkout.digests)
+        for service, selection in checkout.selections.items()
+    }
+    _keep_sources({checkout.digests[path] for paths in unloaded.values() for path in paths}, folder, local)
+    folder.write(_CHECKOUT, checkout_json.dump(CheckoutRecord(checkout.digests, unloaded)))
+
+
 def show(result: Result, *, as_json: bool, files: bool, show_missing: bool = False) -> None:
     """Prints the result on stdout; raises NoDataError where nothing ran anywhere, after having printed the ledger."""
     if as_json:
@@ -142,9 +178,9 @@ def _analyse(
     return analyse
 
 
-def _keep_sources(report: Report, folder: RunFolder, local: PythonFiles) -> None:
+def _keep_sources(digests: Iterable[str], folder: RunFolder, local: PythonFiles) -> None:
     """Files that nothing loaded were read from the checkout: the report stays right when that moves on."""
-    for digest in {f.digest for f in report.files}:
+    for digest in digests:
         if folder.source(digest) is None and (content := local.content(digest)) is not None:
             folder.add_source(digest, content)
 

@@ -67,13 +67,15 @@ class ServiceData:
     targets: tuple[Target, ...]
     epochs: Numbering
     local: Mapping[str, str]
-    """path in the project -> digest"""
+    """path in the project -> digest, as it was when the run was first examined"""
     selection: Selection = field(default_factory=Selection)
     root: str = ""
     """the project's absolute path, for the selection's patterns"""
     default_minor: str = ""
     """the language version that unloaded files are read with where no process says which one runs them"""
     default_mode: Mode = "line"
+    today: Mapping[str, str] | None = None
+    """as `local`, now: tells where a text is; None: the same"""
 
 
 @dataclass(frozen=True, slots=True)

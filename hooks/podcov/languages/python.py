@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -77,7 +77,8 @@ class Python:
                 unreadable.append(f"{path}: left out, for nothing loaded it and it cannot be parsed: {analysis.error}")
             elif path not in loaded:
                 recorded = RecordedFile("", digest, not analysis.statements)
-                files.append(_coverage(service, recorded, ReportedFile(path, "local", True), analysis, TextHits()))
+                place = service.as_of_today(recorded, ReportedFile(path, "local", True))
+                files.append(_coverage(service, recorded, place, analysis, TextHits()))
         said = (*data.selection.warnings, *service.warnings(), *paths.warnings(placed), *ran.warnings, *unreadable)
         return Converted(by_service(files), warnings=tuple(dict.fromkeys(said)), failures=ran.failures)
 
@@ -148,7 +149,13 @@ class _Service:
 
     def measured(self, placed: Mapping[RecordedFile, ReportedFile]) -> dict[RecordedFile, ReportedFile]:
         """What the project's configuration and podcov.yaml want to see."""
-        return {file: place for file, place in placed.items() if self._measures(file, place)}
+        return {file: self.as_of_today(file, place) for file, place in placed.items() if self._measures(file, place)}
+
+    def as_of_today(self, file: RecordedFile, place: ReportedFile) -> ReportedFile:
+        """A place in the project, with where its text is now."""
+        if not place.local or self.data.today is None:
+            return place
+        return replace(place, origin="local" if self.data.today.get(place.path) == file.digest else "recorded")
 
     def _measures(self, file: RecordedFile, place: ReportedFile) -> bool:
         installed = place.path.removeprefix("site-packages/")

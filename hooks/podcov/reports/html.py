@@ -30,7 +30,7 @@ _STATIC = ("style.css", "script.js")
 _STATES: Final[Mapping[State, str]] = {"collected": "✓", "empty": "○", "failed": "✗"}
 _ORIGINS: Final[Mapping[Origin, str]] = {
     "local": "",
-    "recorded": "This is the text that ran in the container; the checkout has another, or none.",
+    "recorded": "This is the text that the run was made with; the checkout has another, or none.",
     "missing": "The text that ran is not known: only its numbers are.",
 }
 
