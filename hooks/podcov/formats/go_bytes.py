@@ -1,0 +1,140 @@
+"""What Go's two kinds of coverage files are made of: fixed-size integers, uLEB128 numbers and string tables.
+
+Everything is read through a `Cursor` that knows which file it reads and where it is, so that each error says
+"FILE: byte N: what is wrong there".
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from array import array
+from typing import Final
+
+from podcov.errors import DamagedError
+
+_LONG: Final = re.compile(rb"[\x80-\xff]+[\x00-\x7f]")
+"""A uLEB128 number of more than one byte: all but the last have the high bit set."""
+
+_LOW_BYTE: Final = 0 if sys.byteorder == "little" else 7
+WORD: Final = "Q"
+"""What decoded numbers are kept in: 64 bits each, so that billions of 32-bit counters can be added without a carry."""
+
+
+class Cursor:
+    """Reads `data` from `at` up to `end`. Every method raises DamagedError where they end too soon or make no sense."""
+
+    def __init__(self, name: str, data: bytes, at: int = 0, end: int | None = None) -> None:
+        self.name = name
+        self.data = data
+        self.at = at
+        self.end = len(data) if end is None else end
+
+    def error(self, what: str, at: int | None = None) -> DamagedError:
+        """To be raised; `at` is the byte that is wrong, by default the next one."""
+        return damaged(self.name, self.at if at is None else at, what)
+
+    def take(self, size: int, what: str) -> bytes:
+        """The next `size` bytes; `what` they are called in an error."""
+        end = self.at + size
+        if end > self.end:
+            raise self.error(f"{what} needs {size} bytes, and there are {max(self.end - self.at, 0)} left")
+        taken = self.data[self.at : end]
+        self.at = end
+        return taken
+
+    def integer(self, size: int, what: str) -> int:
+        """A little-endian integer of `size` bytes."""
+        return int.from_bytes(self.take(size, what), "little")
+
+    def uleb(self, what: str) -> int:
+        """A uLEB128 number of at most 32 bits, which is all that Go writes."""
+        began = self.at
+        value = shift = 0
+        while True:
+            byte = self.take(1, what)[0]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+            if shift > 28:
+                raise self.error(f"{what} does not end after five bytes", began)
+        if value > 0xFFFFFFFF:
+            raise self.error(f"{what} has more than 32 bits", began)
+        return value
+
+    def string_table(self) -> tuple[str, ...]:
+        """How many strings there are, and then the length and the bytes of each."""
+        return tuple(
+            self.take(self.uleb("the length of a string"), "a string").decode("utf-8", "surrogateescape")
+            for _ in range(self.uleb("the number of strings"))
+        )
+
+
+def damaged(name: str, at: int, what: str) -> DamagedError:
+    """The error of a file in which `what` was found at byte `at`."""
+    return DamagedError(f"{name}: byte {at}: {what}", hint="the file is left out; was the disk full, or the copy cut off?")
+
+
+def decode_ulebs(name: str, packed: bytes, at: int) -> array[int]:
+    """The uLEB128 numbers that `packed` is made of, as words; `at` is the byte of the file at which they begin.
+
+    Nearly all numbers in coverage data fit into one byte, so those are spread over words at once, and only the others are
+    looked at one by one. Raises DamagedError for a number that does not end, or has more than 32 bits.
+    """
+    if packed.isascii():
+        return widen(packed)
+    if packed[-1] >= 0x80:
+        raise damaged(name, at + len(packed), "the data end in the middle of a number")
+    long = list(_LONG.finditer(packed))
+    words = widen(_LONG.sub(b"\0", packed))
+    extra_bytes = 0
+    for match in long:
+        start, stop = match.span()
+        words[start - extra_bytes] = _long_value(name, packed, start, stop, at)
+        extra_bytes += stop - start - 1
+    return words
+
+
+def _long_value(name: str, packed: bytes, start: int, stop: int, at: int) -> int:
+    if stop - start == 2:
+        return packed[start] & 0x7F | packed[start + 1] << 7
+    value = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(packed[start : min(stop, start + 6)]))
+    if stop - start > 5 or value > 0xFFFFFFFF:
+        raise damaged(name, at + start, "a number has more than 32 bits")
+    return value
+
+
+def widen(numbers: bytes) -> array[int]:
+    """Each byte as a word."""
+    words = array(WORD, bytes(8 * len(numbers)))
+    memoryview(words).cast("B")[_LOW_BYTE::8] = numbers
+    return words
+
+
+def offset_of_uleb(data: bytes, at: int, index: int) -> int:
+    """The byte at which number `index` of those from `at` on begins; for error messages."""
+    for _ in range(index):
+        while data[at] >= 0x80:
+            at += 1
+        at += 1
+    return at
+
+
+def encode_uleb(value: int) -> bytes:
+    """The uLEB128 encoding of a number that is not negative."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def encode_string_table(strings: tuple[str, ...]) -> bytes:
+    """What `Cursor.string_table` reads."""
+    encoded = [encode_uleb(len(strings))]
+    for string in strings:
+        text = string.encode("utf-8", "surrogateescape")
+        encoded += (encode_uleb(len(text)), text)
+    return b"".join(encoded)

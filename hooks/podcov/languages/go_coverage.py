@@ -1,0 +1,421 @@
+"""What Go processes counted, put together: of many processes of a build, and of many builds. Pure.
+
+    gathered = gather(files)                  # the contents of GOCOVERDIR folders: by build, and what was left out
+    coverage = combine(gathered.builds)       # by package
+    go_profile.dump(coverage.profile)         # `go tool covdata textfmt`, byte for byte
+    file_coverages({0: coverage}, ...)        # podcov's own model
+
+Counters of one build are added function by function: they have the same numbers there. Builds are put together by package, and a
+package that differs between them by block, where both have the same blocks.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import chain
+from typing import Final, NamedTuple
+
+from podcov.errors import DamagedError, MergeError
+from podcov.formats import go_counters, go_meta
+from podcov.formats.go_bytes import WORD, damaged
+from podcov.formats.go_counters import NAMES_AND_NUMBERS, CounterFile, Segment
+from podcov.formats.go_meta import GoFunction, GoPackage, Meta
+from podcov.formats.go_profile import LARGEST, Block, Mode, Profile, add, blocks_by_file, common_mode
+from podcov.model import FileCoverage, Function, Origin, Region
+
+_UNFINISHED: Final = "tmp."
+_META: Final = "covmeta."
+_COUNTERS: Final = "covcounters."
+_WORD_SIZE: Final = 8
+_ALL_BITS: Final = (1 << 8 * _WORD_SIZE) - 1
+
+FunctionNumber = tuple[int, int]
+"""The number of a package in its meta-data file, and of a function in that package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One build, and what all its processes counted: for each function that ran, a count for each of its blocks."""
+
+    name: str
+    """the meta-data file, for messages"""
+    meta: Meta
+    counts: Mapping[FunctionNumber, Sequence[int]]
+    processes: int
+    """counter files that went into `counts`"""
+    annotations: Mapping[str, str]
+    """what the processes have in common of command line, GOOS and GOARCH"""
+
+    def counter_file(self) -> CounterFile:
+        """All processes as one counter file, as `go tool covdata merge` writes it; give it to `go_counters.dump`."""
+        words = array(WORD)
+        for (package, function), counts in sorted(self.counts.items()):
+            words.extend((len(counts), package, function, *counts))
+        return CounterFile(self.meta.hash, (Segment(self.annotations, words),))
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What a set of files holds, by build, sorted by name. `damage` says of each file that was left out what is wrong with it."""
+
+    builds: tuple[Build, ...]
+    damage: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    """names of files that are not Go's coverage data"""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageCounts:
+    """A package, and for each of its functions a count for each of its blocks."""
+
+    package: GoPackage
+    counts: tuple[Sequence[int], ...]
+
+    @property
+    def blocks(self) -> Iterable[tuple[GoFunction, Block, int]]:
+        """Every block, its function and its count."""
+        for function, counts in zip(self.package.functions, self.counts, strict=True):
+            for block, count in zip(function.blocks, counts, strict=True):
+                yield function, block, count
+
+
+@dataclass(frozen=True, slots=True)
+class GoCoverage:
+    """What was counted, by package, sorted by import path."""
+
+    mode: Mode
+    packages: tuple[PackageCounts, ...]
+
+    @property
+    def profile(self) -> Profile:
+        """The same by block."""
+        counts: dict[Block, int] = {}
+        for package in self.packages:
+            for function, own in zip(package.package.functions, package.counts, strict=True):
+                counts.update(zip(function.blocks, own, strict=True))
+        return Profile(self.mode, counts)
+
+
+class Place(NamedTuple):
+    """Where one of Go's files lies in the project; see `podcov.model.FileCoverage`."""
+
+    path: str
+    digest: str
+    origin: Origin
+
+
+# From files to builds
+
+
+def gather(files: Mapping[str, bytes]) -> Gathered:
+    """Reads covmeta and covcounters files, whichever folders they are from; `files` are contents by name or path.
+
+    A file that makes no sense, or whose other half is missing, is named in `damage`, and the rest is read. A meta-data file may
+    be there many times, once for each folder; the first that can be read counts.
+    """
+    damage: list[str] = []
+    kinds: dict[str, list[str]] = {_META: [], _COUNTERS: []}
+    ignored: list[str] = []
+    for name in sorted(files):
+        base = name.rpartition("/")[2]
+        kind = next((kind for kind in kinds if base.removeprefix(_UNFINISHED).startswith(kind)), None)
+        if kind is None:
+            ignored.append(name)
+        elif base.startswith(_UNFINISHED):
+            damage.append(f"{name}: byte {len(files[name])}: the process was stopped while it wrote this")
+        else:
+            kinds[kind].append(name)
+    adders = _read_metas({name: files[name] for name in kinds[_META]}, damage)
+    for name in kinds[_COUNTERS]:
+        try:
+            _read_counters(name, files[name], adders)
+        except DamagedError as error:
+            damage.append(error.message)
+    builds = tuple(adder.build() for adder in sorted(adders.values(), key=lambda adder: adder.name))
+    return Gathered(builds, tuple(damage), tuple(ignored))
+
+
+def _read_metas(files: Mapping[str, bytes], damage: list[str]) -> dict[str, _Adder]:
+    """The builds by hash. Further files of a build are only compared."""
+    adders: dict[str, _Adder] = {}
+    for name, data in files.items():
+        try:
+            build = go_meta.identity(data, name=name).hash
+            first = adders.get(build)
+            if first is None:
+                adders[build] = _Adder(name, go_meta.parse(data, name=name))
+            elif data != files[first.name]:
+                raise damaged(name, 24, f"it says that it is of the same build as {first.name}, and differs from that")
+        except DamagedError as error:
+            damage.append(error.message)
+    return adders
+
+
+def _read_counters(name: str, data: bytes, adders: Mapping[str, _Adder]) -> None:
+    file = go_counters.parse(data, name=name)
+    adder = adders.get(file.meta_hash)
+    if adder is None:
+        raise damaged(name, 8, f"its meta-data, {_META}{file.meta_hash}, are not here or cannot be read")
+    adder.add(name, data, file)
+
+
+class _Layout:
+    """The functions of a segment, whatever was counted for them, and the sum of all segments that have just these.
+
+    Processes that did the same work reached the same functions. Their segments differ in the counters alone, and can be added as
+    one long number, with 64 bits for each word, instead of one by one.
+    """
+
+    def __init__(self, words: array[int]) -> None:
+        self.words = words
+        mask = array(WORD, bytes(_WORD_SIZE * len(words)))
+        at = 0
+        while at < len(words):
+            mask[at : at + NAMES_AND_NUMBERS] = array(WORD, (_ALL_BITS,) * NAMES_AND_NUMBERS)
+            at += NAMES_AND_NUMBERS + words[at]
+        self._mask = _as_number(mask)
+        self._names = _as_number(words) & self._mask
+        self._sum = 0
+
+    def fits(self, segment: int) -> bool:
+        """Whether it is of these functions; of as many words it has to be."""
+        return segment & self._mask == self._names
+
+    def add(self, segment: int, mode: Mode) -> None:
+        self._sum = self._sum | segment if mode == "set" else self._sum + segment
+
+    @property
+    def total(self) -> Segment:
+        """All segments as one; counts may have more than 32 bits, and names are no longer true."""
+        words = array(WORD)
+        words.frombytes(self._sum.to_bytes(_WORD_SIZE * len(self.words), sys.byteorder))
+        return Segment(words=words)
+
+
+def _as_number(words: array[int]) -> int:
+    return int.from_bytes(words.tobytes(), sys.byteorder)
+
+
+class _Adder:
+    """One build while its processes are added up."""
+
+    def __init__(self, name: str, meta: Meta) -> None:
+        self.name = name
+        self.meta = meta
+        self._sizes = [[len(function.blocks) for function in package.functions] for package in meta.packages]
+        self._layouts: defaultdict[int, list[_Layout]] = defaultdict(list)
+        self._annotations: list[Mapping[str, str]] = []
+        self._processes = 0
+
+    def add(self, name: str, data: bytes, file: CounterFile) -> None:
+        """All of a file or, if it does not fit the meta-data (DamagedError), nothing of it."""
+        parts = [(self._layout(name, data, file, segment), _as_number(segment.words)) for segment in file.segments]
+        for layout, segment in parts:
+            layout.add(segment, self.meta.mode)
+        self._annotations += (segment.annotations for segment in file.segments)
+        self._processes += 1
+
+    def _layout(self, name: str, data: bytes, file: CounterFile, segment: Segment) -> _Layout:
+        alike = self._layouts[len(segment.words)]
+        number = _as_number(segment.words)
+        found = next((layout for layout in alike if layout.fits(number)), None)
+        if found is None:
+            self._check(name, data, file, segment)
+            found = _Layout(segment.words)
+            alike.append(found)
+        return found
+
+    def _check(self, name: str, data: bytes, file: CounterFile, segment: Segment) -> None:
+        """Whether there are such functions, with as many blocks."""
+        at = 0
+        for package, function, counters in segment.functions:
+            known = package < len(self._sizes) and function < len(self._sizes[package])
+            if not known or self._sizes[package][function] != len(counters):
+                raise damaged(
+                    name,
+                    go_counters.locate(data, file, segment, at),
+                    f"function {function} of package {package} with {len(counters)} counters is not in {self.name}",
+                )
+            at += NAMES_AND_NUMBERS + len(counters)
+
+    def build(self) -> Build:
+        counts: dict[FunctionNumber, Sequence[int]] = {}
+        mode = self.meta.mode
+        for layout in chain.from_iterable(self._layouts.values()):
+            words = layout.total.words
+            at = 0
+            for package, function, counters in Segment(words=layout.words).functions:
+                first = at + NAMES_AND_NUMBERS
+                at = first + len(counters)
+                own = words[first:at]
+                key = (package, function)
+                counts[key] = _sum(mode, counts[key], own) if key in counts else _limited(mode, own)
+        return Build(self.name, self.meta, counts, self._processes, _common(self._annotations))
+
+
+def _limited(mode: Mode, counts: Sequence[int]) -> Sequence[int]:
+    if mode == "set":
+        return [1 if count else 0 for count in counts]
+    return counts if max(counts, default=0) <= LARGEST else [min(count, LARGEST) for count in counts]
+
+
+def _sum(mode: Mode, one: Sequence[int], other: Sequence[int]) -> Sequence[int]:
+    return [add(mode, *pair) for pair in zip(one, other, strict=True)]
+
+
+def _common(annotations: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """What of the annotations is true of all: command lines count as a whole."""
+    first, *others = annotations or [{}]
+    kept = {key for key in ("GOOS", "GOARCH") if all(other.get(key) == first.get(key) for other in others)}
+    line = _command_line(first)
+    if all(_command_line(other) == line for other in others):
+        kept |= line.keys()
+    return {key: value for key, value in first.items() if key in kept}
+
+
+def _command_line(annotations: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in annotations.items() if key.startswith("arg")}
+
+
+# From builds to coverage
+
+
+def combine(builds: Iterable[Build], mode: Mode | None = None) -> GoCoverage:
+    """What all builds counted together.
+
+    Builds of different modes cannot be added up; `mode="set"` asks only whether blocks ran, which every mode can answer.
+    Raises MergeError where modes or granularities differ, or where a package has other blocks in one build than in another.
+    """
+    builds = tuple(builds)
+    if mode is None:
+        mode = common_mode({build.name: build.meta.mode for build in builds})
+    _refuse_mixed_granularity(builds)
+    versions: dict[str, list[_Part]] = defaultdict(list)
+    for build in builds:
+        for number, package in enumerate(build.meta.packages):
+            counts = tuple(
+                _limited(mode, build.counts.get((number, index), ())) or (0,) * len(function.blocks)
+                for index, function in enumerate(package.functions)
+            )
+            _add_part(versions[package.path], _Part(build, PackageCounts(package, counts)), mode)
+    packages = (reduce(lambda one, other: _unite(one, other, mode), versions[path]) for path in sorted(versions))
+    return GoCoverage(mode, tuple(part.counted for part in packages))
+
+
+def _refuse_mixed_granularity(builds: Iterable[Build]) -> None:
+    found = {build.meta.granularity: build.name for build in builds}
+    if len(found) > 1:
+        raise MergeError(
+            "counters for each block and counters for each function cannot be added: "
+            + "; ".join(f"{granularity}: {name}" for granularity, name in sorted(found.items())),
+            hint="report these builds apart",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A package of a build."""
+
+    build: Build
+    counted: PackageCounts
+
+    def plus(self, other: _Part, mode: Mode) -> _Part:
+        """The sum with the same package of another build."""
+        counts = tuple(_sum(mode, *pair) for pair in zip(self.counted.counts, other.counted.counts, strict=True))
+        return replace(self, counted=replace(self.counted, counts=counts))
+
+
+def _add_part(versions: list[_Part], part: _Part, mode: Mode) -> None:
+    """To the equal version of the package, or as another one."""
+    for index, known in enumerate(versions):
+        if known.counted.package == part.counted.package:
+            versions[index] = known.plus(part, mode)
+            return
+    versions.append(part)
+
+
+def _unite(one: _Part, other: _Part, mode: Mode) -> _Part:
+    """Two versions of a package: files that only one has (another platform, build tags), and files with equal blocks."""
+    ours = blocks_by_file(block for _, block, _ in one.counted.blocks)
+    theirs = blocks_by_file(block for _, block, _ in other.counted.blocks)
+    changed = sorted(file for file in ours.keys() & theirs.keys() if ours[file] != theirs[file])
+    if changed:
+        raise MergeError(
+            f"package {one.counted.package.path} is not the same in {one.build.name} and {other.build.name}: "
+            f"the blocks of {', '.join(changed)} differ",
+            hint="these are builds of different sources; report them apart, or deploy one version only",
+        )
+    added = {block: count for _, block, count in other.counted.blocks}
+    functions = [
+        (function, _sum(mode, counts, [added.get(block, 0) for block in function.blocks]))
+        for function, counts in zip(one.counted.package.functions, one.counted.counts, strict=True)
+    ]
+    functions += [
+        (function, counts)
+        for function, counts in zip(other.counted.package.functions, other.counted.counts, strict=True)
+        if function.file not in ours
+    ]
+    package = replace(one.counted.package, digest="", functions=tuple(function for function, _ in functions))
+    return _Part(one.build, PackageCounts(package, tuple(counts for _, counts in functions)))
+
+
+# From coverage to podcov's model
+
+
+def file_coverages(epochs: Mapping[int, GoCoverage], service: str, place: Callable[[str], Place]) -> tuple[FileCoverage, ...]:
+    """The files of a service, from what each epoch of its report counted, sorted by path.
+
+    `place` finds Go's file names (`example.com/shop/cart/cart.go`) in the project. Hits of several epochs are added up.
+    """
+    regions: dict[str, dict[Block, Region]] = defaultdict(dict)
+    functions: dict[str, set[Function]] = defaultdict(set)
+    packages: dict[str, str] = {}
+    for epoch, coverage in sorted(epochs.items()):
+        for counted in coverage.packages:
+            for function in counted.package.functions:
+                packages[function.file] = counted.package.path
+                functions[function.file].update(_functions(function))
+            for _, block, count in counted.blocks:
+                before = regions[block.file].get(block) or region(block, 0, ())
+                if count:
+                    hits = add(coverage.mode, before.hits, count)
+                    before = replace(before, hits=hits, epochs=(*before.epochs, epoch))
+                regions[block.file][block] = before
+    files = [
+        _file(service, place(file), packages[file], tuple(sorted(regions[file].values())), tuple(sorted(functions[file])))
+        for file in packages
+    ]
+    return tuple(sorted(files, key=lambda file: (file.path, file.digest)))
+
+
+def _file(service: str, place: Place, package: str, regions: tuple[Region, ...], functions: tuple[Function, ...]) -> FileCoverage:
+    return FileCoverage(
+        service=service,
+        path=place.path,
+        language="go",
+        digest=place.digest,
+        origin=place.origin,
+        mode="line",
+        regions=regions,
+        functions=functions,
+        package=package,
+    )
+
+
+def region(block: Block, hits: int, epochs: tuple[int, ...]) -> Region:
+    """A block as the model has it, with an inclusive end; what ends before the first column ends with the line above."""
+    line, column = block.end
+    end = (line, column - 1) if column > 1 else (line - 1, 0)
+    return Region(block.start, max(end, block.start), block.statements, hits, epochs)
+
+
+def _functions(function: GoFunction) -> Iterable[Function]:
+    """Literals outside functions have no name that anyone knows."""
+    if function.blocks and not function.literal:
+        first = min(block.start_line for block in function.blocks)
+        yield Function(function.name, first, max(block.end_line for block in function.blocks))
