@@ -13,7 +13,7 @@ from podcov.generate.project import Project
 DEPTH = 8
 MOST_FILES = 5_000
 MOST_BYTES = 256 * 1024
-_NOT_SEARCHED = ("node_modules", "venv", "env", "vendor", "site-packages", "__pycache__", "podcov")
+_NOT_SEARCHED = ("node_modules", "venv", "env", "vendor", "site-packages", "__pycache__", "testdata", "podcov")
 _SEARCHED_THOUGH_HIDDEN = (".github", ".circleci")
 
 

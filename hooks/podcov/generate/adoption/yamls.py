@@ -19,6 +19,8 @@ from podcov.generate.adoption import words
 from podcov.generate.adoption.words import Slice, Token, Unwrap
 from podcov.generate.adoption.workspace import Cut, whole_lines
 
+_MOST_NODES = 200_000
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -49,9 +51,20 @@ def documents(text: str) -> tuple[Node, ...]:
     if text.startswith("\ufeff") or "kind: CustomResourceDefinition" in text:
         return ()
     try:
-        return tuple(yaml.compose_all(text, yaml.SafeLoader))
-    except yaml.YAMLError:
+        roots = tuple(yaml.compose_all(text, yaml.SafeLoader))
+        return roots if all(_size(root, {}) < _MOST_NODES for root in roots) else ()
+    except (yaml.YAMLError, RecursionError):
         return ()
+
+
+def _size(node: Node, sizes: dict[int, int]) -> int:
+    """How many nodes there are to walk through, aliases followed: no manifest comes near what some files of tests have."""
+    if id(node) not in sizes:
+        sizes[id(node)] = _MOST_NODES  # until it is known: what contains itself has no end
+        entries = node.value if isinstance(node, MappingNode | SequenceNode) else ()
+        parts = [part for entry in entries for part in (entry if isinstance(entry, tuple) else (entry,))]
+        sizes[id(node)] = 1 + sum(_size(part, sizes) for part in parts)
+    return sizes[id(node)]
 
 
 def value(node: Node) -> Any:
