@@ -38,7 +38,7 @@ class TargetEntry:
     name: str
     """`namespace/pod/container` in a cluster, the service's name locally"""
     id: str
-    """unique within the run: pod uid, container and start id, or the local start id"""
+    """unique within the run: `<pod uid>/<container>/<start id>`; locally the same for each run: `orders-2/orders/1`"""
     state: State
     reason: str = ""
     slug: str = ""

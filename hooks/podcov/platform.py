@@ -19,9 +19,9 @@ class CourierAddress:
     namespace: str
     """empty locally"""
     pod: str
-    """pod name; the service's name locally"""
+    """pod name; locally the service's name, with `-2`, `-3`, ... for further replicas"""
     pod_uid: str
-    """the data folder locally"""
+    """as `pod` locally, where names are unique within a run and the same on every machine"""
     container: str
     """the container that exec goes to"""
     sidecar: bool

@@ -15,6 +15,7 @@ class TargetInfo:
     address: str
     """`namespace/pod/container`, or the service's name locally"""
     pod_uid: str
+    """locally as `address`"""
     container: str
     start_id: str
     courier: Mapping[str, Any] = field(default_factory=dict)

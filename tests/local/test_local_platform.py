@@ -150,7 +150,7 @@ def test_replicas_share_a_port_and_have_a_courier_each(platform: Any, wait_until
             assert len({await get(url) for _ in range(6)}) == 3
             addresses = await local.addresses()
             assert [address.name for address in addresses] == ["hello", "hello-2", "hello-3"]
-            assert len({address.pod_uid for address in addresses}) == 3
+            assert [address.pod_uid for address in addresses] == ["hello", "hello-2", "hello-3"]
             first = int(await get(url))
             os.kill(first, signal.SIGKILL)
             # Until the kernel has taken it apart, its port still accepts connections.
@@ -158,6 +158,27 @@ def test_replicas_share_a_port_and_have_a_courier_each(platform: Any, wait_until
             answers = {int(await get(url)) for _ in range(6)}
             assert len(answers) == 2
             assert first not in answers
+
+    within(conduct())
+
+
+def test_two_runs_at_a_time_see_and_end_their_own_processes_alone(project: Path, wait_until: Any) -> None:
+    """They have the same names, and one of each run has left its process group."""
+    config = Config(services=(service("stubborn", "stubborn.py"),), platform="local")
+    (project / "stubborn.py").write_text(STUBBORN.replace("signal.signal(signal.SIGTERM, signal.SIG_IGN)", ""))
+
+    async def conduct() -> None:
+        async with LocalPlatform(config, root=project, folder=project / "one" / "local") as one:
+            async with LocalPlatform(config, root=project, folder=project / "other" / "local") as other:
+                logs = [project / run / "local/stubborn.log" for run in ("one", "other")]
+                await asyncio.to_thread(wait_until, lambda: [log.read_text().count("up") for log in logs] == [2, 2])
+                for local in (one, other):
+                    (address,) = await local.addresses()
+                    (status,) = read_status((await local.call(address, ("status",))).stdout).targets
+                    assert (f"{address.pod_uid}/{status.name}", status.unregistered) == ("stubborn/stubborn/1", ())
+            assert running(project / "other") == []
+            assert running(project / "one")
+        assert running(project / "one") == []
 
     within(conduct())
 
@@ -275,6 +296,10 @@ def test_a_courier_that_fails_or_takes_too_long(platform: Any) -> None:
         (
             (Service("hello", local=LocalService(("no-such-program",)), interpreter=sys.executable),),
             "service hello cannot be started: no-such-program: No such file or directory",
+        ),
+        (
+            (server("hello", replicas=2), server("hello-2")),
+            "services.hello.local.replicas: replica 2 would be called hello-2, as another service is",
         ),
         (
             (service("one", "server.py", "{port:http}"), service("two", "server.py", "{port:http}")),

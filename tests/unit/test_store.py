@@ -28,6 +28,17 @@ def test_a_later_pull_of_a_target_replaces_it_whole(run):
     assert [t.files for t in run.targets()] == [{"new": b"2"}]
 
 
+@pytest.mark.parametrize(
+    ("info", "folder"),
+    [
+        (INFO, "raw/orders/app.uid-1234.app.5-77"),
+        (TargetInfo("orders", "orders-2", "orders-2", "orders", "1"), "raw/orders/orders-2.1"),
+    ],
+)
+def test_the_folder_of_a_target_is_named_after_what_it_is(run, info, folder):
+    assert run.save_target(info, {}) == run.path / folder
+
+
 def test_a_file_name_never_leaves_the_run(run):
     run.save_target(INFO, {"../../escape": b"x"})
     assert list(run.path.parent.parent.rglob("*escape")) == [next(run.path.rglob("*escape"))]

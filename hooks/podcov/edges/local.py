@@ -31,6 +31,8 @@ from podcov.errors import UsageError
 from podcov.model import Mode
 from podcov.platform import ContainerStart, CourierAddress, CourierAnswer, CourierUnreachable, PlatformEvent
 
+START_ID = "1"
+"""No service is started twice in a run, and each run has data folders of its own: the same on every machine."""
 READY_SECONDS = 60.0
 UNPACK_SECONDS = 60.0
 CALLS_AT_ONCE = 8
@@ -47,7 +49,6 @@ class _Replica:
     service: Service
     local: LocalService
     address: CourierAddress
-    start_id: str
     data: Path
     log: Path
     own_ports: Mapping[str, int]
@@ -58,7 +59,7 @@ class _Replica:
     @property
     def env(self) -> dict[str, str]:
         """What the wrapper and the courier are told."""
-        return {"PODCOV_DATA": str(self.data), "PODCOV_CONTAINER": self.service.name, "PODCOV_START": self.start_id}
+        return {"PODCOV_DATA": str(self.data), "PODCOV_CONTAINER": self.service.name, "PODCOV_START": START_ID}
 
 
 class LocalPlatform:
@@ -133,7 +134,7 @@ class LocalPlatform:
                 address=replica.address,
                 service=replica.service.name,
                 container=replica.service.name,
-                container_id=replica.start_id,
+                container_id=START_ID,
                 restart=0,
                 started=replica.process.started,
                 finished=replica.process.finished,
@@ -151,6 +152,11 @@ class LocalPlatform:
 
     def _replica(self, service: Service, number: int) -> _Replica:
         name = f"{service.name}-{number + 1}" if number else service.name
+        if number and any(other.name == name for other in self._config.services):
+            raise UsageError(
+                f"services.{service.name}.local.replicas: replica {number + 1} would be called {name}, as another service is",
+                hint=f"call one of the services {service.name} and {name} something else",
+            )
         data = self._folder / name
         return _Replica(
             service=service,
@@ -159,12 +165,11 @@ class LocalPlatform:
                 service=service.name,
                 namespace="",
                 pod=name,
-                pod_uid=str(data),
+                pod_uid=name,
                 container=service.name,
                 sidecar=False,
                 containers=(service.name,),
             ),
-            start_id=f"{time.time_ns()}-{number}",
             data=data,
             log=self._folder / f"{name}.log",
             own_ports=self._ports.replicas[service.name, number],
@@ -198,9 +203,7 @@ class LocalPlatform:
                 hint=f"services.{replica.service.name}.local.directory is relative to podcov.yaml",
             )
         env = self._environment(replica)
-        return await local_process.start(
-            replica.service.name, replica.local.command, directory, env, replica.start_id, replica.log
-        )
+        return await local_process.start(replica.service.name, replica.local.command, directory, env, replica.log)
 
     def _environment(self, replica: _Replica) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if not name.startswith("PODCOV_")} | dict(replica.local.env)

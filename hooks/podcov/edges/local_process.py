@@ -25,7 +25,8 @@ class ServiceProcess:
     """One replica of a service. Times are Unix seconds."""
 
     process: asyncio.subprocess.Process
-    start_id: str
+    mark: bytes
+    """stands in the environment of its processes, and of no others on this machine"""
     log: Path
     started: float
     finished: float | None = None
@@ -50,10 +51,8 @@ class ServiceProcess:
         self.finished = time.time()
 
 
-async def start(
-    name: str, command: Sequence[str], folder: Path, env: Mapping[str, str], start_id: str, log: Path
-) -> ServiceProcess:
-    """Raises UsageError where the command cannot be started."""
+async def start(name: str, command: Sequence[str], folder: Path, env: Mapping[str, str], log: Path) -> ServiceProcess:
+    """Starts it with its own PODCOV_DATA in `env`. Raises UsageError where the command cannot be started."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         try:
@@ -71,7 +70,7 @@ async def start(
                 f"service {name} cannot be started: {' '.join(command)}: {error.strerror}",
                 hint=f"services.{name}.local.command is run in {folder}; is the environment active that it is installed in?",
             ) from None
-    return ServiceProcess(process, start_id, log, time.time())
+    return ServiceProcess(process, os.fsencode(f"PODCOV_DATA={env['PODCOV_DATA']}"), log, time.time())
 
 
 async def stop(processes: Sequence[ServiceProcess]) -> None:
@@ -97,7 +96,7 @@ async def _gone(processes: Sequence[ServiceProcess], seconds: float) -> bool:
 def _members(processes: Sequence[ServiceProcess]) -> list[int]:
     """The living processes of these groups, and those that left their group and still have their environment."""
     groups = {process.process.pid for process in processes}
-    marks = {b"PODCOV_START=" + process.start_id.encode() for process in processes}
+    marks = {process.mark for process in processes}
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _belongs(entry, groups, marks)]
 
 

@@ -60,7 +60,7 @@ class RunFolder:
         """Stores what was pulled of one target. A later pull of the same target replaces an earlier one as a whole."""
         service = self.path / "raw" / _safe(info.service)
         service.mkdir(parents=True, exist_ok=True)
-        name = _safe(f"{info.address.split('/')[-1]}.{info.pod_uid[:8]}.{info.container}.{info.start_id}")
+        name = _safe(_folder_name(info))
         fresh = service / f".{name}.{secrets.token_hex(4)}"
         fresh.mkdir()
         for file, content in files.items():
@@ -143,6 +143,13 @@ class Store:
         link = self.root / "runs" / f".latest.{secrets.token_hex(4)}"
         link.symlink_to(run.id)
         link.replace(self.root / "runs" / "latest")
+
+
+def _folder_name(info: TargetInfo) -> str:
+    """Unique within the service: pods may share a name, never a uid."""
+    if info.pod_uid == info.address:
+        return f"{info.address}.{info.start_id}"
+    return f"{info.address.split('/')[-1]}.{info.pod_uid[:8]}.{info.container}.{info.start_id}"
 
 
 def _safe(name: str) -> str:
