@@ -157,6 +157,12 @@ def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
     return float(text.replace(".inf", "inf").replace(".nan", "nan"))
 
 
+def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    """JSON writes a character beyond the 16-bit ones as two escapes, of which the loader in C will have none."""
+    return str(loader.construct_scalar(node)).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)
 for _class in (_Loader, _FastLoader):
     _class.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in ("null", "merge")]
@@ -183,10 +189,9 @@ def split(text: str, *, name: str) -> list[Piece]:
     Raises as `load` does, and where a document is something else than a mapping: what is sent to be changed is to be manifests.
     """
     try:
-        starts = [_index(event) for event in yaml.parse(text, _FastLoader) if isinstance(event, yaml.DocumentStartEvent)]
-    except (yaml.YAMLError, UnicodeEncodeError):
-        starts = []
-    whole = list(yaml.load_all(text, _FastLoader)) if starts else _load_slowly(text, name)
+        starts, whole = _starts(text, _FastLoader), list(yaml.load_all(text, _FastLoader))
+    except yaml.YAMLError:
+        whole, starts = _load_slowly(text, name), _starts(text, _Loader)
     if not starts:
         return [Piece(text, {})] if text else []
     bounds = [0, *starts[1:], len(text)]
@@ -214,9 +219,10 @@ def _not_a_manifest(text: str, document: Any) -> tuple[int, str, str] | None:
     return None
 
 
-def _index(event: yaml.Event) -> int:
-    assert event.start_mark is not None
-    return event.start_mark.index
+def _starts(text: str, loader: type[yaml.SafeLoader]) -> list[int]:
+    """Where documents begin."""
+    begun = (event.start_mark for event in yaml.parse(text, loader) if isinstance(event, yaml.DocumentStartEvent))
+    return [mark.index for mark in begun if mark is not None]
 
 
 def _load_slowly(text: str, name: str) -> list[Any]:

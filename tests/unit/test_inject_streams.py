@@ -1,0 +1,126 @@
+"""Streams of manifests through `podcov inject`: what is not concerned comes out as it went in, the rest once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from podcov.config import parse
+from podcov.errors import ManifestError
+from podcov.generate import instrument, manifests
+from podcov.generate.entering import Surroundings
+from podcov.generate.images import nowhere
+from podcov.generate.inject import Injector
+
+CONFIG = parse("version: 1\nservices:\n  orders: {workload: deployment/orders, container: app}\n")
+STRANGERS = (
+    "# Source: chart/a.yaml\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  text: |\n    ---\n    kind: x\n",
+    "apiVersion: v1   # ümläüt 𝄞\nkind:   Secret\nmetadata:\n    name: b\ntype: 'Opaque'\n\n\n",
+    '{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "c"}}\n',
+    "apiVersion: v1\r\nkind: ServiceAccount\r\nmetadata: {name: d}\r\n",
+    "apiVersion: v1\nkind: Namespace\nmetadata: {name: f}\n...\n",
+    "# nothing but a comment\n",
+    "\n",
+    "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: other}\nspec: {template: {spec: {containers: [{name: app}]}}}\n",
+    "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: e}, spec: {containers: [{name: app}]}}\n",
+)
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20)
+ORDERS = st.builds(
+    lambda value, number, as_json: (json.dumps if as_json else yaml.safe_dump)(orders(value, number)),
+    TEXT,
+    st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(["0644", "yes", "1e3", "2024-01-01"]),
+    st.booleans(),
+)
+
+
+class NoFiles:
+    def read(self, path: str) -> bytes | None:
+        return None
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        return ()
+
+
+def orders(value: str, other: Any) -> dict[str, Any]:
+    container = {"name": "app", "image": "python:3.13", "command": ["python3", value], "env": [{"name": "A", "value": value}]}
+    pod = {"containers": [container, {"name": "beside", "image": "x"}]}
+    metadata = {"name": "orders", "annotations": {"own": value}}
+    template = {"metadata": {"labels": {"app": "orders"}}, "spec": pod}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "other": other, "spec": {"template": template}}
+
+
+def inject(text: str) -> str:
+    injector = Injector(CONFIG, Surroundings(NoFiles(), (), nowhere), lambda minors: {f"tracer.{m}": b"\xff" for m in minors})
+    return injector.text(text, name="stdin")[0]
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[list[str], str]:
+    """The strangers of a stream, and the stream, in which `orders` stands among them."""
+    before, after = draw(st.lists(st.sampled_from(STRANGERS), max_size=3)), draw(st.lists(st.sampled_from(STRANGERS), max_size=3))
+    documents = [*before, draw(ORDERS) + "\n", *after]
+    beginning = draw(st.sampled_from(["", "---\n", "# of the whole\n---\n", "%YAML 1.1\n---\n"]))
+    separator = draw(st.sampled_from(["---\n", "--- # more\n"]))
+    return [*before, *after], beginning + separator.join(documents)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(streams())
+def test_strangers_stay_byte_for_byte_and_nothing_else_is_lost_or_added(found: tuple[list[str], str]) -> None:
+    strangers, stream = found
+    out = inject(stream)
+    for text in (text for text in strangers if "kind" in text):
+        assert text.rstrip("\n") in out
+    documents = manifests.load(out, name="out")
+    ours = [d for d in documents if d["kind"] == "ConfigMap" and d["metadata"]["name"].startswith("podcov-")]
+    assert ours
+    rest = [instrument.remove(d) for d in documents if d not in ours]
+    assert rest == manifests.load(stream, name="stream")
+    assert sum(instrument.is_instrumented(d) for d in documents) == 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(streams())
+def test_twice_is_once_byte_for_byte(found: tuple[list[str], str]) -> None:
+    once = inject(found[1])
+    assert inject(once) == once
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(STRANGERS)), st.sampled_from(["---\n", "--- # more\n"]))
+def test_a_stream_of_strangers_is_not_touched(strangers: list[str], separator: str) -> None:
+    stream = separator.join(strangers)
+    assert inject(stream) == stream
+    assert "".join(piece.text for piece in manifests.split(stream, name="stream")) == stream
+
+
+def test_kustomize_s_list_keeps_its_own_annotations_and_gets_the_config_maps_as_items() -> None:
+    item = orders("x", 1)
+    item["metadata"]["annotations"]["internal.config.kubernetes.io/id"] = "1"
+    given = {"apiVersion": "config.kubernetes.io/v1", "kind": "ResourceList", "items": [item], "functionConfig": {"a": "b"}}
+    (out,) = manifests.load(inject(yaml.safe_dump(given)), name="out")
+    *maps, deployment = out["items"]
+    assert {m["kind"] for m in maps} == {"ConfigMap"}
+    assert deployment["metadata"]["annotations"]["internal.config.kubernetes.io/id"] == "1"
+    assert {**out, "items": [instrument.remove(deployment)]} == given
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("kind: A\n---\nkind: [\n", "stdin:4: this is no YAML"),
+        ("kind: A\n---\n# c\nwords\n", "stdin:2: document 2: this is no manifest: 'words'"),
+        ("kind: A\n---\n- kind: B\n", "stdin:2: document 2: this is no manifest"),
+        ("kind: A\nmetadata: {}\nkind: B\n", "stdin:3: document 1: `kind` stands twice"),
+        ("kind: A\n---\nkind: B\ndata:\n  x: |\n    kind: y\nkind: C\n", "stdin:7: document 2: `kind` stands twice"),
+    ],
+)
+def test_what_is_refused_is_named_by_document_and_line(text: str, said: str) -> None:
+    with pytest.raises(ManifestError) as error:
+        inject(text)
+    assert error.value.message.startswith(said)
+    assert error.value.hint or "no YAML" in said
