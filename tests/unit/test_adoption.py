@@ -118,6 +118,9 @@ def test_coverage_run(command: str, left: str) -> None:
         ("RUN pip install gunicorn && \\\n    pip install coverage\nUSER 1", "RUN pip install gunicorn\nUSER 1"),
         ("RUN --mount=type=cache,target=/c pip install coverage && ls", "RUN --mount=type=cache,target=/c ls"),
         ("RUN pip install coveralls", "RUN pip install coveralls"),
+        ("RUN /bin/uv pip install --system 'coverage[toml]'", ""),
+        ("RUN pip install -i https://index.example/ coverage", ""),
+        ("RUN pip install -r r.txt coverage", "RUN pip install -r r.txt"),
         ("RUN <<EOF\npip install coverage\nEOF", "RUN <<EOF\npip install coverage\nEOF"),
         ("RUN if [ $DEV ]; then pip install coverage; fi", "RUN if [ $DEV ]; then pip install coverage; fi"),
         ("COPY a.py sitecustomize.py b.py /app/", "COPY a.py sitecustomize.py b.py /app/"),
@@ -205,8 +208,30 @@ def test_settings_in_a_config_map_are_named() -> None:
 
 def test_a_script_with_two_ways_to_start_is_left_alone() -> None:
     script = '#!/bin/sh\nif [ -n "$COVERAGE" ]; then\n  exec coverage run app.py\nfi\nexec python app.py\n'
-    files = {"Dockerfile": 'FROM python\nCOPY start.sh /\nCMD ["/start.sh"]\n', "start.sh": script}
+    files = {"Dockerfile": 'FROM python\nRUN pip install coverage\nCOPY start.sh /\nCMD ["/start.sh"]\n', "start.sh": script}
     assert adopted(files) == files
+    assert warnings(files) == ["start.sh:3: starts coverage.py, in a way that only a person can take out"]
+
+
+def test_a_script_that_always_starts_the_app_is_edited() -> None:
+    dockerfile = 'FROM python\nCOPY start.sh /\nCMD ["/start.sh"]\n'
+    script = "#!/bin/sh\nif [ $WAIT ]; then\n  sleep 1\nfi\nexec coverage run --save-signal=USR1 -m app\n"
+    left = script.replace("coverage run --save-signal=USR1", "python3")
+    assert adopted({"Dockerfile": dockerfile, "start.sh": script}) == {"Dockerfile": dockerfile, "start.sh": left}
+
+
+def test_the_port_is_what_the_server_says() -> None:
+    files = {
+        "Dockerfile": 'FROM python:3\nEXPOSE 80 53700\nCMD ["python", "coverage_server.py", "app.py"]\n',
+        "coverage_server.py": 'PORT = int(os.getenv("COVERAGE_PORT", "53700"))\n',
+    }
+    assert adopted(files) == {"Dockerfile": 'FROM python:3\nEXPOSE 80\nCMD ["python", "app.py"]\n'}
+
+
+def test_of_several_stages_the_last_says_whether_tests_are_run() -> None:
+    tests = 'FROM python:3 AS tests\nCMD ["coverage", "run", "-m", "pytest"]\n\n'
+    files = {"Dockerfile": tests + 'FROM python:3\nCMD ["coverage", "run", "app.py"]\n'}
+    assert adopted(files)["Dockerfile"] == tests + 'FROM python:3\nCMD ["python", "app.py"]\n'
 
 
 def test_the_package_stays_where_the_app_imports_it() -> None:

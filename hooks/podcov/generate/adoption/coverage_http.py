@@ -20,7 +20,7 @@ _SERVES = re.compile(r"(?m)^[^#\n]*\bcoverage_server\.py\b")
 _ASKS = re.compile(r"CoverageClient\b|\bcollect_coverage_from_pod\b")
 _OUTPUT = re.compile(r"[^\n]*\bcoverage-output/[^\n]*")
 _NOT_RUN = f"nothing runs {_SERVER} any more"
-_PORT_SAID = re.compile(r"\bCOVERAGE_PORT[= ]\"?(\d+)")
+_PORT_SAID = re.compile(r"\bCOVERAGE_PORT\b[\"', =]{1,5}(\d{2,5})\b")
 
 
 def recognise(space: Workspace) -> Adoption | None:
@@ -59,13 +59,11 @@ def _evidence(space: Workspace) -> list[Evidence]:
 
 
 def _port(space: Workspace) -> str:
-    for _, text in python_tools.images(space):
-        if found := _PORT_SAID.search(text):
-            return found.group(1)
-    for _, text in python_tools.manifests(space):
-        if said := workloads.variables(text).get(_VARIABLES[0]):
-            return said
-    return _PORT
+    """The port that the server listens on: what Dockerfile or manifest say, else its own default."""
+    said = [workloads.variables(text).get(_VARIABLES[0], "") for _, text in python_tools.manifests(space)]
+    texts = [*python_tools.images(space), *space.texts((_SERVER,)), *space.texts(PYTHON)]
+    found = [m.group(1) for _, text in texts if (m := _PORT_SAID.search(text))]
+    return next((port for port in (*said, *found) if port), _PORT)
 
 
 def _is_wrapped(found: workloads.Found) -> bool:

@@ -13,7 +13,19 @@ from podcov.generate.adoption.workspace import Cut, whole_lines
 
 _HEREDOC = re.compile(r"<<-?\s*['\"]?([A-Za-z_]\w*)['\"]?")
 _WORD = re.compile(r'(?:"(?:\\.|[^"\\])*"|\'[^\']*\'|\\[^\n]|[^\s"\'\\])+')
-_PIP = re.compile(r"(?:\S*python[\d.]*\s+-m\s+|uv\s+)?pip[\d.]*\s+install\b(?P<rest>.*)", re.DOTALL)
+_PIP = re.compile(r"(?:\S*python[\d.]*\s+-m\s+|(?:\S*/)?uv\s+)?pip[\d.]*\s+install\b(?P<rest>.*)", re.DOTALL)
+_PIP_WITH_VALUE = (
+    "-i",
+    "--index-url",
+    "--extra-index-url",
+    "--trusted-host",
+    "-c",
+    "--constraint",
+    "-f",
+    "--find-links",
+    "--python",
+)
+_PIP_FILES = ("-r", "--requirement", "-e", "--editable", "-t", "--target", "--prefix")
 _SETS_UP = re.compile(r"set -\w+|\w+=(?:\$\(.*\)|\S*)")
 """a command that means nothing by itself"""
 _COVERAGE = re.compile(r"coverage(?:\[\w+\])?(?:[=<>~!].*)?")
@@ -141,14 +153,19 @@ def pip_coverage(text: str) -> Iterator[Cut]:
 def installs_only_coverage(command: str) -> bool:
     """Whether a shell command installs the package coverage and nothing else."""
     found = _PIP.fullmatch(command)
-    packages = [word.strip("\"'") for word in found["rest"].split() if not word.startswith("-")] if found else []
+    rest = found["rest"].split() if found else []
+    values = {n + 1 for n, word in enumerate(rest) if word in _PIP_WITH_VALUE}
+    packages = [
+        word.strip("\"'") for n, word in enumerate(rest) if n not in values and (not word.startswith("-") or word in _PIP_FILES)
+    ]
     return bool(packages) and all(_COVERAGE.fullmatch(package) for package in packages)
 
 
 def runs_tests(text: str) -> bool:
     """Whether what the last stage starts is a suite of tests, not a service."""
-    started = [step.text(text) for step in _steps(text, "CMD", "ENTRYPOINT")]
-    return bool(words.TESTS.search("".join(started[-2:])))
+    last = max((step.start for step in _steps(text, "FROM")), default=0)
+    started = (step.text(text) for step in _steps(text, "CMD", "ENTRYPOINT") if step.start > last)
+    return bool(words.TESTS.search("".join(started)))
 
 
 def is_python(text: str) -> bool:

@@ -24,7 +24,7 @@ _HOOKS_GONE = "its hooks saved coverage only"
 _FOR_COVERAGE = re.compile(r"/[\w.-]*coverage|/\.?cov")
 _FILE_SAID = re.compile(r"\bCOVERAGE_FILE[= ]\"?(/[^\s\"]+)")
 _DATA_FILE = re.compile(r"(?m)^\s*data_file\s*=\s*(\S+)")
-_CONDITION = re.compile(r"(?mi)^\s*(?:if\b|elif\b|case\b|\[)[^\n]*cov")
+_IN_FRONT = re.compile(r"(?:exec )?")
 _QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"")
 _SETTINGS = {"--branch": "`mode: branch` in podcov.yaml", "--source": "`source`", "--include": "`include`", "--omit": "`omit`"}
 
@@ -38,8 +38,8 @@ def recognise(space: Workspace) -> Adoption | None:
     gates, folders = python_tools.gates(space), _folders(space)
     variables = sorted({e.what.split()[0] for e in evidence if e.what.startswith("COVERAGE_")})
     findings = _edit(space, folders)
-    python_tools.drop_package(space)
     fetched = _drop_scripts(space)
+    python_tools.drop_package(space)
     decided = python_tools.offered(space, begin)
     if decided:
         found = "coverage.py is started in the services"
@@ -59,7 +59,7 @@ def _evidence(space: Workspace) -> list[Evidence]:
         found += space.found(path, _STARTUP, "starts coverage.py in every interpreter") if "coverage" in text else []
     runs = [(path, cut) for path, text in images for cut in _image_cuts(text)]
     runs += [(path, cut) for path, text in manifests for cut in _manifest_cuts(text)]
-    runs += [(path, cut) for path, text in _scripts(space) for cut in _script_cuts(text)]
+    runs += [(path, cut) for path, text in _scripts(space) for cut in _script_runs(text)]
     found += [Evidence(path, space.line(path, cut.start), "`coverage run` stands in front of the app") for path, cut in runs]
     return list(dict.fromkeys(found))
 
@@ -78,10 +78,18 @@ def _manifest_cuts(text: str) -> Iterator[Cut]:
 
 
 def _script_cuts(text: str) -> Iterator[Cut]:
-    """A script's commands without `coverage run`."""
-    for cut, _ in words.shell_run(text, "python3"):
-        if not text[text.rfind("\n", 0, cut.start) + 1 : cut.start].lstrip().startswith("#"):
-            yield cut
+    """A script's commands without `coverage run`, where they run in any case: not in a block, and behind nothing but `exec`."""
+    return (cut for cut in _script_runs(text) if _IN_FRONT.fullmatch(_before(text, cut.start)))
+
+
+def _script_runs(text: str) -> Iterator[Cut]:
+    """Every `coverage run` of an app in a script, outside comments."""
+    return (cut for cut, _ in words.shell_run(text, "python3") if not _before(text, cut.start).lstrip().startswith("#"))
+
+
+def _before(text: str, at: int) -> str:
+    """What stands before an offset on its line."""
+    return text[text.rfind("\n", 0, at) + 1 : at]
 
 
 def _shell(text: str, interpreter: str) -> Callable[[int, int], Iterator[Cut]]:
@@ -89,9 +97,9 @@ def _shell(text: str, interpreter: str) -> Callable[[int, int], Iterator[Cut]]:
 
 
 def _scripts(space: Workspace) -> list[tuple[str, str]]:
-    """(path, text) of the scripts that images and containers start, as far as they start the app in one way only."""
+    """(path, text) of the scripts that images and containers start."""
     starting = {path for path, _ in [*python_tools.images(space), *python_tools.manifests(space)]}
-    candidates = [(path, text) for path, text in space.texts(SHELL) if "coverage" in text and not _CONDITION.search(text)]
+    candidates = [(path, text) for path, text in space.texts(SHELL) if "coverage" in text]
     return [(path, text) for path, text in candidates if any(use.path in starting for use in space.uses(path))]
 
 
@@ -218,6 +226,9 @@ def _settings_elsewhere(space: Workspace) -> list[Finding]:
 def _left(space: Workspace) -> list[Finding]:
     """What still starts coverage.py."""
     found = "starts coverage.py, in a way that only a person can take out"
-    texts = [*python_tools.images(space), *python_tools.manifests(space), *space.texts(SHELL)]
+    texts = [*python_tools.images(space), *python_tools.manifests(space), *_scripts(space)]
     places = [e for path, _ in texts for e in [*space.found(path, _SET, ""), *space.found(path, _STARTUP, "")][:1]]
-    return [Finding(f"{e.path}:{e.line}", found, "kept", python_tools.WHY_NOT_BOTH, "warning") for e in places]
+    runs = [(path, next(_script_runs(text), None)) for path, text in _scripts(space)]
+    places += [Evidence(path, space.line(path, cut.start), "") for path, cut in runs if cut]
+    first = {e.path: e for e in reversed(places)}
+    return [Finding(f"{e.path}:{e.line}", found, "kept", python_tools.WHY_NOT_BOTH, "warning") for e in reversed(first.values())]

@@ -18,7 +18,9 @@ WHY_NOT_BOTH = (
 )
 _CI = re.compile(r"(?:^|/)(?:\.(?:github|circleci)/|\.(?:gitlab-ci|travis|drone)\.ya?ml|[\w-]+-pipelines\.ya?ml)")
 _IMPORTS_COVERAGE = re.compile(r"(?m)^\s*(?:import coverage\b|from coverage\b)")
-_NEEDS_COVERAGE = re.compile(r"pytest|(?<![\w./-])coverage (?:run|report|combine|xml|html)\b|-m\s+coverage\b|--cov\b")
+_NEEDS_COVERAGE = re.compile(
+    r"(?m)^[^#\n]*(?:pytest|(?<![\w./-])coverage (?:run|report|combine|xml|html|--)|-m\s+coverage\b|--cov\b)"
+)
 _GATE = re.compile(r"(?m)^.*?(coverage report\b[^\n]*--fail-under[= ]?\S+)")
 
 
@@ -39,9 +41,10 @@ def edit(space: Workspace, files: Iterable[tuple[str, str]], rules: Sequence[Rul
 
 def drop_package(space: Workspace) -> None:
     """Leave the package coverage out of images in which nothing needs it any more."""
-    importing = [path for path, text in space.texts(PYTHON) if _IMPORTS_COVERAGE.search(text) and not _is_test(path)]
+    using = [path for path, text in space.texts(PYTHON) if _IMPORTS_COVERAGE.search(text) and not _is_test(path)]
+    using += [path for path, text in space.texts(SHELL) if _NEEDS_COVERAGE.search(text)]
     for path, text in images(space):
-        if not importing and not _NEEDS_COVERAGE.search(text):
+        if not using and not _NEEDS_COVERAGE.search(text):
             space.cut(path, lambda text: dockerfiles.runs(text, _package))
             space.cut(path, dockerfiles.pip_coverage)
 
