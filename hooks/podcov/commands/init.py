@@ -130,8 +130,8 @@ def _deployments(config: Config) -> Iterator[str]:
         return
     if generate.kustomize:
         yield f"kubectl kustomize {generate.kustomize} | podcov inject | kubectl apply -f -"
-    for path in generate.manifests:
-        yield f"podcov inject {path} | kubectl apply -f -"
+    if generate.manifests:
+        yield f"podcov inject {' '.join(generate.manifests)} | kubectl apply -f -"
     for release in generate.helm:
         values = "".join(f" --values {file}" for file in release.values)
         namespace = f" --namespace {release.namespace}" if release.namespace else ""

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 
 from podcov import assets
 from podcov.config import Entry, Generate, PortForward, Service, variable_prefix
-from podcov.generate import images, yaml_text
+from podcov.generate import images, instrument, yaml_text
 from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
 from podcov.generate.images import Built
-from podcov.generate.language import LANGUAGES
+from podcov.generate.language import LANGUAGES, Language
 from podcov.generate.manifests import Container, KubernetesService, Manifests, Workload
+from podcov.generate.project import Project
 
 _TEST_FOLDERS = ("tests/integration", "tests/e2e", "integration_tests", "tests")
 
@@ -76,7 +77,7 @@ def _of_container(workload: Workload, container: Container, built: Built, known:
     subject = f"{workload.reference} {container.name}"
     words = images.image_words(container, built.image)
     command = container.command or (*(words or (built.image.command if built.image else ())), *container.args)
-    reasons = {name: language.recognise(built.image, command, built.context, files) for name, language in LANGUAGES.items()}
+    reasons = {name: _recognised(language, built, command, files) for name, language in LANGUAGES.items()}
     name, reason = next(((name, reason) for name, reason in reasons.items() if reason), ("", ""))
     if not name:
         return None, _left_alone(subject, container, built)
@@ -93,13 +94,16 @@ def _of_container(workload: Workload, container: Container, built: Built, known:
     )
     program = "" if built.launcher else language.interpreter(built.image, command)
     entered, decided, why = _entry(container, built, program, words)
+    if entered == "environment" and (variable := instrument.from_elsewhere(container, language)):
+        why = f"its {variable} comes from elsewhere (valueFrom), so it cannot be extended: write its `command` in podcov.yaml"
+        return None, Finding(subject, f"{name}: {reason}", "left alone", why, "warning")
     finding = Finding(subject, f"{name}: {reason}", decided, why, "info" if program else "warning")
     said = entered == "entrypoint" and not container.command and not _stands_in_the_project(container, words, known)
     return replace(
         service,
         interpreter=program or service.interpreter,
         entry=entered,
-        sidecar=bool(program),
+        sidecar=bool(program) and not _is_overridden(built),
         command=(words or ()) if said else (),
     ), finding
 
@@ -109,6 +113,16 @@ def _stands_in_the_project(container: Container, words: tuple[str, ...] | None, 
     built = known.image(container, asking=False)
     guessed = built.artifact is not None and built.artifact.guessed
     return not guessed and images.image_words(container, built.image) == words
+
+
+def _recognised(language: Language, built: Built, command: tuple[str, ...], files: Project) -> str:
+    reason = language.recognise(built.image, command, built.context, files)
+    file = language.project_file(built.context, files) if built.artifact and built.launcher and not reason else ""
+    return reason or (f"buildpacks, {file} in {built.context}" if file else "")
+
+
+def _is_overridden(built: Built) -> bool:
+    return built.artifact is not None and built.artifact.entrypoint
 
 
 def _left_alone(subject: str, container: Container, built: Built) -> Finding:
@@ -121,6 +135,9 @@ def _left_alone(subject: str, container: Container, built: Built) -> Finding:
 
 def _entry(container: Container, built: Built, program: str, words: tuple[str, ...] | None) -> tuple[Entry, str, str]:
     """How to get in, said for people, and why."""
+    if _is_overridden(built):
+        why = "Tilt puts the entrypoint of docker_build in place of every command of this image"
+        return "environment", "entered by environment, no sidecar", why
     if built.launcher:
         why = "its launcher sets the PATH that the interpreter is found by"
         return "environment", "entered by environment, no sidecar", why

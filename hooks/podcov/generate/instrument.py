@@ -156,21 +156,40 @@ def _refuse_clashes(workload: Workload, entered: Sequence[Entered]) -> None:
     """Raises ManifestError for names and places of ours that are taken by something else."""
     names = [c.name for c in (*workload.init_containers, *workload.containers)]
     if COURIER_CONTAINER in names:
-        _refuse(workload, f"there is a container {COURIER_CONTAINER} already", "It is the name of podcov's sidecar")
+        _refuse(workload, f"there is a container {COURIER_CONTAINER} already", "the name of podcov's sidecar")
     volumes = {v.get("name") for v in _pod(workload).get("volumes") or ()}
     for taken in (v for v in (DATA, WRAPPER) if v in volumes):
-        _refuse(workload, f"there is a volume {taken} already", "It is the name of one of podcov's")
+        _refuse(workload, f"there is a volume {taken} already", "the name of one of podcov's")
     for e in entered:
         mounted = {str(m.get("mountPath", "")).rstrip("/") for m in e.container.spec.get("volumeMounts") or ()}
         for path in (m["mountPath"] for m in _MOUNTS if m["mountPath"] in mounted):
-            _refuse(workload, f"container {e.container.name} has something mounted at {path}", "podcov's volumes go there")
+            _refuse(workload, f"container {e.container.name} has something mounted at {path}", "where podcov's volumes go")
+        _refuse_what_cannot_be_extended(workload, e)
 
 
-def _refuse(workload: Workload, found: str, why: str) -> None:
+def _refuse(workload: Workload, found: str, what: str) -> None:
     raise ManifestError(
         f"{workload.reference}: {found}",
-        hint=f"{why}. Where podcov put it there, in a version that kept no record of it, deploy the workload anew without it.",
+        hint=f"That is {what}. If it is yours, rename it, or leave the service out of podcov.yaml; if an earlier podcov put it "
+        "there and kept no record, deploy the workload anew without it.",
     )
+
+
+def _refuse_what_cannot_be_extended(workload: Workload, entered: Entered) -> None:
+    elsewhere = from_elsewhere(entered.container, entered.language) if entered.service.entry == "environment" else ""
+    if elsewhere:
+        raise ManifestError(
+            f"{workload.reference}, container {entered.container.name}: {elsewhere} comes from elsewhere (valueFrom), "
+            "so it cannot be extended",
+            hint=f"Write `entry: entrypoint` for the service {entered.service.name} in podcov.yaml, and its image's "
+            "ENTRYPOINT and CMD as `command:`.",
+        )
+
+
+def from_elsewhere(container: Container, language: Language) -> str:
+    """The variable that `entry: environment` would have to change, and whose value is not in the manifest; empty for none."""
+    needed = language.environment({})
+    return next((v["name"] for v in container.env if v["name"] in needed and "valueFrom" in v), "")
 
 
 def _pod(workload: Workload) -> Mapping[str, Any]:
@@ -204,12 +223,6 @@ def _environment(entered: Entered) -> list[dict[str, str]]:
     }
     own = {name: value for name, value in ours.items() if name not in names}
     changed = _changed(entered)
-    elsewhere = [v["name"] for v in entered.container.env if "valueFrom" in v and v["name"] in changed]
-    if elsewhere:
-        raise ManifestError(
-            f"container {entered.container.name}: {elsewhere[0]} comes from elsewhere (valueFrom), so it cannot be extended",
-            hint=f"Use `entry: entrypoint` for the service {entered.service.name} in podcov.yaml.",
-        )
     # A variable may refer to those before it: one that is changed has to stay in its place, so all are named in their order.
     kept = names if changed.keys() & set(names) else []
     return [{"name": n, **({"value": changed.pop(n)} if n in changed else {})} for n in kept] + [

@@ -17,6 +17,9 @@ class Language(Protocol):
     def recognise(self, image: Image | None, command: Sequence[str], folder: str, files: Project) -> str:
         """Why a container is taken for a service in this language, in a few words; empty where it is not."""
 
+    def project_file(self, folder: str, files: Project) -> str:
+        """A file by which a folder is known for a project in this language; empty where it has none."""
+
     def interpreter(self, image: Image | None, command: Sequence[str]) -> str:
         """The program that is certainly in the image, as the container finds it; empty where that is not known."""
 

@@ -39,8 +39,14 @@ def recognise(image: Image | None, command: Sequence[str], folder: str, files: P
         return f"runs {program}"
     if any(word.endswith(".py") for word in command):
         return "runs a .py file"
-    present = [name for name in _PROJECT_FILES if name in files.names(folder)] if image else []
-    return f"{present[0]} in {folder}" if present and _has_python(image) else ""
+    present = project_file(folder, files) if _has_python(image) else ""
+    return f"{present} in {folder}" if present else ""
+
+
+def project_file(folder: str, files: Project) -> str:
+    """A file by which a folder is known for a Python project; empty where it has none."""
+    present = files.names(folder)
+    return next((name for name in _PROJECT_FILES if name in present), "")
 
 
 def interpreter(image: Image | None, command: Sequence[str]) -> str:

@@ -102,7 +102,17 @@ def render(files: Project, renderer: Renderer, sources: Sources) -> str:
 
 def read(files: Project, renderer: Renderer, sources: Sources) -> Manifests:
     """What is deployed. Raises as `render` does, and for plain manifests that are no YAML, by their file and line."""
-    found = [manifests.read(text, name=name) for text, name in _rendered(files, renderer, sources)]
+    found = []
+    places: dict[tuple[str, str, str], str] = {}
+    for text, name in _rendered(files, renderer, sources):
+        found.append(manifests.read(text, name=name))
+        for workload in found[-1].workloads:
+            if workload.name and workload.key in places:
+                raise ManifestError(
+                    f"{name}: {workload.reference} is in {places[workload.key]} already",
+                    hint="The one would overwrite the other in the cluster: leave one of them out, or give it another name.",
+                )
+            places[workload.key] = name
     return Manifests(
         tuple(w for m in found for w in m.workloads),
         tuple(s for m in found for s in m.services),

@@ -149,7 +149,9 @@ def _deploys(files: Project, path: str) -> bool:
     try:
         return bool(manifests.read(text, name=path).workloads)
     except ManifestError:
-        return False  # a template, or anything else that is no manifest
+        if "{{" in text or "apiVersion:" not in text:
+            return False  # a template, or anything else that is no manifest
+        raise
 
 
 def _sort_in(named: _Named, files: Project, path: str) -> None:
