@@ -81,7 +81,8 @@ def _sight(target):
         if os.environ["PODCOV_START"] != target.start_id:
             return None
         sessions = {_session(p.pid) for p in target.processes() if _began(p.pid) == p.start_time}
-        return lambda pid: _session(pid) in sessions or _has_start(pid, target.start_id)
+        own = [_entry("PODCOV_START"), _entry("PODCOV_DATA")]
+        return lambda pid: _session(pid) in sessions or _has_in_environment(pid, own)
     pid_one, _, namespace = target.start_id.partition("-")
     if pid_one == "0" or pid_one != _pid_one_start():
         return None
@@ -161,9 +162,14 @@ def _mount_namespace(pid):
         return "0"
 
 
-def _has_start(pid, start_id):
+def _entry(variable):
+    """As it stands in the environment of a process that was given the same."""
+    return os.fsencode("%s=%s" % (variable, os.environ.get(variable, "")))
+
+
+def _has_in_environment(pid, entries):
     try:
         with open("/proc/%s/environ" % pid, "rb") as file:
-            return b"PODCOV_START=" + os.fsencode(start_id) in file.read().split(b"\0")
+            return set(entries) <= set(file.read().split(b"\0"))
     except OSError:
         return False
