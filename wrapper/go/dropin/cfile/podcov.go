@@ -1,0 +1,21 @@
+package cfile
+
+import (
+	"internal/podcov"
+	"os"
+)
+
+// podcovHook writes the meta-data of a program whose counters are mapped. It returns whether that is all that there is
+// to do: nobody wants the standard files, too.
+func podcovHook(istest bool) bool {
+	folder := podcov.MetaFolder()
+	if folder == "" {
+		return false
+	}
+	packages, err := prepareForMetaEmit()
+	if err == nil {
+		err = emitMetaDataToDirectory(folder, packages)
+	}
+	podcov.Registered(finalHash, getCovPkgMap(), err)
+	return !istest && os.Getenv("GOCOVERDIR") == ""
+}
