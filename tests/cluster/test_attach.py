@@ -426,6 +426,34 @@ class TestPodsThatDoNotGetReady:
         assert "exceeded quota: full" in error
 
 
+@pytest.mark.parametrize("helm", ["helm", "helm4"])
+def test_a_release_of_helm_is_attached_detached_and_upgraded_after_that(
+    space: Any, image: str, project: Callable[..., Path], tmp_path: Path, helm: str
+) -> None:
+    folder = project("deployment/orders")
+    chart = tmp_path / "chart"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: shop\nversion: 1.0.0\n")
+    manifest = workload("Deployment", image)
+    (chart / "templates/orders.yaml").write_text(yaml.safe_dump(manifest))
+    homes = {f"HELM_{kind}_HOME": str(tmp_path / f"helm-{kind.lower()}") for kind in ("DATA", "CACHE", "CONFIG")}
+
+    def run(verb: str) -> None:
+        space.cluster.run(helm, verb, "shop", chart, "--namespace", space.name, "--wait", "--timeout", "90s", env=homes)
+
+    run("install")
+    before = space.get("deployment/orders")
+    told = podcov(space, "attach", "--helm", "shop", cwd=folder)
+    assert "deployment/orders: installed by Helm, release shop: patched" in told.stderr
+    podcov(space, "detach", "--helm", "shop", cwd=folder)
+    assert steady(space.get("deployment/orders")) == steady(before)
+
+    manifest["spec"]["template"]["spec"]["containers"][0]["command"][-1] += "\n"
+    (chart / "templates/orders.yaml").write_text(yaml.safe_dump(manifest))
+    run("upgrade")
+    assert space.get("deployment/orders")["spec"]["template"]["spec"]["containers"][0]["command"][-1].endswith("\n")
+
+
 class TestOperators:
     @pytest.fixture
     def shop(self, space: Any, define: Callable[..., None]) -> dict[str, Any]:
