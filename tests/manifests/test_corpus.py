@@ -28,6 +28,7 @@ from podcov.generate import instrument, python
 SHAPES = shapes()
 ACCEPTED = [shape for shape in SHAPES if shape.base]
 REFUSED = [shape for shape in SHAPES if not shape.base]
+NOBODY = "http://127.0.0.1:9"
 REGENERATE = bool(os.environ.get("PODCOV_REGENERATE"))
 NAMED = {python.entrypoint("")[-1]: "<bootstrap>", python.courier("")[2]: "<sidecar>"}
 NAMED |= {instrument.literal(script): name for script, name in NAMED.items()}
@@ -90,12 +91,15 @@ class Adopted:
 
 @pytest.fixture(scope="module")
 def environment() -> Iterator[Mapping[str, str]]:
-    """The real tools and this checkout's podcov on the PATH; no cluster."""
+    """The real tools and this checkout's podcov on the PATH; no cluster, and no engine and no registry that know an image."""
     home = Path(os.environ.get("PODCOV_CLUSTER_HOME") or Path.home() / ".cache" / "podcov-cluster")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], str(home / "bin")]))
         patch.setenv("KUBECONFIG", os.devnull)
-        for name in [name for name in os.environ if name == "PODCOV" or name.startswith("SKAFFOLD_")]:
+        patch.setenv("DOCKER_HOST", f"unix://{os.devnull}")
+        for proxy in ("HTTPS_PROXY", "https_proxy"):
+            patch.setenv(proxy, NOBODY)
+        for name in [name for name in os.environ if name in ("PODCOV", "NO_PROXY", "no_proxy") or name.startswith("SKAFFOLD_")]:
             patch.delenv(name)
         yield dict(os.environ)
 
