@@ -98,7 +98,7 @@ async def _documents(targets: Iterable[Target], cluster: Attachments) -> list[Js
 
 def _first_config(path: Path, documents: Iterable[Json], progress: ConsoleProgress, *, dry_run: bool) -> Config:
     """What `podcov init` would find, of what runs instead of manifests. Written, unless this is a dry run."""
-    known = project.surroundings(path.resolve().parent)
+    known = replace(project.surroundings(path.resolve().parent), chosen=True)
     text, findings = api.first_config(
         manifests.of_documents(map(instrument.remove, documents)), Generate(), known, name="the cluster"
     )
