@@ -12,11 +12,13 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from podcov.commands.main import run
 from podcov.edges.project import DiskProject
 from podcov.generate import adoption, dockerfile
@@ -25,6 +27,10 @@ from podcov.generate.adoption import Adoption
 SETUPS = Path(__file__).with_name("adoption")
 NAMES = sorted(path.parent.name for path in SETUPS.glob("*/repo"))
 Copy = Callable[[str], Path]
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.fixture
@@ -66,6 +72,16 @@ def diff(folder: Path, adoptions: Iterable[Adoption]) -> str:
         to = "/dev/null" if replacement.content is None else replacement.path
         out += [f"# {replacement.reason}\n", *difflib.unified_diff(before, after, replacement.path, to)]
     return "".join(out)
+
+
+def is_less(after: object, before: object) -> bool:
+    """Whether `after` is `before` without some of its entries."""
+    if isinstance(after, dict) and isinstance(before, dict):
+        return all(key in before and is_less(value, before[key]) for key, value in after.items())
+    if isinstance(after, list) and isinstance(before, list):
+        left = iter(before)
+        return all(any(is_less(item, other) for other in left) for item in after)
+    return after == before
 
 
 def same_as_gold(text: str, gold: Path) -> None:
@@ -111,19 +127,65 @@ def test_evidence_stands_where_it_says(name: str) -> None:
         assert 1 <= evidence.line <= len((folder / evidence.path).read_text().split("\n"))
 
 
+class MemoryProject:
+    """A project of the given texts."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+
+    def read(self, path: str) -> bytes | None:
+        return self._texts[path].encode() if path in self._texts else None
+
+    def names(self, folder: str) -> Sequence[str]:
+        prefix = "" if folder == "." else f"{folder}/"
+        below = {path.removeprefix(prefix) for path in self._texts if path.startswith(prefix)}
+        return sorted({f"{path.partition('/')[0]}/" if "/" in path else path for path in below})
+
+
+REPOS = {
+    name: {str(p.relative_to(SETUPS / name / "repo")): p.read_text() for p in files(SETUPS / name / "repo")} for name in NAMES
+}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_however_a_repo_is_changed_nothing_is_lost_by_it(data: st.DataObject) -> None:
+    texts = dict(REPOS[data.draw(st.sampled_from(NAMES))])
+    for path in data.draw(
+        st.lists(st.sampled_from(sorted(path for path, text in texts.items() if text)), min_size=1, max_size=3)
+    ):
+        at = data.draw(st.integers(0, len(texts[path])))
+        gone = data.draw(st.integers(0, 30))
+        put = data.draw(st.sampled_from(["", "\n", " ", "\t", "'", '"', "[", "]", "{", "\\", "#", ":", "- ", "\r\n", "&&", "é"]))
+        texts[path] = texts[path][:at] + put + texts[path][at + gone :]
+    found = adoption.recognise(MemoryProject(texts))
+    evidence = {(e.path, e.line) for one in found for e in one.evidence}
+    left = dict(texts)
+    for replacement in (r for one in found for r in one.replaces):
+        path, content = replacement.path, replacement.content
+        if content is None:
+            del left[path]
+            continue
+        left[path] = content.decode()
+        untouched = [line for number, line in enumerate(texts[path].split("\n"), 1) if (path, number) not in evidence]
+        lines = iter(left[path].split("\n"))
+        assert all(line in lines for line in untouched)
+        if path.endswith(".yaml") and (before := parsed(texts[path])) is not None:
+            assert is_less(parsed(left[path]), before)
+    assert [r for one in adoption.recognise(MemoryProject(left)) for r in one.replaces] == []
+
+
+def parsed(text: str) -> list[object] | None:
+    """The documents that say anything; None where it is no YAML."""
+    try:
+        return [document for document in yaml.safe_load_all(text) if document]
+    except (yaml.YAMLError, ValueError):
+        return None
+
+
 @pytest.mark.parametrize("name", ["hello", "shop"])
 def test_a_repo_without_any_of_it(name: str, root: Path) -> None:
     assert recognise(root / "examples" / name) == ()
-
-
-def is_less(after: object, before: object) -> bool:
-    """Whether `after` is `before` without some of its entries."""
-    if isinstance(after, dict) and isinstance(before, dict):
-        return all(key in before and is_less(value, before[key]) for key, value in after.items())
-    if isinstance(after, list) and isinstance(before, list):
-        left = iter(before)
-        return all(any(is_less(item, other) for other in left) for item in after)
-    return after == before
 
 
 @pytest.mark.parametrize(

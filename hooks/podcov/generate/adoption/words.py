@@ -114,8 +114,11 @@ def edit(text: str, tokens: Sequence[Token], part: Slice, what: str) -> Cut:
 
 def json_tokens(text: str, start: int, end: int) -> list[Token]:
     """The texts of a JSON list that stands there, continued lines too; none where it is no such list."""
-    body = text[start:end].strip()
-    if not (body.startswith("[") and body.endswith("]")):
+    try:
+        listed = json.loads(re.sub(r"\\\r?\n", "  ", text[start:end]))
+    except ValueError:
+        return []
+    if not isinstance(listed, list) or not all(isinstance(word, str) for word in listed):
         return []
     found = re.finditer(r'"(?:[^"\\\n]|\\.)*"', text[start:end])
     return [Token(json.loads(m.group()), start + m.start(), start + m.end()) for m in found]
