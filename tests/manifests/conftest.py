@@ -18,13 +18,13 @@ Write = Callable[[Mapping[str, str]], Path]
 
 @pytest.fixture(autouse=True)
 def tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    """kubectl, skaffold and tilt on the PATH: the machine's, or those that `tests/cluster/cluster build` makes; no cluster."""
+    """kubectl, skaffold and the others on the PATH: the machine's, or those that `tests/cluster/cluster build` makes; no cluster."""
     home = Path(os.environ.get("PODCOV_CLUSTER_HOME") or Path.home() / ".cache" / "podcov-cluster")
     monkeypatch.setenv("PATH", os.pathsep.join([os.environ["PATH"], str(home / "bin")]))
     monkeypatch.setenv("KUBECONFIG", os.devnull)
     for name in [name for name in os.environ if name == "PODCOV" or name.startswith("SKAFFOLD_")]:
         monkeypatch.delenv(name)
-    for tool in ("kubectl", "skaffold", "tilt"):
+    for tool in ("kubectl", "kustomize", "skaffold", "tilt", "helm", "helm4"):
         if not shutil.which(tool):
             pytest.skip(f"there is no {tool}: `tests/cluster/cluster build` makes one")
 

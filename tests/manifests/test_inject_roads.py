@@ -67,7 +67,8 @@ def shop(example: Callable[[str], Path]) -> Path:
 
 @pytest.fixture
 def overlay(shop: Path) -> Documents:
-    """What the other way makes of the same services."""
+    """What the other way makes of the same services, today."""
+    project.init(shop)
     return by_name(project.kustomize(shop / "podcov/overlay"))
 
 
