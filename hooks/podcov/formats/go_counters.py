@@ -14,6 +14,7 @@ from itertools import chain
 from struct import Struct
 from typing import Final, Literal, NamedTuple
 
+from podcov.errors import DamagedError
 from podcov.formats.go_bytes import (
     WORD,
     Cursor,
@@ -94,52 +95,80 @@ def parse(data: bytes, *, name: str = "covcounters") -> CounterFile:
         raise cursor.error(f"version {version} of the format is not known; this podcov reads version {VERSION}", 4)
     if flavor not in (_RAW, _ULEB):
         raise cursor.error(f"encoding {flavor} of counters is not known", 24)
+    encoding = _Encoding(flavor == _RAW, bool(big_endian))
     segments: list[Segment] = []
+    earlier = 0
     count = _segment_count(cursor)
     for number in range(1, count + 1):
-        segments.append(_segment(cursor, flavor, bool(big_endian), number == count))
-        _footer(cursor, number)
-    if cursor.at != len(data):
-        raise cursor.error(f"{len(data) - cursor.at} bytes follow after the last segment")
-    return CounterFile(meta_hash.hex(), tuple(segments), "raw" if flavor == _RAW else "uleb", bool(big_endian))
+        segment, earlier = _segment(cursor, encoding, number, number == count, earlier)
+        segments.append(segment)
+    return CounterFile(meta_hash.hex(), tuple(segments), "raw" if encoding.raw else "uleb", encoding.big_endian)
+
+
+class _Encoding(NamedTuple):
+    raw: bool
+    big_endian: bool
+
+    def number(self, cursor: Cursor) -> int:
+        """The next one."""
+        if not self.raw:
+            return cursor.uleb("a counter")
+        return int.from_bytes(cursor.take(4, "a counter"), "big" if self.big_endian else "little")
+
+    def words(self, cursor: Cursor, end: int) -> array[int]:
+        """All up to `end`."""
+        packed = cursor.data[cursor.at : end]
+        if not self.raw:
+            return decode_ulebs(cursor.name, packed, cursor.at)
+        if len(packed) % 4:
+            raise cursor.error(f"{len(packed)} bytes of counters are no whole number of them")
+        return array(WORD, [number for (number,) in Struct(">I" if self.big_endian else "<I").iter_unpack(packed)])
 
 
 def _segment_count(cursor: Cursor) -> int:
     """From the last footer."""
-    at = len(cursor.data) - _FOOTER.size
+    at = cursor.end - _FOOTER.size
     if at < _HEADER.size:
-        raise cursor.error("the file ends before its first segment does", len(cursor.data))
+        raise cursor.error("the file ends before its first segment does", cursor.end)
     magic, count = _FOOTER.unpack_from(cursor.data, at)
     if magic != MAGIC:
         raise cursor.error("there is no footer: the file is cut off, or was still being written", at)
-    if not 1 <= count <= len(cursor.data) // (_SEGMENT.size + _FOOTER.size):
-        raise cursor.error(f"{count} segments cannot be in {len(cursor.data)} bytes", at + 8)
+    if not 1 <= count <= cursor.end // (_SEGMENT.size + _FOOTER.size):
+        raise cursor.error(f"{count} segments cannot be in {cursor.end} bytes", at + 8)
     return int(count)
 
 
-def _footer(cursor: Cursor, number: int) -> None:
-    at = cursor.at
-    magic, count = _FOOTER.unpack(cursor.take(_FOOTER.size, "a footer"))
-    if magic != MAGIC or count != number:
-        raise cursor.error(f"segment {number} is not followed by its footer", at)
+def _segment(cursor: Cursor, encoding: _Encoding, number: int, last: bool, earlier: int) -> tuple[Segment, int]:
+    """The segment and its footer. `earlier` is how many functions the segment before said it has; this one's is returned.
 
-
-def _segment(cursor: Cursor, flavor: int, big_endian: bool, last: bool) -> Segment:
+    By the format that is the functions of a segment, but Go's own writer also counts those of all segments before it.
+    """
     start = cursor.at
     functions, strings_size, arguments_size = _SEGMENT.unpack(cursor.take(_SEGMENT.size, "the header of a segment"))
     annotations = _annotations(cursor, strings_size, arguments_size)
     # What follows is aligned to the segment, which is the file only for the first one.
     cursor.take(-(cursor.at - start) % 4, "padding")
     offset = cursor.at
-    end = len(cursor.data) - _FOOTER.size if last else _end_of_functions(cursor, functions, flavor, big_endian)
-    if end < offset:
-        raise cursor.error("a segment goes beyond the end of the file")
-    packed = cursor.data[offset:end]
-    words = _raw_words(cursor, packed, big_endian) if flavor == _RAW else decode_ulebs(cursor.name, packed, offset)
-    if not _is_made_of(words, functions):
-        raise cursor.error(f"the counters are not those of {functions} functions, as the segment says", start)
-    cursor.at = end
-    return Segment(annotations, words, offset)
+    for count in (functions, functions - earlier):
+        end = cursor.end - _FOOTER.size if last else _end_of_functions(cursor, encoding, count)
+        if end >= offset and _FOOTER.pack(MAGIC, number) == cursor.data[end : end + _FOOTER.size]:
+            words = encoding.words(cursor, end)
+            if _is_made_of(words, count):
+                cursor.at = end + _FOOTER.size
+                return Segment(annotations, words, offset), functions
+    raise cursor.error(f"the counters are not those of {functions} functions, as segment {number} says", start)
+
+
+def _end_of_functions(cursor: Cursor, encoding: _Encoding, functions: int) -> int:
+    """Where a segment ends that others follow: nothing says how many bytes its numbers take, so they are read one by one."""
+    scout = Cursor(cursor.name, cursor.data, cursor.at)
+    try:
+        for _ in range(functions):
+            for _ in range(encoding.number(scout) + NAMES_AND_NUMBERS - 1):
+                encoding.number(scout)
+    except DamagedError:
+        return -1
+    return scout.at
 
 
 def _annotations(cursor: Cursor, strings_size: int, arguments_size: int) -> dict[str, str]:
@@ -159,28 +188,6 @@ def _annotations(cursor: Cursor, strings_size: int, arguments_size: int) -> dict
         annotations[strings[key]] = strings[value]
     cursor.at = end
     return annotations
-
-
-def _end_of_functions(cursor: Cursor, functions: int, flavor: int, big_endian: bool) -> int:
-    """Where a segment ends that others follow: nothing says how many bytes its numbers take, so they are read one by one."""
-    scout = Cursor(cursor.name, cursor.data, cursor.at)
-
-    def number() -> int:
-        if flavor == _ULEB:
-            return scout.uleb("a counter")
-        return int.from_bytes(scout.take(4, "a counter"), "big" if big_endian else "little")
-
-    for _ in range(functions):
-        for _ in range(number() + NAMES_AND_NUMBERS - 1):
-            number()
-    return scout.at
-
-
-def _raw_words(cursor: Cursor, packed: bytes, big_endian: bool) -> array[int]:
-    """Four bytes each."""
-    if len(packed) % 4:
-        raise cursor.error(f"{len(packed)} bytes of counters are no whole number of them")
-    return array(WORD, [number for (number,) in Struct(">I" if big_endian else "<I").iter_unpack(packed)])
 
 
 def _is_made_of(words: array[int], functions: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, NamedTuple, cast, get_args
 
 from podcov.formats.go_bytes import Cursor, decode_ulebs
@@ -122,7 +123,7 @@ def _package(name: str, data: bytes, start: int, size: int) -> GoPackage:
 
 def _functions(cursor: Cursor, offsets: list[int], strings: tuple[str, ...]) -> list[GoFunction]:
     functions: list[GoFunction] = []
-    for offset, following in zip(offsets, [*offsets[1:], cursor.end], strict=True):
+    for offset, following in pairwise([*offsets, cursor.end]):
         if not cursor.at <= offset <= following <= cursor.end:
             raise cursor.error(f"a function is said to be at byte {offset}, outside its package or out of order")
         functions.append(_function(cursor, offset, following, strings))
