@@ -128,6 +128,18 @@ def test_the_overlay_of_an_example_is_what_init_writes(name: str, root: Path) ->
 
 
 @pytest.mark.parametrize("name", ["hello", "shop"])
+def test_injection_makes_the_same_as_the_overlay_names_of_config_maps_included(name: str, root: Path) -> None:
+    """hello's ConfigMaps hold compiled tracers, too, which Kustomize breaks into lines of base64."""
+    folder = root / "examples" / name
+    injected, _ = project.inject(folder / "podcov.yaml", project.kustomize(folder / "k8s"), name="base")
+
+    def objects(text: str) -> dict[tuple[str, str], dict]:
+        return {(d["kind"], d["metadata"]["name"]): d for d in manifests.load(text, name=name)}
+
+    assert objects(injected) == objects(project.kustomize(folder / "podcov" / "overlay"))
+
+
+@pytest.mark.parametrize("name", ["hello", "shop"])
 def test_without_a_podcov_yaml_init_arrives_at_the_same_overlay(name: str, example: Callable[[str], Path]) -> None:
     folder = example(name)
     (folder / "podcov.yaml").unlink()
