@@ -65,11 +65,12 @@ def init(
         click.echo(json.dumps(_document(done, dry_run=dry_run)))
         return
     if not quiet:
-        _print_findings((*(f for a in done.adoptions for f in a.findings), *done.findings))
+        found = (*(f for a in adopted for f in a.findings_when_replaced), *(f for a in done.adoptions for f in a.findings))
+        _print_findings((*found, *done.findings))
     if dry_run:
         diffs.show(_edits(root, done, verbose=verbose))
     else:
-        for line in (*(_line(r.path, r.content is None) for r in adopted), *_written(done, verbose=verbose)):
+        for line in (*(_line(r.path, r.content is None) for a in adopted for r in a.replaces), *_written(done, verbose=verbose)):
             click.echo(line)
     if not quiet:
         _offer(root, done)

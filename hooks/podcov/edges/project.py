@@ -13,7 +13,7 @@ from podcov.config import Config, Generate, parse
 from podcov.edges import configuration, image_lookup, tracers
 from podcov.errors import ManifestError, UsageError
 from podcov.generate import adoption, api, manifests, sources, tools, verify
-from podcov.generate.adoption import Replacement
+from podcov.generate.adoption import Adoption
 from podcov.generate.api import NOTHING_ASKED, Asked, Outside, Overlay, Plan
 from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
@@ -79,10 +79,10 @@ def init(root: Path, asked: Asked = NOTHING_ASKED, *, check: bool = False, force
     return made
 
 
-def adopt(root: Path) -> tuple[Replacement, ...]:
-    """Replace what measures coverage there already, as far as podcov does it instead; the replacements are returned."""
-    found = tuple(r for a in adoption.recognise(DiskProject(root)) for r in a.replaces)
-    _write(root, {replacement.path: replacement.content for replacement in found})
+def adopt(root: Path) -> tuple[Adoption, ...]:
+    """Replace what measures coverage there already, as far as podcov does it instead; what was found is returned."""
+    found = adoption.recognise(DiskProject(root))
+    _write(root, {replacement.path: replacement.content for adopted in found for replacement in adopted.replaces})
     return found
 
 

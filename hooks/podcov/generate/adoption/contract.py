@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from podcov.generate.findings import Finding
+
+
+OFFER = "kept; `podcov init --adopt` "
+"""begins what was decided of a set-up that could be replaced; what would be done follows"""
 
 
 class Evidence(NamedTuple):
@@ -44,3 +48,10 @@ class Adoption:
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     profile_taken: str = ""
     """the Skaffold profile of the user's that must keep its name; empty where there is none"""
+
+    @property
+    def findings_when_replaced(self) -> tuple[Finding, ...]:
+        """The findings as they read once `replaces` is carried out."""
+        return tuple(
+            replace(f, decided=f.decided.removeprefix(OFFER), why="") if f.decided.startswith(OFFER) else f for f in self.findings
+        )

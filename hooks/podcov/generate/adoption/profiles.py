@@ -41,7 +41,7 @@ def of(space: Workspace) -> Iterator[Profile]:
 def kept(profile: Profile) -> Finding:
     """What is said of a profile of the user's."""
     where, found = f"{profile.path}:{profile.line}", f"the profile {profile.name!r} is yours"
-    return Finding(where, found, "kept, with its hooks and build flags", "podcov's gets another name")
+    return Finding(where, found, "kept, with its hooks and build flags", "podcov's own has another name")
 
 
 def for_coverage(space: Workspace) -> Profile | None:

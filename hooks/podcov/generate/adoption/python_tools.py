@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from posixpath import basename
 
-from podcov.generate.adoption import dockerfiles, leftovers, profiles
+from podcov.generate.adoption import contract, dockerfiles, leftovers, profiles
 from podcov.generate.adoption.contract import Adoption, Evidence
 from podcov.generate.adoption.workspace import DOCKERFILES, MAKEFILES, PYTHON, SHELL, YAML, Cut, Rule, Workspace
 from podcov.generate.findings import Finding
@@ -93,7 +93,7 @@ def offered(space: Workspace, before: int) -> str:
     edits = [path for path in paths if space.text(path) is not None]
     gone = [path for path in paths if space.text(path) is None]
     parts = [f"edits {', '.join(edits)}"] * bool(edits) + [f"removes {', '.join(gone)}"] * bool(gone)
-    return f"kept; `podcov init --adopt` {' and '.join(parts)}" if parts else ""
+    return f"{contract.OFFER}{' and '.join(parts)}" if parts else ""
 
 
 def adoption(
