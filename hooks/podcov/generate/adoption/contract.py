@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from podcov.generate.findings import Finding
 
-
 OFFER = "kept; `podcov init --adopt` "
 """begins what was decided of a set-up that could be replaced; what would be done follows"""
 
