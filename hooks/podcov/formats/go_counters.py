@@ -159,6 +159,10 @@ def _segment(cursor: Cursor, encoding: _Encoding, number: int, last: bool, earli
     raise cursor.error(f"the counters are not those of {functions} functions, as segment {number} says", start)
 
 
+def _is_footer(data: bytes, number: int) -> bool:
+    return len(data) == _FOOTER.size and _FOOTER.unpack(data) == (MAGIC, number)
+
+
 def _end_of_functions(cursor: Cursor, encoding: _Encoding, functions: int) -> int:
     """Where a segment ends that others follow: nothing says how many bytes its numbers take, so they are read one by one."""
     scout = Cursor(cursor.name, cursor.data, cursor.at)

@@ -45,7 +45,7 @@ class Build:
     name: str
     """the meta-data file, for messages"""
     meta: Meta
-    counts: Mapping[FunctionNumber, Sequence[int]]
+    counts: Mapping[FunctionNumber, tuple[int, ...]]
     processes: int
     """counter files that went into `counts`"""
     annotations: Mapping[str, str]
@@ -74,7 +74,7 @@ class PackageCounts:
     """A package, and for each of its functions a count for each of its blocks."""
 
     package: GoPackage
-    counts: tuple[Sequence[int], ...]
+    counts: tuple[tuple[int, ...], ...]
 
     @property
     def blocks(self) -> Iterable[tuple[GoFunction, Block, int]]:
@@ -244,7 +244,7 @@ class _Adder:
             at += NAMES_AND_NUMBERS + len(counters)
 
     def build(self) -> Build:
-        counts: dict[FunctionNumber, Sequence[int]] = {}
+        counts: dict[FunctionNumber, tuple[int, ...]] = {}
         mode = self.meta.mode
         for layout in chain.from_iterable(self._layouts.values()):
             words = layout.total.words
@@ -258,14 +258,14 @@ class _Adder:
         return Build(self.name, self.meta, counts, self._processes, _common(self._annotations))
 
 
-def _limited(mode: Mode, counts: Sequence[int]) -> Sequence[int]:
+def _limited(mode: Mode, counts: Sequence[int]) -> tuple[int, ...]:
     if mode == "set":
-        return [1 if count else 0 for count in counts]
-    return counts if max(counts, default=0) <= LARGEST else [min(count, LARGEST) for count in counts]
+        return tuple([1 if count else 0 for count in counts])
+    return tuple(counts) if max(counts, default=0) <= LARGEST else tuple([min(count, LARGEST) for count in counts])
 
 
-def _sum(mode: Mode, one: Sequence[int], other: Sequence[int]) -> Sequence[int]:
-    return [add(mode, *pair) for pair in zip(one, other, strict=True)]
+def _sum(mode: Mode, one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
+    return tuple([add(mode, *pair) for pair in zip(one, other, strict=True)])
 
 
 def _common(annotations: Sequence[Mapping[str, str]]) -> dict[str, str]:
