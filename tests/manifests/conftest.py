@@ -18,7 +18,7 @@ Write = Callable[[Mapping[str, str]], Path]
 
 @pytest.fixture(autouse=True)
 def tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    """kubectl, skaffold and the others on the PATH: the machine's, or those that `tests/cluster/cluster build` makes; no cluster."""
+    """kubectl, skaffold and others on the PATH: the machine's, or those that `tests/cluster/cluster build` makes; no cluster."""
     home = Path(os.environ.get("PODCOV_CLUSTER_HOME") or Path.home() / ".cache" / "podcov-cluster")
     monkeypatch.setenv("PATH", os.pathsep.join([os.environ["PATH"], str(home / "bin")]))
     monkeypatch.setenv("KUBECONFIG", os.devnull)
