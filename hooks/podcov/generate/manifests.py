@@ -24,6 +24,7 @@ POD_TEMPLATES: Mapping[str, tuple[str, ...]] = {
 """Where each kind of workload has its pod template: a mapping with `metadata` and `spec`."""
 
 _USUAL_TEMPLATE = ("spec", "template")
+_NO_YAML = "Correct that line, or the one above it; where a tool such as Helm fills it in first, give podcov what that renders."
 _BUILT_IN_GROUPS = ("apps", "batch", "")
 
 
@@ -231,9 +232,9 @@ def _load_slowly(text: str, name: str) -> list[Any]:
         return list(yaml.load_all(text, _Loader))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ManifestError(f"{name}:{line}: this is no YAML: {error.problem or error.context}") from error
+        raise ManifestError(f"{name}:{line}: this is no YAML: {error.problem or error.context}", hint=_NO_YAML) from error
     except yaml.YAMLError as error:
-        raise ManifestError(f"{name}:1: this is no YAML: {' '.join(str(error).split())}") from error
+        raise ManifestError(f"{name}:1: this is no YAML: {' '.join(str(error).split())}", hint=_NO_YAML) from error
 
 
 def read(text: str, *, name: str = "rendered manifests") -> Manifests:
