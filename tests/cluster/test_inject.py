@@ -89,6 +89,8 @@ def hello(namespace: Any, example: Callable[[str], Path]) -> Path:
     return folder
 
 
+POST_RENDERER = ("--post-renderer", "podcov-inject")
+"""Helm 3 finds a command of this name, Helm 4 the plugin"""
 RELEASES = """
   helm:
     releases:
@@ -99,11 +101,50 @@ RELEASES = """
 """
 
 
+@dataclass(frozen=True)
+class Helm:
+    """One version of Helm, with settings and plugins of its own."""
+
+    command: str
+    space: Any
+    folder: Path
+    settings: Path
+
+    def words(self, *arguments: str) -> list[str]:
+        """A whole command, whoever runs it."""
+        homes = [f"HELM_{kind}_HOME={self.settings / kind.lower()}" for kind in ("DATA", "CACHE", "CONFIG")]
+        rights = f"KUBECONFIG={self.space.cluster.env['KUBECONFIG']}"
+        return ["env", rights, *homes, self.command, *arguments, "--namespace", self.space.name]
+
+    def __call__(self, verb: str, *arguments: str) -> None:
+        """Waits until all is ready."""
+        words = self.words(verb, *arguments, "--wait", "--timeout", "3m")
+        self.space.cluster.run(*words, cwd=self.folder, env=self.space.podcov_env)
+
+
+@pytest.fixture
+def helm(namespace: Any, tmp_path: Path) -> Callable[[str, Path], Helm]:
+    """`helm("helm4", folder)`, with podcov's plugin, that Helm 3 has no need of."""
+
+    def ready(command: str, folder: Path) -> Helm:
+        made = Helm(command, namespace, folder, tmp_path / command)
+        if command == "helm4":
+            plugin = namespace.podcov("inject", "--helm-plugin", cwd=folder).stdout.strip()
+            namespace.cluster.run(*made.words("plugin", "install", plugin))
+        return made
+
+    return ready
+
+
 @pytest.mark.parametrize(
-    "skaffold", [f"manifests:{RELEASES}deploy:\n  kubectl: {{}}\n", f"deploy:{RELEASES}"], ids=["rendered", "deployed"]
+    "skaffold",
+    [
+        pytest.param(f"manifests:{RELEASES}deploy:\n  kubectl: {{}}\n", id="rendered"),
+        pytest.param(f"deploy:{RELEASES}", id="installed"),
+    ],
 )
 def test_a_chart_in_skaffold_is_reported(namespace: Any, hello: Path, skaffold: str) -> None:
-    """What Skaffold renders of it goes through its hook, what Helm itself installs through Helm's post-renderer."""
+    """What Skaffold renders of it goes through its hook; what Helm installs, through Helm's post-renderer. Skaffold wants Helm 3."""
     shutil.rmtree(hello / "podcov")
     path = hello / "skaffold.yaml"
     path.write_text(path.read_text().partition("manifests:")[0] + skaffold)
@@ -115,44 +156,6 @@ def test_a_chart_in_skaffold_is_reported(namespace: Any, hello: Path, skaffold: 
     assert told["ledger"]["complete"]
     assert told["ledger"]["targets"]["collected"] == 1
     assert told["total"]["percent"] > 50
-
-
-@dataclass(frozen=True)
-class Helm:
-    """One version of Helm, with settings and plugins of its own, and the arguments by which it runs podcov."""
-
-    command: str
-    space: Any
-    folder: Path
-    settings: Path
-
-    @property
-    def render(self) -> list[str]:
-        return ["--post-renderer", "podcov", *(["--post-renderer-args", "inject"] if self.command == "helm" else [])]
-
-    def words(self, *arguments: str) -> list[str]:
-        """A whole command that waits until all is ready, whoever runs it."""
-        homes = [f"HELM_{kind}_HOME={self.settings / kind.lower()}" for kind in ("DATA", "CACHE", "CONFIG")]
-        rights = f"KUBECONFIG={self.space.cluster.env['KUBECONFIG']}"
-        return ["env", rights, *homes, self.command, *arguments, "--namespace", self.space.name]
-
-    def __call__(self, verb: str, *arguments: str) -> None:
-        words = self.words(verb, *arguments, "--wait", "--timeout", "3m")
-        self.space.cluster.run(*words, cwd=self.folder, env=self.space.podcov_env)
-
-
-@pytest.fixture
-def helm(namespace: Any, tmp_path: Path) -> Callable[[str, Path], Helm]:
-    """`helm("helm4", folder)`; Helm 3 is given the command as its post-renderer, Helm 4 the plugin."""
-
-    def ready(command: str, folder: Path) -> Helm:
-        made = Helm(command, namespace, folder, tmp_path / command)
-        if command == "helm4":
-            plugin = namespace.podcov("inject", "--helm-plugin", cwd=folder).stdout.strip()
-            namespace.cluster.run(*made.words("plugin", "install", plugin))
-        return made
-
-    return ready
 
 
 @pytest.fixture
@@ -176,13 +179,13 @@ def test_a_release_of_helm_is_reported_and_goes_with_all_that_podcov_added(
         return {p["metadata"]["name"] for p in namespace.get("pods")["items"] if "deletionTimestamp" not in p["metadata"]}
 
     release = helm(version, hello)
-    release("install", "hello", "chart", *release.render)
+    release("install", "hello", "chart", *POST_RENDERER)
     told = run(namespace, hello)
     assert told["ledger"]["complete"]
     assert told["ledger"]["targets"]["collected"] == 1
     assert told["total"]["percent"] > 50
     before = pods()
-    release("upgrade", "hello", "chart", *release.render)
+    release("upgrade", "hello", "chart", *POST_RENDERER)
     assert pods() == before, "the same chart, rendered again, is the same release"
     assert added(namespace)
 
@@ -190,7 +193,7 @@ def test_a_release_of_helm_is_reported_and_goes_with_all_that_podcov_added(
     assert "podcov" not in json.dumps(namespace.get("deployment/hello")["spec"]), "an upgrade without podcov takes it off"
     assert not added(namespace)
 
-    release("upgrade", "hello", "chart", *release.render)
+    release("upgrade", "hello", "chart", *POST_RENDERER)
     release("uninstall", "hello")
     wait_until(lambda: not pods(), 60, "the release's pods are gone")
     assert not added(namespace)
@@ -209,8 +212,8 @@ def test_a_job_that_is_a_hook_of_helm_4_is_reported(namespace: Any, kinds: Path,
     config.write_text("\n".join(line for line in lines if not line.startswith(("  lone", "  often", "  store", "  twins"))))
 
     release = helm("helm4", kinds)
-    release("install", "kinds", "chart", *release.render)
-    upgrade = release.words("upgrade", "kinds", "chart", *release.render, "--wait", "--timeout", "3m")
+    release("install", "kinds", "chart", *POST_RENDERER)
+    upgrade = release.words("upgrade", "kinds", "chart", *POST_RENDERER, "--wait", "--timeout", "3m")
     told = run(namespace, kinds, "--", *upgrade)
     assert told["ledger"]["targets"] == {"expected": 2, "collected": 2, "empty": 0, "failed": 0}
     assert told["services"]["once"]["percent"] > 0

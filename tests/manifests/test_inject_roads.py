@@ -26,6 +26,8 @@ HOOK = """\
           command: [podcov, inject]
           withChange: true
 """
+POST_RENDERER = ("--post-renderer", "podcov-inject")
+"""Helm 3 finds a command of this name, Helm 4 the plugin"""
 JOB_AS_HELM_HOOK = """\
 apiVersion: batch/v1
 kind: Job
@@ -168,7 +170,7 @@ def test_what_podcov_refuses_in_skaffold_s_hook_is_seen(shop: Path, run: Run) ->
 
 
 def test_helm_3_s_post_renderer(shop: Path, run: Run, overlay: Documents) -> None:
-    render = ("helm", "template", "shop", chart(shop), "--post-renderer", "podcov", "--post-renderer-args", "inject")
+    render = ("helm", "template", "shop", chart(shop), *POST_RENDERER)
     assert by_name(run(shop, *render).stdout) == overlay
 
 
@@ -176,7 +178,7 @@ def test_helm_3_keeps_its_hooks_to_itself(shop: Path, run: Run) -> None:
     """They come out without coverage, because nobody but Helm ever sees them."""
     add_migration(shop)
     folder = chart(shop, {"migrate.yaml": JOB_AS_HELM_HOOK})
-    render = ("helm", "template", "shop", folder, "--post-renderer", "podcov", "--post-renderer-args", "inject")
+    render = ("helm", "template", "shop", folder, *POST_RENDERER)
     done = by_name(run(shop, *render).stdout)
     assert done["Job", "", "migrate"] == yaml.safe_load(JOB_AS_HELM_HOOK)
 
@@ -191,14 +193,14 @@ def plugin(run: Run, shop: Path) -> None:
 
 @pytest.mark.usefixtures("plugin")
 def test_helm_4_s_plugin(shop: Path, run: Run, overlay: Documents) -> None:
-    assert by_name(run(shop, "helm4", "template", "shop", chart(shop), "--post-renderer", "podcov").stdout) == overlay
+    assert by_name(run(shop, "helm4", "template", "shop", chart(shop), *POST_RENDERER).stdout) == overlay
 
 
 @pytest.mark.usefixtures("plugin")
 def test_helm_4_s_plugin_takes_arguments(shop: Path, run: Run, overlay: Documents) -> None:
     folder = chart(shop)
     config = ("--post-renderer-args", "-c", "--post-renderer-args", shop / "podcov.yaml")
-    command = ("helm4", "template", "shop", folder, "--post-renderer", "podcov", *config)
+    command = ("helm4", "template", "shop", folder, *POST_RENDERER, *config)
     assert by_name(run(shop.parent, *command).stdout) == overlay
 
 
@@ -206,7 +208,7 @@ def test_helm_4_s_plugin_takes_arguments(shop: Path, run: Run, overlay: Document
 def test_helm_4_gives_its_hooks_too(shop: Path, run: Run, overlay: Documents) -> None:
     add_migration(shop)
     folder = chart(shop, {"migrate.yaml": JOB_AS_HELM_HOOK})
-    done = by_name(run(shop, "helm4", "template", "shop", folder, "--post-renderer", "podcov").stdout)
+    done = by_name(run(shop, "helm4", "template", "shop", folder, *POST_RENDERER).stdout)
     job = done.pop(("Job", "", "migrate"))
     assert job["spec"]["template"]["spec"]["initContainers"][0]["name"] == "podcov-courier"
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-install"
@@ -218,7 +220,7 @@ def test_what_podcov_refuses_in_helm_4_is_seen(shop: Path, run: Run) -> None:
     """Helm itself says no more than `exited with error`."""
     config = shop / "podcov.yaml"
     config.write_text(config.read_text().replace("    source: [orders]\n", "    source: [orders]\n    container: app\n"))
-    done = run(shop, "helm4", "template", "shop", chart(shop), "--post-renderer", "podcov", code=1)
+    done = run(shop, "helm4", "template", "shop", chart(shop), *POST_RENDERER, code=1)
     assert "there is no container 'app' in deployment/orders" in done.stderr
 
 
