@@ -144,7 +144,7 @@ def helm(namespace: Any, tmp_path: Path) -> Callable[[str, Path], Helm]:
     ],
 )
 def test_a_chart_in_skaffold_is_reported(namespace: Any, hello: Path, skaffold: str) -> None:
-    """What Skaffold renders of it goes through its hook; what Helm installs, through Helm's post-renderer. Skaffold wants Helm 3."""
+    """What Skaffold renders of it goes through its hook; what Helm (3, for Skaffold) installs, through Helm's post-renderer."""
     shutil.rmtree(hello / "podcov")
     path = hello / "skaffold.yaml"
     path.write_text(path.read_text().partition("manifests:")[0] + skaffold)
