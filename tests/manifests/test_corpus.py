@@ -108,16 +108,16 @@ def environment() -> Iterator[Mapping[str, str]]:
 def adopted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, environment: Mapping[str, str]) -> Adopted:
     shape: Shape = request.param
     folder = shutil.copytree(shape.project, tmp_path_factory.mktemp(shape.name) / "project")
-    code, said = init(folder, *shape.init)
+    code, said = podcov(folder, "init", *shape.init)
     assert code == 0, said
     return Adopted(shape, folder, environment, said)
 
 
-def init(folder: Path, *arguments: str) -> tuple[int, str]:
-    """`podcov init` as it is typed in a folder: its exit code, and what it says on stderr."""
+def podcov(folder: Path, *arguments: str) -> tuple[int, str]:
+    """A command as it is typed in a folder: its exit code, and what it says on stderr."""
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as said:
         patch.chdir(folder)
-        code = main.run(["init", *arguments])
+        code = main.run(arguments)
     return code, "".join(f"{line.rstrip()}\n" for line in said.getvalue().splitlines())
 
 
@@ -145,8 +145,14 @@ def test_it_writes_and_says_what_is_expected(adopted: Adopted) -> None:
 def test_once_more_changes_nothing_and_check_passes(adopted: Adopted) -> None:
     before = contents(adopted.folder)
     for arguments in ([], ["--check"]):
-        code, said = init(adopted.folder, *arguments)
+        code, said = podcov(adopted.folder, "init", *arguments)
         assert (code, contents(adopted.folder)) == (0, before), said
+
+
+def test_ejected_every_byte_is_as_it_was(adopted: Adopted, tmp_path: Path) -> None:
+    folder = shutil.copytree(adopted.folder, tmp_path / "project")
+    code, said = podcov(folder, "eject")
+    assert (code, contents(folder)) == (0, contents(adopted.shape.project)), said
 
 
 def test_rendered_minus_base_is_the_change(adopted: Adopted) -> None:
@@ -169,6 +175,13 @@ def test_twice_injected_is_once_injected(adopted: Adopted) -> None:
     assert adopted.inject(adopted.injected_text) == adopted.injected_text
 
 
+def test_the_command_that_it_prints_gives_the_same(adopted: Adopted) -> None:
+    for line in adopted.findings.splitlines():
+        command, pipe, _ = line.removeprefix("next: ").partition(" | kubectl apply")
+        if line.startswith("next: ") and pipe:
+            assert documents(output(["sh", "-c", command], adopted.folder, adopted.env)) == adopted.covered
+
+
 def test_every_kustomize_and_the_injection_agree(adopted: Adopted) -> None:
     if any("kustomize" in step for step in adopted.shape.base):
         assert documents(render(adopted.shape, adopted.folder, adopted.env, kustomize="kustomize")) == adopted.base
@@ -180,7 +193,7 @@ def test_every_kustomize_and_the_injection_agree(adopted: Adopted) -> None:
 def test_by_injection_skaffold_renders_the_same_as_by_the_overlay(adopted: Adopted, tmp_path: Path) -> None:
     if adopted.by == "overlay" and adopted.shape.has("skaffold.yaml"):
         folder = shutil.copytree(adopted.shape.project, tmp_path / "project")
-        code, said = init(folder, "--by", "inject", *adopted.shape.init)
+        code, said = podcov(folder, "init", "--by", "inject", *adopted.shape.init)
         assert code == 0, said
         injected = documents(skaffold(folder, adopted.env, "--profile", adopted.profile))
         assert sorted(injected.items()) == sorted(adopted.covered.items())
@@ -213,7 +226,7 @@ def test_what_it_cannot_do_it_refuses_and_says_where_and_what_to_write(
     shape: Shape, tmp_path: Path, environment: Mapping[str, str]
 ) -> None:
     folder = shutil.copytree(shape.project, tmp_path / "project")
-    code, said = init(folder, *shape.init)
+    code, said = podcov(folder, "init", *shape.init)
     assert code == 2
     assert "what to do: " in said
     expect(shape.expected / "error.txt", said)
