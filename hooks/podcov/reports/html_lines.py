@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from markupsafe import Markup
+from markupsafe import escape
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexer import Lexer
@@ -16,6 +17,7 @@ from pygments.lexers.special import TextLexer
 from pygments.util import ClassNotFound
 
 from podcov.model import Arc, Epoch, FileCoverage, Region
+from podcov.reports import python_colours
 from podcov.reports.lines import missed_branches
 
 LineState = Literal["ran", "startup", "missing", "partial", "excluded", "none"]
@@ -31,20 +33,19 @@ class Note:
     target: int
 
 
-@dataclass(frozen=True, slots=True)
-class LineView:
-    """One line. `title` says in words what its colour and symbol say; `first`: the first line of a stretch to jump to."""
+class LineView(NamedTuple):
+    """One line. `title` says in words what its colour and symbol say; `first`: the first line of a stretch to jump to.
+
+    `title` and `code` are HTML: whatever stood in them is escaped.
+    """
 
     number: int
     state: LineState
+    symbol: str
     title: str
-    code: Markup
+    code: str
     notes: tuple[Note, ...] = ()
     first: bool = False
-
-    @property
-    def symbol(self) -> str:
-        return SYMBOLS[self.state]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +70,16 @@ class _Seen:
 
 def line_views(f: FileCoverage, source: str | None, epochs: Iterable[Epoch]) -> list[LineView]:
     """Every line of the file; empty ones up to the last that is known where the source is not."""
-    names = {e.number: _epoch_name(e) for e in epochs}
+    names = {e.number: str(escape(_epoch_name(e))) for e in epochs}
     seen = _seen(f)
     notes = _notes(f)
-    texts = _highlighted(source, f.language) if source is not None else [Markup()] * max((*seen, *f.excluded), default=0)
+    texts = _highlighted(source, f.language) if source is not None else [""] * max((*seen, *f.excluded), default=0)
     views: list[LineView] = []
     for number, code in enumerate(texts, 1):
         state = _state(seen.get(number), bool(notes.get(number)), number in f.excluded)
         title = _title(number, state, seen.get(number), names)
         first = state in ("missing", "partial") and (not views or views[-1].state != state)
-        views.append(LineView(number, state, title, code, tuple(notes.get(number, ())), first))
+        views.append(LineView(number, state, SYMBOLS[state], title, code, tuple(notes.get(number, ())), first))
     return views
 
 
@@ -110,7 +111,7 @@ def _add(seen: _Seen, region: Region) -> None:
     seen.ran |= region.covered
     seen.missed |= not region.covered
     seen.hits = max(seen.hits, region.hits)
-    seen.epochs |= set(region.epochs)
+    seen.epochs.update(region.epochs)
 
 
 def _notes(f: FileCoverage) -> dict[int, list[Note]]:
@@ -159,13 +160,20 @@ def _epoch_name(epoch: Epoch) -> str:
     return f"in {epoch.label}" if epoch.label else "in the tests"
 
 
-def _highlighted(source: str, language: str) -> list[Markup]:
+def _highlighted(source: str, language: str) -> list[str]:
     """Lines of HTML; what the source holds is escaped."""
-    html = highlight(source, _lexer(language), HtmlFormatter(nowrap=True))
-    lines = html.split("\n")
+    lines = _html(source, language).split("\n")
     if lines and not lines[-1]:
         lines.pop()
-    return [Markup(line) for line in lines]  # noqa: S704 - Pygments has escaped it
+    return lines
+
+
+def _html(source: str, language: str) -> str:
+    if language == "python":
+        with contextlib.suppress(python_colours.Odd):
+            return python_colours.highlighted(source)
+    html: str = highlight(source, _lexer(language), HtmlFormatter(nowrap=True))
+    return html
 
 
 def _lexer(language: str) -> Lexer:
