@@ -17,9 +17,8 @@ from pathlib import Path
 
 import pytest
 from podcov.errors import MergeError
-from podcov.formats import go_counters, go_meta, go_profile
-from podcov.languages import go_tables
-from podcov.languages.go_coverage import Gathered, GoCoverage, Place, combine, file_coverages, gather
+from podcov.formats import go_counters, go_meta, go_profile, go_tables
+from podcov.formats.go_coverage import Gathered, GoCoverage, Place, combine, file_coverages, gather
 from podcov.model import total
 
 OLDER = ("go1.20.14", "go1.22.12")

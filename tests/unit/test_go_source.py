@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from podcov.languages.go_source import Declaration, declarations
+from podcov.formats.go_source import Declaration, declarations
 
 
 def names(source: str) -> list[str]:

@@ -6,15 +6,22 @@ Everything is read through a `Cursor` that knows which file it reads and where i
 
 from __future__ import annotations
 
-import re
 import sys
 from array import array
+from itertools import accumulate
 from typing import Final
 
 from podcov.errors import DamagedError
 
-_LONG: Final = re.compile(rb"[\x80-\xff]+[\x00-\x7f]")
-"""A uLEB128 number of more than one byte: all but the last have the high bit set."""
+_LAST: Final = bytes(range(0x80))
+_CONTINUED: Final = bytes(range(0x80, 0x100))
+"""In a uLEB128 number all bytes but the last have the high bit set."""
+
+_MARK: Final = b"\x80"
+_MARK_CONTINUED: Final = _LAST + _MARK * 0x80
+LARGEST: Final = 0xFFFFFFFF
+"""Go's counters, and all other numbers in these files, have 32 bits."""
+
 
 _LOW_BYTE: Final = 0 if sys.byteorder == "little" else 7
 WORD: Final = "Q"
@@ -59,7 +66,7 @@ class Cursor:
                 break
             if shift > 28:
                 raise self.error(f"{what} does not end after five bytes", began)
-        if value > 0xFFFFFFFF:
+        if value > LARGEST:
             raise self.error(f"{what} has more than 32 bits", began)
         return value
 
@@ -79,30 +86,30 @@ def damaged(name: str, at: int, what: str) -> DamagedError:
 def decode_ulebs(name: str, packed: bytes, at: int) -> array[int]:
     """The uLEB128 numbers that `packed` is made of, as words; `at` is the byte of the file at which they begin.
 
-    Nearly all numbers in coverage data fit into one byte, so those are spread over words at once, and only the others are
-    looked at one by one. Raises DamagedError for a number that does not end, or has more than 32 bits.
+    The last byte of each number is the only one without the high bit, and nearly all numbers have no other. So the last bytes of
+    all are spread over words at once, and the other bytes are put beneath them one by one, from the back.
+    Raises DamagedError for a number that does not end, or has more than 32 bits.
     """
+    words = widen(packed.translate(None, _CONTINUED))
     if packed.isascii():
-        return widen(packed)
+        return words
     if packed[-1] >= 0x80:
         raise damaged(name, at + len(packed), "the data end in the middle of a number")
-    long = list(_LONG.finditer(packed))
-    words = widen(_LONG.sub(b"\0", packed))
-    extra_bytes = 0
-    for match in long:
-        start, stop = match.span()
-        words[start - extra_bytes] = _long_value(name, packed, start, stop, at)
-        extra_bytes += stop - start - 1
+    marked = packed.translate(_MARK_CONTINUED)
+    too_long = marked.find(_MARK * 5)
+    if too_long >= 0:
+        raise damaged(name, at + too_long, "a number has more than 32 bits")
+    indexes = list(accumulate(map(len, marked.split(_MARK)[:-1])))
+    for index, byte in zip(reversed(indexes), reversed(packed.translate(None, _LAST)), strict=True):
+        words[index] = words[index] << 7 | byte & 0x7F
+    if _MARK * 4 in marked and max(words) > LARGEST:
+        raise damaged(name, at + offset_of_uleb(packed, 0, words.index(max(words))), "a number has more than 32 bits")
     return words
 
 
-def _long_value(name: str, packed: bytes, start: int, stop: int, at: int) -> int:
-    if stop - start == 2:
-        return packed[start] & 0x7F | packed[start + 1] << 7
-    value = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(packed[start : min(stop, start + 6)]))
-    if stop - start > 5 or value > 0xFFFFFFFF:
-        raise damaged(name, at + start, "a number has more than 32 bits")
-    return value
+def count_ulebs(packed: bytes) -> int:
+    """How many numbers end in `packed`."""
+    return len(packed.translate(None, _CONTINUED))
 
 
 def widen(numbers: bytes) -> array[int]:

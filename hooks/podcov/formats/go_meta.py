@@ -6,12 +6,14 @@ is of. The format is documented in Go's `internal/coverage`; version 1 is the on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
+from itertools import repeat
+from struct import Struct
 from typing import Final, NamedTuple, cast, get_args
 
-from podcov.formats.go_bytes import Cursor, decode_ulebs
+from podcov.formats.go_bytes import Cursor, count_ulebs, decode_ulebs
 from podcov.formats.go_profile import Block, Mode
 
 MAGIC: Final = b"\0cvm"
@@ -20,6 +22,9 @@ _MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 _GRANULARITIES: Final = ("perblock", "perfunc")
 _PACKAGE_HEADER_SIZE: Final = 44
 _NUMBERS_OF_A_BLOCK: Final = 5
+_OFFSET: Final = Struct("<I")
+_block: Final = cast(Callable[[tuple[str, int, int, int, int, int]], Block], partial(tuple.__new__, Block))
+"""What `Block._make` does, for the hundred thousands of a large program in half the time."""
 
 
 class GoFunction(NamedTuple):
@@ -112,7 +117,8 @@ def _package(name: str, data: bytes, start: int, size: int) -> GoPackage:
     function_count = cursor.integer(4, "the number of functions")
     if function_count * 4 > end - cursor.at:
         raise cursor.error(f"there is no room for {function_count} functions in a package of {size} bytes", cursor.at - 4)
-    offsets = [start + cursor.integer(4, "the offset of a function") for _ in range(function_count)]
+    table = cursor.take(4 * function_count, "the offsets of functions")
+    offsets = [start + offset for (offset,) in _OFFSET.iter_unpack(table)]
     strings = cursor.string_table()
     if max(indexes) >= len(strings):
         raise cursor.error(f"string {max(indexes)} is wanted, and there are {len(strings)}", start + 4)
@@ -121,17 +127,22 @@ def _package(name: str, data: bytes, start: int, size: int) -> GoPackage:
     return GoPackage(path, package_name, module, digest, functions)
 
 
-def _functions(cursor: Cursor, offsets: list[int], strings: tuple[str, ...]) -> list[GoFunction]:
-    functions: list[GoFunction] = []
-    for offset, following in pairwise([*offsets, cursor.end]):
-        if not cursor.at <= offset <= following <= cursor.end:
-            raise cursor.error(f"a function is said to be at byte {offset}, outside its package or out of order")
-        functions.append(_function(cursor, offset, following, strings))
-    return functions
+def _functions(cursor: Cursor, offsets: list[int], strings: tuple[str, ...]) -> Iterator[GoFunction]:
+    """They follow each other without a gap, and are decoded together."""
+    if not offsets:
+        return
+    ends = [*offsets[1:], cursor.end]
+    if offsets[0] != cursor.at or any(end < start for start, end in zip(offsets, ends, strict=True)):
+        raise cursor.error("functions are not where their offsets say", offsets[0])
+    numbers = decode_ulebs(cursor.name, cursor.data[cursor.at : cursor.end], cursor.at).tolist()
+    at = 0
+    for start, end in zip(offsets, ends, strict=True):
+        following = at + count_ulebs(cursor.data[start:end])
+        yield _function(cursor, start, numbers[at:following], strings)
+        at = following
 
 
-def _function(cursor: Cursor, start: int, end: int, strings: tuple[str, ...]) -> GoFunction:
-    numbers = decode_ulebs(cursor.name, cursor.data[start:end], start).tolist()
+def _function(cursor: Cursor, start: int, numbers: list[int], strings: tuple[str, ...]) -> GoFunction:
     if len(numbers) < 4 or len(numbers) != 4 + _NUMBERS_OF_A_BLOCK * numbers[0]:
         raise cursor.error("a function does not end where the next one begins", start)
     _, name, file, *places, literal = numbers
@@ -139,5 +150,4 @@ def _function(cursor: Cursor, start: int, end: int, strings: tuple[str, ...]) ->
         raise cursor.error(f"string {max(name, file)} is wanted, and there are {len(strings)}", start)
     source = strings[file]
     each = [iter(places)] * _NUMBERS_OF_A_BLOCK
-    blocks = tuple([Block(source, *place) for place in zip(*each, strict=True)])
-    return GoFunction(strings[name], source, bool(literal), blocks)
+    return GoFunction(strings[name], source, bool(literal), tuple(map(_block, zip(repeat(source), *each, strict=False))))

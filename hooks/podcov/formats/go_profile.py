@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final, Literal, NamedTuple, cast, get_args
 
 from podcov.errors import DamagedError, MergeError, NoDataError
@@ -87,19 +88,21 @@ def _damaged(name: str, line: int, at: int, what: str) -> DamagedError:
 
 def dump(profile: Profile) -> bytes:
     """The profile as text, in the order of `go tool covdata textfmt`: by package, file and lines. Same profile, same bytes."""
-    folders = {file: file.rpartition("/")[0] for file in {block.file for block in profile.counts}}
-
-    def in_order(item: tuple[Block, int]) -> tuple[str, str, int, int, int, int, int]:
-        file, start_line, start_column, end_line, end_column, statements = item[0]
-        return (folders[file], file, start_line, end_line, start_column, end_column, statements)
-
-    lines = [
-        f"{file}:{start_line}.{start_column},{end_line}.{end_column} {statements} {count}\n"
-        for (file, start_line, start_column, end_line, end_column, statements), count in sorted(
-            profile.counts.items(), key=in_order
+    texts: dict[str, str] = {}
+    for file, blocks in groupby(sorted(profile.counts.items(), key=_in_order), key=lambda item: item[0].file):
+        texts[file] = "".join(
+            [
+                f"{file}:{line}.{column},{end_line}.{end_column} {statements} {count}\n"
+                for (_, line, column, end_line, end_column, statements), count in blocks
+            ]
         )
-    ]
-    return "".join((f"mode: {profile.mode}\n", *lines)).encode("utf-8", "surrogateescape")
+    ordered = (texts[file] for file in sorted(texts, key=lambda file: (file.rpartition("/")[0], file)))
+    return "".join((f"mode: {profile.mode}\n", *ordered)).encode("utf-8", "surrogateescape")
+
+
+def _in_order(item: tuple[Block, int]) -> tuple[str, int, int, int, int, int]:
+    file, line, column, end_line, end_column, statements = item[0]
+    return (file, line, end_line, column, end_column, statements)
 
 
 def add(mode: Mode, one: int, other: int) -> int:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
+from podcov.formats.go_coverage import GoCoverage
 from podcov.formats.go_profile import Block, Profile
-from podcov.languages.go_coverage import GoCoverage
-from podcov.languages.go_source import declarations
+from podcov.formats.go_source import declarations
 
 _TAB: Final = 8
 

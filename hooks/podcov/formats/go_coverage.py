@@ -11,6 +11,7 @@ package that differs between them by block, where both have the same blocks.
 
 from __future__ import annotations
 
+import operator
 import sys
 from array import array
 from collections import defaultdict
@@ -214,15 +215,15 @@ class _Adder:
 
     def add(self, name: str, data: bytes, file: CounterFile) -> None:
         """All of a file or, if it does not fit the meta-data (DamagedError), nothing of it."""
-        parts = [(self._layout(name, data, file, segment), _as_number(segment.words)) for segment in file.segments]
-        for layout, segment in parts:
-            layout.add(segment, self.meta.mode)
+        numbers = [_as_number(segment.words) for segment in file.segments]
+        layouts = [self._layout(name, data, file, *pair) for pair in zip(file.segments, numbers, strict=True)]
+        for layout, number in zip(layouts, numbers, strict=True):
+            layout.add(number, self.meta.mode)
         self._annotations += (segment.annotations for segment in file.segments)
         self._processes += 1
 
-    def _layout(self, name: str, data: bytes, file: CounterFile, segment: Segment) -> _Layout:
+    def _layout(self, name: str, data: bytes, file: CounterFile, segment: Segment, number: int) -> _Layout:
         alike = self._layouts[len(segment.words)]
-        number = _as_number(segment.words)
         found = next((layout for layout in alike if layout.fits(number)), None)
         if found is None:
             self._check(name, data, file, segment)
@@ -244,7 +245,7 @@ class _Adder:
             at += NAMES_AND_NUMBERS + len(counters)
 
     def build(self) -> Build:
-        counts: dict[FunctionNumber, tuple[int, ...]] = {}
+        sums: dict[FunctionNumber, Sequence[int]] = {}
         mode = self.meta.mode
         for layout in chain.from_iterable(self._layouts.values()):
             words = layout.total.words
@@ -254,7 +255,8 @@ class _Adder:
                 at = first + len(counters)
                 own = words[first:at]
                 key = (package, function)
-                counts[key] = _sum(mode, counts[key], own) if key in counts else _limited(mode, own)
+                sums[key] = list(map(operator.add, sums[key], own)) if key in sums else own
+        counts = {key: _limited(mode, own) for key, own in sums.items()}
         return Build(self.name, self.meta, counts, self._processes, _common(self._annotations))
 
 
