@@ -101,11 +101,14 @@ def table(title: str, comparison: Comparison, columns: Iterable[Column]) -> str:
 # What the scripts have in common
 
 
-def arguments(description: str, rounds: int) -> argparse.ArgumentParser:
-    """The options of every benchmark."""
+def arguments(description: str, rounds: int, *, of_interpreters: bool = True) -> argparse.ArgumentParser:
+    """The options of every benchmark; `of_interpreters`: and of those that compare ways to run a program."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--python", action="append", metavar="PATH", help="an interpreter to measure; repeatable (default: this)")
-    parser.add_argument("--peer", action="append", metavar="NAME", help="only these beside plain; repeatable")
+    if of_interpreters:
+        parser.add_argument(
+            "--python", action="append", metavar="PATH", help="an interpreter to measure; repeatable (default: this)"
+        )
+        parser.add_argument("--peer", action="append", metavar="NAME", help="only these beside plain; repeatable")
     parser.add_argument("--rounds", type=positive, default=rounds, help="how often each peer has its turn, after a warm-up")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     return parser
@@ -137,14 +140,15 @@ def run(
     for interpreter in map(prepare, options.python or [sys.executable]):
         for what, comparison in measure(interpreter):
             print(f"load average now: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", file=sys.stderr)
-            results.append({"python": interpreter.version, "what": what, "peers": _plain_values(comparison)})
+            results.append({"python": interpreter.version, "what": what, "peers": plain_values(comparison)})
             if not options.json:
                 print(table(f"Python {interpreter.version}, {what}", comparison, columns), end="\n\n", flush=True)
     if options.json:
         print(json.dumps({"schema": SCHEMA, "rounds": options.rounds, "results": results}, indent=1))
 
 
-def _plain_values(comparison: Comparison) -> dict[str, dict[str, dict[str, float]]]:
+def plain_values(comparison: Comparison) -> dict[str, dict[str, dict[str, float]]]:
+    """For JSON."""
     return {
         name: {key: {"median": of.median, "low": of.low, "high": of.high} for key, of in spreads.items()}
         for name, spreads in comparison.items()

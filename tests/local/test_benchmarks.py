@@ -40,6 +40,15 @@ def test_throughput_is_compared_in_json(root: Path) -> None:
         assert all(0 < of["low"] <= of["median"] <= of["high"] for of in columns.values())
 
 
+def test_writing_html_is_compared_with_coverage_py_in_the_same_run(root: Path) -> None:
+    command = [sys.executable, str(root / "benchmarks/html_report.py"), "--rounds", "1", "--lines", "500"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    heading, *rows = done.stdout.splitlines()
+    assert "times coverage html" in heading
+    assert [row.partition("  ")[0] for row in rows] == ["podcov html", "coverage xml"]
+
+
 @pytest.mark.parametrize("options", [("--peer", "nobody"), ("--python", "no-such-python")])
 def test_what_cannot_be_measured_is_named(root: Path, options: tuple[str, str]) -> None:
     command = [sys.executable, str(root / "benchmarks" / "startup.py"), *options]
