@@ -89,6 +89,17 @@ def podcov_go(plain_go: Toolchain, with_podcov: Callable[[Toolchain], Toolchain]
 
 
 @pytest.fixture(scope="session")
+def old_go(plain_go: Toolchain) -> Callable[[str], Toolchain]:
+    """`old_go("1.22.12")`: that toolchain, from the module cache or the module proxy."""
+
+    def find(version: str) -> Toolchain:
+        goroot = call(plain_go.goroot / "bin" / "go", "env", "GOROOT", GOTOOLCHAIN=f"go{version}").strip()
+        return Toolchain(Path(goroot), f"go{version}")
+
+    return find
+
+
+@pytest.fixture(scope="session")
 def programs() -> Path:
     """The folder of modules that tests build."""
     return PROGRAMS
@@ -154,6 +165,9 @@ class Container:
     def mark(self, run: str = "run", label: str = "tests") -> Answers:
         return read_answers(self.courier("mark", run, label))
 
+    def dumped(self) -> Answers:
+        return read_answers(self.courier("dump"))
+
     def pull(self) -> Pulled:
         bundle = read_bundle(self.courier("pull"))
         status = status_of(bundle.manifest)
@@ -204,12 +218,13 @@ def container(tmp_path: Path, plain_go: Toolchain) -> Callable[[Path], Container
 
 @pytest.fixture
 def direct(tmp_path: Path, plain_go: Toolchain) -> Callable[..., Blocks]:
-    """`direct(binary, *arguments)`: what Go's own coverage says of a run of this binary that ends cleanly."""
+    """`direct(binary, *arguments)`: what Go's own coverage says of a run of this binary; `clean` has `ends` end cleanly."""
 
-    def run(binary: Path, *arguments: str) -> Blocks:
+    def run(binary: Path, *arguments: str, clean: bool = False) -> Blocks:
         folder = tmp_path / f"direct-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
-        call(binary, *arguments, GOCOVERDIR=str(folder), CLEAN="1")
+        env = environment(GOCOVERDIR=str(folder)) | ({"CLEAN": "1"} if clean else {})
+        subprocess.run([str(binary), *arguments], env=env, capture_output=True, timeout=SECONDS, check=False)
         return text_of(plain_go, folder)
 
     return run

@@ -48,12 +48,17 @@ def test_nothing_is_lost_by_an_end_of_its_own(
 ) -> None:
     pod = container(ends[mode])
     assert pod.run(how).returncode == code
-    assert pod.blocks() == direct(standard, how)
+    assert pod.blocks() == direct(standard, how, clean=True)
 
 
 @pytest.mark.parametrize(
     ("how", "number", "code"),
-    [("wait", signal.SIGKILL, -9), ("wait", signal.SIGTERM, -15), ("handler", signal.SIGTERM, 7), ("handler", signal.SIGKILL, -9)],
+    [
+        ("wait", signal.SIGKILL, -9),
+        ("wait", signal.SIGTERM, -15),
+        ("handler", signal.SIGTERM, 7),
+        ("handler", signal.SIGKILL, -9),
+    ],
 )
 def test_nothing_is_lost_by_a_signal_and_what_it_does_stays_the_apps_own(
     ends: dict[str, Path], standard: Path, container: Any, direct: Any, how: str, number: signal.Signals, code: int
@@ -63,7 +68,7 @@ def test_nothing_is_lost_by_a_signal_and_what_it_does_stays_the_apps_own(
         assert next(line for line in process.stdout if line == "ready\n")
         process.send_signal(number)
         assert process.wait(30) == code
-    assert pod.blocks() == direct(standard, how)
+    assert pod.blocks() == direct(standard, how, clean=True)
 
 
 def test_a_living_process_is_read_without_its_help(
@@ -73,17 +78,17 @@ def test_a_living_process_is_read_without_its_help(
     with pod.started("wait") as process:
         assert next(line for line in process.stdout if line == "ready\n")
         os.kill(process.pid, signal.SIGSTOP)  # not even the kernel runs it meanwhile
-        assert pod.blocks() == direct(standard, "wait")
+        assert pod.blocks() == direct(standard, "wait", clean=True)
 
 
 def test_each_program_of_an_exec_and_each_child_registers(ends: dict[str, Path], container: Any) -> None:
     pod = container(ends["set"])
     pod.run("exec")
-    before, after = pod.status().targets[0].processes
+    before, after = sorted(pod.status().targets[0].processes, key=lambda process: process.start.time)
     assert (before.start.pid, before.start.start_time) == (after.start.pid, after.start.start_time)
     assert [before.start.argv[1:], after.start.argv[1:]] == [("exec",), ("exit", "argument")]
     pod.run("children")
-    parent, *children = pod.status().targets[0].processes[2:]
+    parent, *children = sorted(pod.status().targets[0].processes, key=lambda process: process.start.time)[2:]
     assert [child.start.ppid for child in children] == [parent.start.pid] * 2
 
 

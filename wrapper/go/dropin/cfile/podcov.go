@@ -17,5 +17,8 @@ func podcovHook(istest bool) bool {
 		err = emitMetaDataToDirectory(folder, packages)
 	}
 	podcov.Registered(finalHash, getCovPkgMap(), err)
+	if save := podcov.AtExit(); save != nil {
+		podcovAtExit(save)
+	}
 	return !istest && os.Getenv("GOCOVERDIR") == ""
 }

@@ -17,11 +17,9 @@ const functionHead = 3
 // counterFile is the file in which a process, alive or not, has its counters.
 type counterFile struct {
 	*header
-	words   []uint32
-	mapped  []byte
-	alive   bool
-	meta    layout
-	metaErr string
+	words  []uint32
+	mapped []byte
+	alive  bool
 }
 
 // openCounters maps the counters of a process. It fails where the process has not begun to record.
@@ -73,7 +71,7 @@ type function struct {
 func (c *counterFile) functions(meta layout) []function {
 	const attempts, pause = 50, time.Millisecond
 	for attempt := 1; ; attempt++ {
-		found, strange := c.scan(c.snapshot(), meta)
+		found, strange := c.scan(copyOf(c.words), meta)
 		if strange == 0 || attempt == attempts || !c.alive {
 			return found
 		}
@@ -82,13 +80,13 @@ func (c *counterFile) functions(meta layout) []function {
 	}
 }
 
-// snapshot copies the words from the last to the first: whoever has a counter has its function's head, too.
-func (c *counterFile) snapshot() []uint32 {
-	words := make([]uint32, len(c.words))
+// copyOf copies the words from the last to the first: whoever has a counter has its function's head, too.
+func copyOf(words []uint32) []uint32 {
+	copied := make([]uint32, len(words))
 	for i := len(words) - 1; i >= 0; i-- {
-		words[i] = atomic.LoadUint32(&c.words[i])
+		copied[i] = atomic.LoadUint32(&words[i])
 	}
-	return words
+	return copied
 }
 
 // scan finds the functions among the words, and counts the words that belong to none.

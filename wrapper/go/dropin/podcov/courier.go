@@ -126,9 +126,9 @@ func (p *left) describe() *object {
 	} else {
 		said.raw("start", p.record)
 	}
-	alive, flags, reason, epochs := "null", uint32(0), p.problem, p.epochs()
+	alive, flags, ended, reason, epochs := "null", uint32(0), false, p.problem, p.epochs()
 	if counters, problem := p.open(); counters != nil {
-		alive, flags = strconv.FormatBool(counters.alive), counters.header.flags
+		alive, flags, ended = strconv.FormatBool(counters.alive), counters.header.flags, counters.finished != 0
 		epochs = append(epochs, strconv.Itoa(int(counters.header.epoch)))
 		if reason == "" {
 			reason = counters.trouble()
@@ -142,7 +142,7 @@ func (p *left) describe() *object {
 	return said.
 		raw("alive", alive).
 		string("reason", reason).
-		truth("ended", false).
+		truth("ended", ended).
 		raw("epochs", list(epochs)).
 		number("flags", int64(flags))
 }
@@ -217,11 +217,13 @@ func (t target) answer(epoch uint32, ask func(*left) (state, reason string)) *ob
 	return t.named(epoch).raw("processes", list(processes))
 }
 
-// dump has nothing to wait for: the counters are in the file when they are counted.
+// dump has something to wait for only where not all counters are mapped.
 func dump(v volume, parameters []string) error {
-	if _, err := seconds(append(parameters, answerSeconds)[0]); err != nil {
+	patience, err := seconds(append(parameters, answerSeconds)[0])
+	if err != nil {
 		return err
 	}
+	deadline := time.Now().Add(patience)
 	if err := v.exists(); err != nil {
 		return err
 	}
@@ -233,13 +235,23 @@ func dump(v volume, parameters []string) error {
 				return "failed", problem
 			}
 			defer counters.close()
-			if trouble := counters.trouble(); trouble != "" {
-				return "failed", trouble
-			}
-			return "complete", ""
+			return p.dumped(counters, deadline)
 		}))
 	}
 	return say(document(described, time.Now()))
+}
+
+func (p *left) dumped(counters *counterFile, deadline time.Time) (state, reason string) {
+	if trouble := counters.trouble(); trouble != "" {
+		return "failed", trouble
+	}
+	if !p.isSaved(counters, deadline) {
+		return "failed", notSaved
+	}
+	if counters.saves() && !counters.alive && counters.finished == 0 {
+		return "bounded", "it ended without a last save: what it counted outside its file since the one before is missing"
+	}
+	return "complete", ""
 }
 
 // pull sends what processes left, with Go's own files of counters in the place of the mapped ones; see PROTOCOL.md.
@@ -267,6 +279,7 @@ func (t target) pack(b *bundle, metas *layouts) {
 	folder := "targets/" + t.container + "/" + t.start + "/"
 	for _, p := range t.processes() {
 		if counters, _ := p.open(); counters != nil {
+			p.isSaved(counters, time.Now().Add(time.Second)) // dump says of whom that cannot be had
 			if name, content := p.running(counters, metas); name != "" {
 				b.add(folder+name, content)
 			}

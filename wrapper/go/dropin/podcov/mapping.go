@@ -31,8 +31,13 @@ type header struct {
 	registered uint32 // 1: hash and remap are complete
 	remaps     uint32
 	hash       [16]byte
-	_          [16]byte
-	remap      [(headerSize - 64) / 8]remap
+	mappedFrom uint32 // the words that are mapped; the others are saved now and then
+	mappedTo   uint32
+	wanted     uint32 // a courier counts this up and waits until saved is as much
+	saved      uint32
+	finished   uint32 // 1: what is not mapped was saved when the app exited
+	_          [12]byte
+	remap      [(headerSize - 80) / 8]remap
 }
 
 // remap is a number that the compiler gave to a package of the runtime, and the package's place in the meta-data.
@@ -58,10 +63,8 @@ type section struct {
 
 // mapTo has the counters in a new file from now on. The file stays open and locked for as long as the process lives.
 func (s section) mapTo(path string) (file int, mapped *header, err error) {
-	begin, end, err := s.pages()
-	if err != nil {
-		return 0, nil, err
-	}
+	begin, end := s.pages()
+	from, to := s.ownPages(begin, end)
 	file, err = create(path, syscall.O_RDWR|syscall.O_EXCL)
 	if err != nil {
 		return 0, nil, errors.New("its file of counters cannot be made: " + err.Error())
@@ -89,32 +92,66 @@ func (s section) mapTo(path string) (file int, mapped *header, err error) {
 	mapped = (*header)(unsafe.Pointer(first))
 	mapped.offset = uint32(page + uintptr(unsafe.Pointer(s.first)) - begin)
 	mapped.words = uint32(s.words)
-	so := unsafe.Slice((*byte)(unsafe.Pointer(begin)), end-begin) // what has run so far
-	if n, err := syscall.Pwrite(file, so, int64(page)); err != nil || n != len(so) {
+	mapped.mappedFrom, mapped.mappedTo = s.wordsIn(from, to)
+	if from == to {
+		return file, mapped, nil
+	}
+	at := page + from - begin
+	so := unsafe.Slice((*byte)(unsafe.Pointer(from)), to-from) // what has run so far
+	if n, err := syscall.Pwrite(file, so, int64(at)); err != nil || n != len(so) {
 		return 0, nil, errors.New("its counters cannot be copied")
 	}
-	if _, err = mmap(begin, end-begin, file, page, syscall.MAP_FIXED); err != nil {
+	if _, err = mmap(from, to-from, file, at, syscall.MAP_FIXED); err != nil {
 		return 0, nil, errors.New("its counters cannot be mapped: " + err.Error())
 	}
 	return file, mapped, nil
 }
 
-// pages are those that hold counters. All of them have to hold nothing else: other variables would be taken from under
-// the feet of whoever writes to them meanwhile.
-func (s section) pages() (begin, end uintptr, err error) {
+func (s section) bounds() (low, high uintptr) {
+	low = uintptr(unsafe.Pointer(s.first))
+	return low, low + 4*uintptr(s.words)
+}
+
+// pages are those that hold counters.
+func (s section) pages() (begin, end uintptr) {
 	page := uintptr(syscall.Getpagesize())
-	low := uintptr(unsafe.Pointer(s.first))
-	high := low + 4*uintptr(s.words)
-	begin, end = low&^(page-1), (high+page-1)&^(page-1)
+	low, high := s.bounds()
+	return low &^ (page - 1), (high + page - 1) &^ (page - 1)
+}
+
+// ownPages are those pages that hold nothing but counters: variables of others would be taken from under the feet of
+// whoever writes to them meanwhile.
+func (s section) ownPages(begin, end uintptr) (from, to uintptr) {
+	page := uintptr(syscall.Getpagesize())
+	low, high := s.bounds()
 	pad := uintptr(unsafe.Pointer(&padding))
 	padEnd := pad + unsafe.Sizeof(padding)
-	if begin != low && !(pad <= begin && padEnd <= low && low-padEnd < 64) {
-		return 0, 0, errEdges
+	const alignment = 64
+	if low != begin && !(pad <= begin && padEnd <= low && low-padEnd < alignment) {
+		begin += page
 	}
-	if last := dataEnd(); end != high && !(high <= last && last-high < 64) {
-		return 0, 0, errEdges
+	if high != end && high != dataEnd() {
+		end -= page
 	}
-	return begin, end, nil
+	if begin > end {
+		return begin, begin
+	}
+	return begin, end
+}
+
+// wordsIn is which of the words lie in these pages.
+func (s section) wordsIn(from, to uintptr) (first, last uint32) {
+	low, high := s.bounds()
+	if from == to {
+		return 0, 0
+	}
+	if from > low {
+		first = uint32((from - low) / 4)
+	}
+	if to < high {
+		high = to
+	}
+	return first, uint32((high - low) / 4)
 }
 
 // dataEnd is where the program's own variables end; 0 where that is not known.

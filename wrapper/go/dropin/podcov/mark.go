@@ -29,8 +29,9 @@ func (l *layouts) of(c *counterFile) layout {
 }
 
 const (
-	noMain = "it has not begun main: what its packages ran while they were initialised cannot be told apart yet"
-	noMeta = "the meta-data of its build are missing or damaged: was the volume full?"
+	noMain   = "it has not begun main: what its packages ran while they were initialised cannot be told apart yet"
+	notSaved = "it did not save what it counts outside its file: is it stopped?"
+	noMeta   = "the meta-data of its build are missing or damaged: was the volume full?"
 )
 
 // move begins an epoch in one process: what is in its counters goes into a file of the epoch that it belongs to.
@@ -49,6 +50,9 @@ func (p *left) move(epoch uint32, metas *layouts, deadline time.Time) (state, re
 		return "acknowledged", ""
 	}
 	waitForMain(counters, deadline)
+	if !p.isSaved(counters, deadline) {
+		return "failed", notSaved
+	}
 	if counters.known() {
 		if problem := p.keep(counters, metas.of(counters), from); problem != "" {
 			return "failed", problem
@@ -70,7 +74,7 @@ func waitForMain(counters *counterFile, deadline time.Time) {
 // keep writes the counters to a file and sets them to 0. They are written first: a courier that is killed between the
 // two loses nothing. It returns what went wrong; then nothing was changed.
 func (p *left) keep(counters *counterFile, meta layout, epoch uint32) (problem string) {
-	if meta == nil {
+	if meta.functions == nil {
 		return noMeta
 	}
 	functions := counters.functions(meta)
@@ -107,7 +111,7 @@ func (p *left) running(counters *counterFile, metas *layouts) (name string, cont
 		return "", nil
 	}
 	meta := metas.of(counters)
-	if meta == nil {
+	if meta.functions == nil {
 		return "", nil
 	}
 	epoch := atomic.LoadUint32(&counters.header.epoch)

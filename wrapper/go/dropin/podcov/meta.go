@@ -2,45 +2,49 @@
 
 package podcov
 
-// layout is what a file of meta-data says about counters: how many each function of each package has.
-type layout [][]uint32
+// layout is what a file of meta-data says about counters.
+type layout struct {
+	functions [][]uint32 // how many counters each function of each package has
+	set       bool       // a counter is 1 where something ran, however often
+}
 
 // has says whether the program has such a function: a guard against words that only look like the head of one.
 func (l layout) has(slot, function, counters uint32) bool {
-	return int(slot) < len(l) && int(function) < len(l[slot]) && l[slot][function] == counters
+	return int(slot) < len(l.functions) && int(function) < len(l.functions[slot]) && l.functions[slot][function] == counters
 }
 
-// readLayout reads the part of a file of meta-data that is needed here; nil where it makes no sense.
+// readLayout reads the part of a file of meta-data that is needed here; no functions where it makes no sense.
 func readLayout(content []byte) layout {
 	const (
 		fileHeader = 56
+		set        = 1 // mode
 		perFunc    = 2 // granularity: one counter a function
 	)
 	if len(content) < fileHeader || string(content[:4]) != "\x00cvm" {
-		return nil
+		return layout{}
 	}
 	entries := getUint64(content[16:])
-	granularity := content[49]
+	mode, granularity := content[48], content[49]
 	if entries > uint64(len(content)-fileHeader)/16 {
-		return nil
+		return layout{}
 	}
-	var found layout
+	found := layout{set: mode == set}
 	for i := uint64(0); i < entries; i++ {
 		offset := getUint64(content[fileHeader+8*i:])
 		length := getUint64(content[fileHeader+8*(entries+i):])
 		if offset > uint64(len(content)) || length > uint64(len(content))-offset {
-			return nil
+			return layout{}
 		}
 		counters, ok := countersOf(content[offset : offset+length])
 		if !ok {
-			return nil
+			return layout{}
 		}
 		if granularity == perFunc {
 			for function := range counters {
 				counters[function] = 1
 			}
 		}
-		found = append(found, counters)
+		found.functions = append(found.functions, counters)
 	}
 	return found
 }

@@ -8,5 +8,8 @@ func Start(args []string) {}
 // MetaFolder says that nothing is recorded.
 func MetaFolder() string { return "" }
 
+// AtExit says that there is nothing to do.
+func AtExit() func() { return nil }
+
 // Registered is never called, because there is no folder to write to.
 func Registered(hash [16]byte, slots map[int]int, failure error) {}

@@ -3,7 +3,6 @@
 package podcov
 
 import (
-	"errors"
 	"runtime"
 	"strconv"
 	"sync/atomic"
@@ -24,6 +23,8 @@ type process struct {
 	args   []string
 	header *header
 	file   int // kept open: its lock says that the process is alive
+	memory section
+	saver  *saver
 }
 
 // record maps the counters of this process and registers it. Nothing that goes wrong here may reach the app: it runs
@@ -59,7 +60,7 @@ func (p *process) mapCounters(counters section) error {
 	if err != nil {
 		return err
 	}
-	p.file, p.header = file, mapped
+	p.file, p.header, p.memory = file, mapped, counters
 	mapped.epoch = p.epochOnDisk()
 	atomic.StoreUint64(&mapped.magic, countersMagic)
 	// Whoever began an epoch between our first look and this moment did not see us.
@@ -103,7 +104,12 @@ func (p *process) register(state, reason string) {
 		string("state", state).
 		optional("reason", reason)
 	if state == "recording" {
-		said.string("recording", "mapped").number("epoch", int64(p.header.epoch))
+		said.number("epoch", int64(p.header.epoch))
+		if p.header.saves() {
+			said.string("recording", "saved").raw("save_interval", strconv.FormatFloat(saveInterval().Seconds(), 'f', -1, 64))
+		} else {
+			said.string("recording", "mapped")
+		}
 	}
 	writeNew(p.path("start"), []byte(said.String()+"\n")) // a full volume leaves a torn record, which the courier names
 }
@@ -144,6 +150,17 @@ func Registered(hash [16]byte, slots map[int]int, failure error) {
 		}
 	}
 	atomic.StoreUint32(&h.registered, 1)
+	if h.saves() {
+		startSaving(recorded, recorded.memory)
+	}
+}
+
+// AtExit is to be called when the app exits; nil where there is nothing to do then.
+func AtExit() func() {
+	if recorded == nil || recorded.saver == nil {
+		return nil
+	}
+	return recorded.saver.finish
 }
 
 func metaFolder(data string) string {
@@ -214,5 +231,3 @@ func readNumber(path string) int64 {
 	}
 	return number
 }
-
-var errEdges = errors.New("its counters share pages of memory with other variables, which cannot be mapped")
