@@ -1,0 +1,175 @@
+"""The binary as its own courier: it answers what PROTOCOL.md says, and the host reads it as it reads any courier."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from podcov.formats.bundle import read_bundle
+from podcov.formats.courier import read_ended
+from podcov.formats.records import parse_target
+
+COURIER = "--podcov-courier"
+
+
+@pytest.fixture(scope="module")
+def ends(podcov_go: Any, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("courier") / "ends"
+    return podcov_go.build(output, "-cover", ".", cwd=programs / "ends")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def pod(ends: Path, container: Callable[[Path], Any]) -> Any:
+    return container(ends)
+
+
+def refused(pod: Any, *arguments: str, stdin: bytes = b"", **env: str) -> tuple[int, str]:
+    """The exit code, and the one line that says why."""
+    command = [str(pod.binary), COURIER, *arguments]
+    done = subprocess.run(command, env=pod.env(**env), input=stdin, capture_output=True, timeout=60, check=False)
+    assert done.stdout == b""
+    (line,) = done.stderr.decode().splitlines()
+    return done.returncode, line
+
+
+def test_the_app_does_not_run_as_a_courier(pod: Any) -> None:
+    assert json.loads(pod.courier("status"))["targets"] == []
+    assert list(pod.data.iterdir()) == []
+
+
+def test_a_pull_holds_start_records_epochs_and_counters_and_the_meta_data_once(pod: Any) -> None:
+    for _ in range(3):
+        pod.run("exit")
+    pod.mark("r1", "after\tthree\n")
+    pulled = pod.pull()
+    target = parse_target(pulled.files)
+    assert [(process.start.language, process.damage) for process in target.processes] == [("go", ())] * 3
+    assert (target.epoch, target.epochs_of("r1"), target.epochs[0].label) == (1, (1,), "after three")
+    assert len(pulled.counters) == 3
+    assert {file.content[8:24].hex() for file in pulled.counters} == set(pulled.metas)
+    assert not [name for name in pulled.files if "covmeta" in name or name.endswith(".counters")]
+
+
+def test_only_the_meta_data_that_are_asked_for_are_sent(pod: Any) -> None:
+    pod.run("exit")
+    (source,) = pod.status() and pod.pull().status.targets[0].sources
+    asked = json.dumps([source.digest, "sha256:" + 64 * "0"]).encode()
+    assert list(read_bundle(pod.courier("sources", stdin=b"%d\n%b" % (len(asked), asked))).files) == [f"sources/{source.digest}"]
+    assert read_bundle(pod.courier("sources", stdin=b"2\n[]")).files == {}
+
+
+def test_a_large_pull_has_the_right_sum(pod: Any) -> None:
+    """SHA-256 of our own against Python's: read_bundle checks each file and the whole."""
+    pod.run("exit")
+    for size in (0, 1, 55, 56, 63, 64, 65, 119, 120, 1000, 300_001):
+        (pod.target / f"file-{size}").write_bytes(os.urandom(size))
+    files = pod.pull().files
+    assert {name: len(content) for name, content in files.items() if name.startswith("file-")} == {
+        f"file-{size}": size for size in (0, 1, 55, 56, 63, 64, 65, 119, 120, 1000, 300_001)
+    }
+
+
+def test_arguments_that_are_no_text_are_carried(pod: Any) -> None:
+    odd = [b"\xff\xfe", b'a"b\\c\n\x7f', "\U0001f40d\u00e9".encode()]
+    subprocess.run([os.fsencode(pod.binary), b"exit", *odd], env=pod.env(), capture_output=True, check=False)
+    (process,) = pod.status().targets[0].processes
+    assert [os.fsencode(argument) for argument in process.start.argv[2:]] == odd
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        ((), 2, "'' is no command; there are: serve, unpack, status"),
+        (("fly",), 2, "'fly' is no command"),
+        (("mark", "run"), 2, "usage: --podcov-courier mark RUN LABEL [SECONDS]"),
+        (("mark", "run", "label", "soon"), 1, 'mark: "soon" is no number of seconds'),
+        (("lease", "-1"), 1, 'lease: "-1" is no number of seconds'),
+        (("sources",), 1, 'sources: its input begins with "" instead of its length'),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(pod: Any, arguments: tuple[str, ...], code: int, text: str) -> None:
+    found, line = refused(pod, *arguments)
+    assert (found, line.startswith(f"podcov courier: {text}")) == (code, True), line
+
+
+def test_a_cut_off_input_and_a_missing_volume_are_named(pod: Any) -> None:
+    assert refused(pod, "sources", stdin=b"100\n[]") == (1, "podcov courier: sources: its input was cut off after 2 of 100 bytes")
+    assert refused(pod, "pull", PODCOV_DATA="/nowhere") == (1, "podcov courier: pull: there is no data volume at /nowhere")
+
+
+def test_what_is_damaged_is_named_and_the_rest_is_there(pod: Any) -> None:
+    pod.run("exit")
+    pod.run("return")
+    torn, whole = sorted(pod.target.glob("*.start"))
+    torn.write_bytes(torn.read_bytes()[:20])
+    (meta,) = (pod.data / "go").iterdir()
+    problems = {process.id: (process.start is None, process.reason) for process in pod.status().targets[0].processes}
+    assert problems[torn.stem] == (True, "its start record is torn: still being written, or the volume was full")
+    assert problems[whole.stem] == (False, "")
+    meta.write_bytes(meta.read_bytes()[:50])
+    assert pod.pull().counters == ()
+    counters = pod.target / f"{whole.stem}.counters"
+    counters.write_bytes(b"short")
+    reasons = {process.id: process.reason for process in pod.status().targets[0].processes}
+    assert reasons[whole.stem] == "its file of counters is not complete"
+
+
+def test_the_sidecar_waits_with_the_data_while_somebody_collects(pod: Any, wait_until: Callable[..., object]) -> None:
+    with pod.started(COURIER, "serve") as sidecar:
+        wait_until((pod.data / "courier").is_dir)
+        assert not read_ended(pod.courier("wait", "0"))
+        assert json.loads(pod.courier("lease", "60"))["until"] > 0
+        sidecar.send_signal(signal.SIGTERM)
+        assert read_ended(pod.courier("wait", "30"))
+        assert sidecar.poll() is None
+        assert json.loads(pod.courier("release"))["released"] is True
+        assert sidecar.wait(30) == 0
+        assert sidecar.stderr.read() == ""
+
+
+@pytest.mark.parametrize(("env", "waits"), [({}, False), ({"PODCOV_WAIT": "always"}, True)])
+def test_the_sidecar_does_not_wait_for_nobody(
+    pod: Any, wait_until: Callable[..., object], env: dict[str, str], waits: bool
+) -> None:
+    with pod.started(COURIER, "serve", **env) as sidecar:
+        wait_until((pod.data / "courier").is_dir)
+        sidecar.send_signal(signal.SIGTERM)
+        wait_until((pod.data / "courier" / "ended").exists)
+        if waits:
+            assert sidecar.poll() is None
+            sidecar.send_signal(signal.SIGTERM)  # the second one is meant
+        assert sidecar.wait(30) == 0
+
+
+def test_the_sidecar_waits_no_longer_than_the_grace_period(pod: Any, wait_until: Callable[..., object]) -> None:
+    with pod.started(COURIER, "serve", PODCOV_WAIT="always", PODCOV_GRACE="0.2") as sidecar:
+        wait_until((pod.data / "courier").is_dir)
+        sidecar.send_signal(signal.SIGTERM)
+        assert sidecar.wait(30) == 0
+
+
+def test_a_lease_is_only_made_longer_and_ends_when_told(pod: Any) -> None:
+    until = json.loads(pod.courier("lease", "100"))["until"]
+    assert json.loads(pod.courier("lease", "1"))["until"] == until
+    assert json.loads(pod.courier("lease", "0"))["until"] == 0
+
+
+def test_a_mark_that_a_courier_did_not_finish_is_finished_by_the_next(pod: Any) -> None:
+    """It had written the file of the epoch and was killed before it had taken the counters."""
+    with pod.started("wait") as process:
+        assert next(line for line in process.stdout if line == "ready\n")
+        (now,) = pod.pull().counters
+        (pod.target / now.name.replace(".now.", ".0.")).write_bytes(now.content)
+        before = pod.blocks()
+        pod.mark()
+        assert sorted(file.name.split(".", 1)[1] for file in pod.pull().counters if file.epoch == 0) == [
+            "0.0.covcounters",
+            "0.1.covcounters",
+        ]
+        assert pod.blocks(0) == before
