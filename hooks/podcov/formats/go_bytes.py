@@ -72,10 +72,18 @@ class Cursor:
 
     def string_table(self) -> tuple[str, ...]:
         """How many strings there are, and then the length and the bytes of each."""
-        return tuple(
-            self.take(self.uleb("the length of a string"), "a string").decode("utf-8", "surrogateescape")
-            for _ in range(self.uleb("the number of strings"))
-        )
+        return tuple([self._string() for _ in range(self.uleb("the number of strings"))])
+
+    def _string(self) -> str:
+        """Nearly all are shorter than 128 bytes, so that their length is one byte."""
+        start = self.at + 1
+        size = self.data[self.at] if start <= self.end else 0x80
+        if size >= 0x80 or start + size > self.end:
+            text = self.take(self.uleb("the length of a string"), "a string")
+        else:
+            text = self.data[start : start + size]
+            self.at = start + size
+        return text.decode("utf-8", "surrogateescape")
 
 
 def damaged(name: str, at: int, what: str) -> DamagedError:
@@ -96,13 +104,13 @@ def decode_ulebs(name: str, packed: bytes, at: int) -> array[int]:
     if packed[-1] >= 0x80:
         raise damaged(name, at + len(packed), "the data end in the middle of a number")
     marked = packed.translate(_MARK_CONTINUED)
-    too_long = marked.find(_MARK * 5)
-    if too_long >= 0:
-        raise damaged(name, at + too_long, "a number has more than 32 bits")
+    may_be_too_long = _MARK * 4 in marked
+    if may_be_too_long and _MARK * 5 in marked:
+        raise damaged(name, at + marked.index(_MARK * 5), "a number has more than 32 bits")
     indexes = list(accumulate(map(len, marked.split(_MARK)[:-1])))
     for index, byte in zip(reversed(indexes), reversed(packed.translate(None, _LAST)), strict=True):
         words[index] = words[index] << 7 | byte & 0x7F
-    if _MARK * 4 in marked and max(words) > LARGEST:
+    if may_be_too_long and max(words) > LARGEST:
         raise damaged(name, at + offset_of_uleb(packed, 0, words.index(max(words))), "a number has more than 32 bits")
     return words
 
@@ -114,8 +122,10 @@ def count_ulebs(packed: bytes) -> int:
 
 def widen(numbers: bytes) -> array[int]:
     """Each byte as a word."""
-    words = array(WORD, bytes(8 * len(numbers)))
-    memoryview(words).cast("B")[_LOW_BYTE::8] = numbers
+    spread = bytearray(8 * len(numbers))
+    spread[_LOW_BYTE::8] = numbers
+    words = array(WORD)
+    words.frombytes(spread)
     return words
 
 

@@ -165,6 +165,14 @@ def _read_counters(name: str, data: bytes, adders: Mapping[str, _Adder]) -> None
     adder.add(name, data, file)
 
 
+class _Span(NamedTuple):
+    """The words of a segment that are a function's counters."""
+
+    function: FunctionNumber
+    first: int
+    end: int
+
+
 class _Layout:
     """The functions of a segment, whatever was counted for them, and the sum of all segments that have just these.
 
@@ -172,13 +180,12 @@ class _Layout:
     one long number, with 64 bits for each word, instead of one by one.
     """
 
-    def __init__(self, words: array[int]) -> None:
-        self.words = words
-        mask = array(WORD, bytes(_WORD_SIZE * len(words)))
-        at = 0
-        while at < len(words):
-            mask[at : at + NAMES_AND_NUMBERS] = array(WORD, (_ALL_BITS,) * NAMES_AND_NUMBERS)
-            at += NAMES_AND_NUMBERS + words[at]
+    def __init__(self, words: array[int], spans: Sequence[_Span]) -> None:
+        self._spans = spans
+        self._size = _WORD_SIZE * len(words)
+        mask = array(WORD, (_ALL_BITS,)) * len(words)
+        for _, first, end in spans:
+            mask[first:end] = array(WORD, bytes(_WORD_SIZE * (end - first)))
         self._mask = _as_number(mask)
         self._names = _as_number(words) & self._mask
         self._sum = 0
@@ -191,11 +198,11 @@ class _Layout:
         self._sum = self._sum | segment if mode == "set" else self._sum + segment
 
     @property
-    def total(self) -> Segment:
-        """All segments as one; counts may have more than 32 bits, and names are no longer true."""
+    def totals(self) -> Iterable[tuple[FunctionNumber, array[int]]]:
+        """The counters of each function; they may have more than 32 bits."""
         words = array(WORD)
-        words.frombytes(self._sum.to_bytes(_WORD_SIZE * len(self.words), sys.byteorder))
-        return Segment(words=words)
+        words.frombytes(self._sum.to_bytes(self._size, sys.byteorder))
+        return ((function, words[first:end]) for function, first, end in self._spans)
 
 
 def _as_number(words: array[int]) -> int:
@@ -226,37 +233,35 @@ class _Adder:
         alike = self._layouts[len(segment.words)]
         found = next((layout for layout in alike if layout.fits(number)), None)
         if found is None:
-            self._check(name, data, file, segment)
-            found = _Layout(segment.words)
+            found = _Layout(segment.words, self._spans(name, data, file, segment))
             alike.append(found)
         return found
 
-    def _check(self, name: str, data: bytes, file: CounterFile, segment: Segment) -> None:
-        """Whether there are such functions, with as many blocks."""
+    def _spans(self, name: str, data: bytes, file: CounterFile, segment: Segment) -> list[_Span]:
+        """Where which function is; all have to be in the meta-data, with as many blocks."""
+        spans: list[_Span] = []
+        words = segment.words
         at = 0
-        for package, function, counters in segment.functions:
+        while at < len(words):
+            size, package, function = words[at : at + NAMES_AND_NUMBERS]
             known = package < len(self._sizes) and function < len(self._sizes[package])
-            if not known or self._sizes[package][function] != len(counters):
+            if not known or self._sizes[package][function] != size:
                 raise damaged(
                     name,
                     go_counters.locate(data, file, segment, at),
-                    f"function {function} of package {package} with {len(counters)} counters is not in {self.name}",
+                    f"function {function} of package {package} with {size} counters is not in {self.name}",
                 )
-            at += NAMES_AND_NUMBERS + len(counters)
+            first = at + NAMES_AND_NUMBERS
+            at = first + size
+            spans.append(_Span((package, function), first, at))
+        return spans
 
     def build(self) -> Build:
         sums: dict[FunctionNumber, Sequence[int]] = {}
-        mode = self.meta.mode
         for layout in chain.from_iterable(self._layouts.values()):
-            words = layout.total.words
-            at = 0
-            for package, function, counters in Segment(words=layout.words).functions:
-                first = at + NAMES_AND_NUMBERS
-                at = first + len(counters)
-                own = words[first:at]
-                key = (package, function)
-                sums[key] = list(map(operator.add, sums[key], own)) if key in sums else own
-        counts = {key: _limited(mode, own) for key, own in sums.items()}
+            for function, own in layout.totals:
+                sums[function] = list(map(operator.add, sums[function], own)) if function in sums else own
+        counts = {function: _limited(self.meta.mode, own) for function, own in sums.items()}
         return Build(self.name, self.meta, counts, self._processes, _common(self._annotations))
 
 
@@ -300,13 +305,18 @@ def combine(builds: Iterable[Build], mode: Mode | None = None) -> GoCoverage:
     versions: dict[str, list[_Part]] = defaultdict(list)
     for build in builds:
         for number, package in enumerate(build.meta.packages):
-            counts = tuple(
-                _limited(mode, build.counts.get((number, index), ())) or (0,) * len(function.blocks)
-                for index, function in enumerate(package.functions)
-            )
-            _add_part(versions[package.path], _Part(build, PackageCounts(package, counts)), mode)
+            part = _Part(build, PackageCounts(package, _counts(build, number, package, mode)))
+            _add_part(versions[package.path], part, mode)
     packages = (reduce(lambda one, other: _unite(one, other, mode), versions[path]) for path in sorted(versions))
     return GoCoverage(mode, tuple(part.counted for part in packages))
+
+
+def _counts(build: Build, number: int, package: GoPackage, mode: Mode) -> tuple[tuple[int, ...], ...]:
+    """Of all functions of a package, also those that never ran."""
+    found = [build.counts.get((number, index)) for index in range(len(package.functions))]
+    if mode != build.meta.mode:
+        found = [counts and _limited(mode, counts) for counts in found]
+    return tuple([counts or (0,) * len(function.blocks) for function, counts in zip(package.functions, found, strict=True)])
 
 
 def _refuse_mixed_granularity(builds: Iterable[Build]) -> None:

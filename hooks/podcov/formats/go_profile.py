@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from typing import Final, Literal, NamedTuple, cast, get_args
 
 from podcov.errors import DamagedError, MergeError, NoDataError
@@ -24,6 +25,9 @@ LARGEST: Final = 0xFFFFFFFF
 
 _MODE_LINE: Final = re.compile(r"mode: (set|count|atomic)")
 _BLOCK_LINE: Final = re.compile(r"(.+):(\d{1,9})\.(\d{1,9}),(\d{1,9})\.(\d{1,9}) (\d{1,9}) (\d{1,19})", re.ASCII)
+_in_order: Final = itemgetter(0, 1, 3, 2, 4, 5)
+"""Of blocks: by file, first and last line, then columns."""
+
 _MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
 
@@ -88,21 +92,13 @@ def _damaged(name: str, line: int, at: int, what: str) -> DamagedError:
 
 def dump(profile: Profile) -> bytes:
     """The profile as text, in the order of `go tool covdata textfmt`: by package, file and lines. Same profile, same bytes."""
+    counts = profile.counts
     texts: dict[str, str] = {}
-    for file, blocks in groupby(sorted(profile.counts.items(), key=_in_order), key=lambda item: item[0].file):
-        texts[file] = "".join(
-            [
-                f"{file}:{line}.{column},{end_line}.{end_column} {statements} {count}\n"
-                for (_, line, column, end_line, end_column, statements), count in blocks
-            ]
-        )
+    for file, blocks in groupby(sorted(counts, key=_in_order), key=itemgetter(0)):
+        lines = [f"{file}:{block[1]}.{block[2]},{block[3]}.{block[4]} {block[5]} {counts[block]}\n" for block in blocks]
+        texts[file] = "".join(lines)
     ordered = (texts[file] for file in sorted(texts, key=lambda file: (file.rpartition("/")[0], file)))
     return "".join((f"mode: {profile.mode}\n", *ordered)).encode("utf-8", "surrogateescape")
-
-
-def _in_order(item: tuple[Block, int]) -> tuple[str, int, int, int, int, int]:
-    file, line, column, end_line, end_column, statements = item[0]
-    return (file, line, end_line, column, end_column, statements)
 
 
 def add(mode: Mode, one: int, other: int) -> int:

@@ -1,0 +1,34 @@
+"""Go's coverage data into a text profile by podcov's formats alone: `python textfmt.py OUT FOLDER...`; a peer of go_data.py.
+
+Each folder is a pod's. Like `go tool covdata`, it opens one meta-data file of each name.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from podcov.formats import go_profile
+from podcov.formats.go_coverage import combine, gather
+
+
+def textfmt(folders: Iterable[str]) -> bytes:
+    """What `go tool covdata textfmt` writes for these folders."""
+    files: dict[str, bytes] = {}
+    builds: set[str] = set()
+    for folder in folders:
+        for entry in os.scandir(folder):
+            if entry.name not in builds:
+                files[entry.path] = Path(entry.path).read_bytes()
+            if entry.name.startswith("covmeta."):
+                builds.add(entry.name)
+    gathered = gather(files)
+    if gathered.damage:
+        sys.exit("\n".join(gathered.damage))
+    return go_profile.dump(combine(gathered.builds).profile)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_bytes(textfmt(sys.argv[2:]))
