@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -18,7 +17,7 @@ from podcov.errors import ClusterError, DamagedError, NoDataError
 from podcov.formats.bundle import Bundle, read_bundle
 from podcov.formats.courier import read_answers, read_ended, status_of
 from podcov.platform import CourierAddress, CourierAnswer, CourierUnreachable, Platform, PlatformEvent
-from podcov.raw import RawStore, TargetInfo
+from podcov.raw import RawStore, TargetInfo, digest_of
 
 ATTEMPTS = 3
 LEASE_SECONDS = 60
@@ -255,7 +254,7 @@ class Collector:
         """Each content is moved once a run, whichever pod has it."""
         bundle = await self._bundle(address, "sources", stdin=json.dumps(digests).encode())
         for content in bundle.files.values():
-            self.store.add_source("sha256:" + hashlib.sha256(content).hexdigest(), content)
+            self.store.add_source(digest_of(content), content)
 
     async def _bundle(self, address: CourierAddress, *arguments: str, stdin: bytes = b"") -> Bundle:
         """A bundle that arrived whole; asked for again where it did not."""

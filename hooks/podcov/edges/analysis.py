@@ -11,7 +11,6 @@ import asyncio
 import io
 import json
 import os
-import secrets
 import shutil
 import sys
 import zipfile
@@ -22,6 +21,7 @@ from typing import Any, Final
 
 import coverage
 
+from podcov.edges import whole_files
 from podcov.errors import DamagedError, InterpreterError
 from podcov.formats.analysis import FORMAT, Answer, FileAnalysis, Rules, SourceText, read_answer, read_table, write_request
 from podcov.formats.courier import run_input
@@ -126,7 +126,7 @@ class Analyst:
         content = coverage_zip(self.module.read_bytes())
         path = self.cache / f"coverage-{coverage.__version__}.zip"
         if not path.exists() or path.read_bytes() != content:
-            _write(path, content)
+            whole_files.write(path, content)
         return path
 
     # -- keeping
@@ -143,7 +143,7 @@ class Analyst:
         if raw is None:
             raise DamagedError(f"{need.path}: the analysis by Python {need.minor} did not answer for it")
         table = read_table(raw, where=need.path)
-        _write(self._cache_file(need), json.dumps(raw, separators=(",", ":")).encode())
+        whole_files.write(self._cache_file(need), json.dumps(raw, separators=(",", ":")).encode())
         return table
 
     def _cache_file(self, need: Need) -> Path:
@@ -192,13 +192,3 @@ def _batches(
             batch, size = {}, 0
     if batch:
         yield batch
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Final
+
+from podcov.raw import digest_of
 
 _SUFFIXES: Final = (".py", ".pyw")
 _NO_SOURCE: Final = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
@@ -32,7 +33,7 @@ class PythonFiles:
                 content = path.read_bytes()
             except OSError:
                 continue
-            found[path.relative_to(self.root).as_posix()] = "sha256:" + hashlib.sha256(content).hexdigest()
+            found[path.relative_to(self.root).as_posix()] = digest_of(content)
         return found
 
     @cached_property
@@ -48,7 +49,7 @@ class PythonFiles:
             content = (self.root / path).read_bytes()
         except OSError:
             return None
-        return content if "sha256:" + hashlib.sha256(content).hexdigest() == digest else None
+        return content if digest_of(content) == digest else None
 
 
 def _python_files(root: Path) -> Iterator[Path]:

