@@ -1,7 +1,6 @@
-"""Python source as HTML, in the colours of Pygments' lexer and many times as fast. Pure.
+"""Python source as HTML, in the colours of Pygments' lexer. Pure.
 
-One regular expression finds what has a colour and skips what has none, where Pygments makes a token of every space and bracket.
-What it cannot be sure of by itself, such as a line of a `match` statement, Pygments looks at.
+What one regular expression cannot be sure of, such as a line of a `match` statement, Pygments looks at.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers.python import PythonLexer
 from pygments.regexopt import regex_opt
+
+from podcov.reports.colours import Odd, element, escaped, unescaped
 
 _NAME = r"[^\W\d]\w*"
 _SPACE = r"(?:\s|\\\s)+"
@@ -74,18 +75,13 @@ _F_FIELD: Final = re.compile(rf"\{{\{{|\}}\}}|(?P<field>{_FIELD})")
 _PLAIN_FIELD: Final = re.compile(r"\{(?P<expression>(?!\s*(?:match|case)\b)[\w\s.,+*/()-]*)(?:![sraf])?(?::[^{}\"']*)?\}")
 
 
-class Odd(Exception):
-    """The text is not what this module understands, such as a string that does not end."""
-
-
 def highlighted(source: str) -> str:
     """HTML with as many lines as the source; each opens and closes its own elements. Raises Odd."""
-    text = source.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    return _coloured(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    return _coloured(escaped(source))
 
 
-def _coloured(escaped: str) -> str:
-    return _COLOURED.sub(_element, escaped)
+def _coloured(html: str) -> str:
+    return _COLOURED.sub(_element, html)
 
 
 def _element(match: re.Match[str]) -> str:
@@ -93,10 +89,8 @@ def _element(match: re.Match[str]) -> str:
     text = match[0]
     if kind is None:
         return text
-    if kind in ("c", "k", "m", "nd", "nf"):
-        return f'<span class="{kind}">{text}</span>'
-    if kind == "s":
-        return _string(text)
+    if kind in ("c", "k", "m", "nd", "nf", "s"):
+        return element(kind, text)
     return _compound(kind, match)
 
 
@@ -104,29 +98,20 @@ def _compound(kind: str, match: re.Match[str]) -> str:
     """What has several colours, or has to be looked at closely. `kind` is the last group that took part."""
     text = match[0]
     if kind == "doc":
-        return match["margin"] + _string(match["doc"])
+        return match["margin"] + element("s", match["doc"])
     if kind in ("gap", "defined"):
         name = match["defined"]
-        return _keyword(match["definition"]) + match["gap"] + (f'<span class="nf">{name}</span>' if name else "")
+        return element("k", match["definition"]) + match["gap"] + (element("nf", name) if name else "")
     if kind == "from":
-        return _keyword(text)
+        return element("k", text)
     if kind in ("origin", "imports"):
-        tail = match["before"] + _keyword("import") if match["imports"] else ""
-        return _keyword("from") + match["origin"].removeprefix("from") + tail
+        tail = match["before"] + element("k", "import") if match["imports"] else ""
+        return element("k", "from") + match["origin"].removeprefix("from") + tail
     if kind == "f":
         return _f_string(text)
     if kind in ("soft", "rest") and match["rest"] is not None:
         return _by_pygments(text)
     raise Odd
-
-
-def _keyword(text: str) -> str:
-    return f'<span class="k">{text}</span>'
-
-
-def _string(text: str) -> str:
-    """A string may go over several lines, an element must not."""
-    return '<span class="s">' + text.replace("\n", '</span>\n<span class="s">') + "</span>"
 
 
 def _f_string(text: str) -> str:
@@ -139,13 +124,12 @@ def _f_string(text: str) -> str:
         if plain is None:
             return _by_pygments(text)
         begin, end = plain.span("expression")
-        pieces += (_string(text[done : match.start() + begin]), _coloured(plain["expression"]))
+        pieces += (element("s", text[done : match.start() + begin]), _coloured(plain["expression"]))
         done = match.start() + end
-    return "".join(pieces) + _string(text[done:])
+    return "".join(pieces) + element("s", text[done:])
 
 
 @lru_cache(maxsize=4096)
-def _by_pygments(escaped: str) -> str:
-    text = escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    html = highlight(text, PythonLexer(stripnl=False, ensurenl=False), HtmlFormatter(nowrap=True))
-    return html.removesuffix("\n")
+def _by_pygments(html: str) -> str:
+    coloured = highlight(unescaped(html), PythonLexer(stripnl=False, ensurenl=False), HtmlFormatter(nowrap=True))
+    return coloured.removesuffix("\n")

@@ -1,18 +1,22 @@
-"""Python in reports has the colours that Pygments gives it, character by character; only faster."""
+"""Sources in reports have the colours that Pygments gives them, character by character; only faster."""
 
 from __future__ import annotations
 
 import random
 import sysconfig
+from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from podcov.reports import python_colours
+from podcov.reports import go_colours, python_colours
+from podcov.reports.colours import Odd
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
+from pygments.lexer import Lexer
+from pygments.lexers.go import GoLexer
 from pygments.lexers.python import PythonLexer
 
 STDLIB = Path(sysconfig.get_path("stdlib"))
@@ -97,6 +101,22 @@ PIECES = [
     ),
 ]
 
+GO_PIECES = [
+    "package main",
+    'import "fmt"',
+    "func (s *Server[T]) Serve(a int, b ...string) (err error) { defer close(c); return nil }",
+    "x := <-ch && y&^z | 0x1F_FF + 0b01 + 0o17 + 1e9 + .5i",
+    '`raw\n\\ "string`',
+    '"a \\"quoted\\" %d <b> & c"',
+    "'\"' + '\\'' + '<' + '&' + '\\x00' + '\\u00e9' + 'é'",
+    "// for what it is worth",
+    "/* if\nelse */ var typed map[string]chan struct{}",
+    "selected, format, iff, uint7 := make([]uint8, len(x)), int64(1), true, nil",
+    '"does not end',
+    "`does not end",
+    "é := 1if",
+]
+
 
 class _Coloured(HTMLParser):
     """Each character and the colour that the style sheet gives it."""
@@ -139,8 +159,8 @@ def seen(html: str, colours: dict[str, str]) -> list[tuple[str, str]]:
     return parser.seen
 
 
-def by_pygments(text: str) -> str:
-    html: str = highlight(text, PythonLexer(stripnl=False, ensurenl=False), HtmlFormatter(nowrap=True))
+def by_pygments(text: str, lexer: type[Lexer] = PythonLexer) -> str:
+    html: str = highlight(text, lexer(stripnl=False, ensurenl=False), HtmlFormatter(nowrap=True))
     return html if text.endswith("\n") else html.removesuffix("\n")
 
 
@@ -150,7 +170,7 @@ def test_the_standard_library_looks_as_before(colours: dict[str, str]) -> None:
         try:
             text = path.read_text(encoding="utf-8")
             html = python_colours.highlighted(text)
-        except (UnicodeDecodeError, python_colours.Odd):
+        except (UnicodeDecodeError, Odd):
             continue
         assert seen(html, colours) == seen(by_pygments(text), colours), path
 
@@ -161,12 +181,18 @@ def test_each_way_to_write_python_looks_as_before(piece: str, colours: dict[str,
     assert seen(python_colours.highlighted(text), colours) == seen(by_pygments(text), colours)
 
 
+@given(st.lists(st.sampled_from(GO_PIECES)), st.sampled_from(["\n", " ", "\r\n"]))
+def test_go_looks_as_before(colours: dict[str, str], pieces: list[str], between: str) -> None:
+    text = between.join(pieces) + "\n"
+    assert seen(go_colours.highlighted(text), colours) == seen(by_pygments(text, GoLexer), colours)
+
+
 @given(st.lists(st.sampled_from(PIECES)), st.sampled_from(["\n", " ", "\r\n"]))
 def test_whatever_stands_beside_what_every_line_is_whole_and_nothing_is_lost(pieces: list[str], between: str) -> None:
     text = between.join(pieces)
     try:
         html = python_colours.highlighted(text)
-    except python_colours.Odd:
+    except Odd:
         return
     lines = [seen(line, {}) for line in html.split("\n")]
     assert "\n".join("".join(character for character, _ in line) for line in lines) == text.replace("\r\n", "\n")
@@ -174,17 +200,16 @@ def test_whatever_stands_beside_what_every_line_is_whole_and_nothing_is_lost(pie
 
 @pytest.mark.parametrize("text", ["x = 'open\n", '"""open', "f'{x\n", "f'''{\nx}'''", "match x, 'a\n"])
 def test_what_does_not_end_is_odd(text: str) -> None:
-    with pytest.raises(python_colours.Odd):
+    with pytest.raises(Odd):
         python_colours.highlighted(text)
 
 
 @given(st.text())
 def test_any_text_is_escaped_or_odd(text: str) -> None:
-    try:
-        html = python_colours.highlighted(text)
-    except python_colours.Odd:
-        return
-    assert "".join(c for c, _ in seen(html, {})) == text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    read = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    for highlighted in (go_colours.highlighted, python_colours.highlighted):
+        with suppress(Odd):
+            assert "".join(character for character, _ in seen(highlighted(text), {})) == read
 
 
 @pytest.mark.parametrize(
@@ -193,5 +218,5 @@ def test_any_text_is_escaped_or_odd(text: str) -> None:
 def test_no_text_takes_for_ever(text: str) -> None:
     try:
         python_colours.highlighted(text)
-    except python_colours.Odd:
+    except Odd:
         return
