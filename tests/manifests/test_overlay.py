@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from podcov.edges import project
 from podcov.errors import ManifestError
-from podcov.generate import manifests, verify
+from podcov.generate import kubernetes_yaml, verify
 
 Documents = dict[str, dict]
 MOUNTS = [
@@ -134,7 +134,7 @@ def test_injection_makes_the_same_as_the_overlay_names_of_config_maps_included(n
     injected, _ = project.inject(folder / "podcov.yaml", project.kustomize(folder / "k8s"), name="base")
 
     def objects(text: str) -> dict[tuple[str, str], dict]:
-        return {(d["kind"], d["metadata"]["name"]): d for d in manifests.load(text, name=name)}
+        return {(d["kind"], d["metadata"]["name"]): d for d in kubernetes_yaml.load(text, name=name)}
 
     assert objects(injected) == objects(project.kustomize(folder / "podcov" / "overlay"))
 
@@ -340,7 +340,7 @@ def test_stateful_sets_and_namespaces(write: Callable[[Mapping[str, str]], Path]
     )
     project.init(folder)
     rendered = project.kustomize(folder / "podcov" / "overlay")
-    documents = manifests.load(rendered, name="rendered")
+    documents = kubernetes_yaml.load(rendered, name="rendered")
     for namespace in "ab":
         here = {
             d["kind"]: d for d in documents if d["metadata"]["namespace"] == namespace and "tracers" not in d["metadata"]["name"]
@@ -363,7 +363,7 @@ def test_branch_mode_and_packages_reach_the_container(service: Callable[..., Pat
 
 def test_an_overlay_that_would_change_more_is_refused() -> None:
     base = deployment("- {name: app, image: app}\n")
-    measured = {("Deployment", "", "app"): ("app",)}
+    measured = {("apps", "Deployment", "", "app"): ("app",)}
     verify.only_adds_coverage(base, base, {})
     with pytest.raises(ManifestError, match=r"Deployment/app\.spec\.template\.spec\.containers.*becomes"):
         verify.only_adds_coverage(base, base.replace("image: app", "image: other"), {})
@@ -374,7 +374,7 @@ def test_an_overlay_that_would_change_more_is_refused() -> None:
 def test_an_overlay_that_reaches_less_or_more_is_refused() -> None:
     base = deployment("- {name: app, image: app}\n")
     with pytest.raises(ManifestError, match="Deployment/app lacks coverage"):
-        verify.only_adds_coverage(base, base, {("Deployment", "", "app"): ("app",)})
+        verify.only_adds_coverage(base, base, {("apps", "Deployment", "", "app"): ("app",)})
     with_coverage = base.replace("metadata:\n  name: app", "metadata:\n  name: app\n  annotations: {podcov/original: '{}'}")
     with pytest.raises(ManifestError, match="Deployment/app gets coverage"):
         verify.only_adds_coverage(base, with_coverage, {})

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from podcov.config import parse
 from podcov.errors import ManifestError
-from podcov.generate import instrument, manifests
+from podcov.generate import instrument, kubernetes_yaml
 from podcov.generate.entering import Surroundings
 from podcov.generate.images import nowhere
 from podcov.generate.inject import Injector
@@ -75,11 +75,11 @@ def test_strangers_stay_byte_for_byte_and_nothing_else_is_lost_or_added(found: t
     out = inject(stream)
     for text in (text for text in strangers if "kind" in text):
         assert text.rstrip("\n") in out
-    documents = manifests.load(out, name="out")
+    documents = kubernetes_yaml.load(out, name="out")
     ours = [d for d in documents if d["kind"] == "ConfigMap" and d["metadata"]["name"].startswith("podcov-")]
     assert ours
     rest = [instrument.remove(d) for d in documents if d not in ours]
-    assert rest == manifests.load(stream, name="stream")
+    assert rest == kubernetes_yaml.load(stream, name="stream")
     assert sum(instrument.is_instrumented(d) for d in documents) == 1
 
 
@@ -95,14 +95,14 @@ def test_twice_is_once_byte_for_byte(found: tuple[list[str], str]) -> None:
 def test_a_stream_of_strangers_is_not_touched(strangers: list[str], separator: str) -> None:
     stream = separator.join(strangers)
     assert inject(stream) == stream
-    assert "".join(piece.text for piece in manifests.split(stream, name="stream")) == stream
+    assert "".join(piece.text for piece in kubernetes_yaml.split(stream, name="stream")) == stream
 
 
 def test_kustomize_s_list_keeps_its_own_annotations_and_gets_the_config_maps_as_items() -> None:
     item = orders("x", 1)
     item["metadata"]["annotations"]["internal.config.kubernetes.io/id"] = "1"
     given = {"apiVersion": "config.kubernetes.io/v1", "kind": "ResourceList", "items": [item], "functionConfig": {"a": "b"}}
-    (out,) = manifests.load(inject(yaml.safe_dump(given)), name="out")
+    (out,) = kubernetes_yaml.load(inject(yaml.safe_dump(given)), name="out")
     *maps, deployment = out["items"]
     assert {m["kind"] for m in maps} == {"ConfigMap"}
     assert deployment["metadata"]["annotations"]["internal.config.kubernetes.io/id"] == "1"

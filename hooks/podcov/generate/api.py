@@ -36,7 +36,7 @@ from podcov.generate.entering import CONFIG, Group, Surroundings
 from podcov.generate.findings import Finding
 from podcov.generate.images import Lookup
 from podcov.generate.inject import Injector, Tracers
-from podcov.generate.manifests import Manifests
+from podcov.generate.manifests import Key, Manifests
 from podcov.generate.project import Project
 from podcov.generate.sources import Renderer, Sources
 from podcov.generate.tools import Tools
@@ -60,14 +60,14 @@ class Change:
 class Overlay:
     """`base` and `folder` are folders of the project, `rendered` is what the base renders, `files` all that the overlay holds.
 
-    `measured`: (kind, namespace, name) of each workload, and its containers that are measured.
+    `measured`: the key of each workload, and its containers that are measured.
     """
 
     base: str
     rendered: str
     folder: str
     files: Mapping[str, bytes]
-    measured: Mapping[verify.Key, tuple[str, ...]]
+    measured: Mapping[Key, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)

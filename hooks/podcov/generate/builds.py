@@ -13,7 +13,7 @@ from posixpath import basename, dirname
 from typing import Any
 
 from podcov.errors import ManifestError
-from podcov.generate import artifacts, dockerfile, manifests, project, walk
+from podcov.generate import artifacts, dockerfile, kubernetes_yaml, project, walk
 from podcov.generate.artifacts import Artifact
 from podcov.generate.project import Project
 
@@ -94,7 +94,7 @@ def _of_compose(files: Project, paths: Iterable[str]) -> Iterator[Artifact]:
         if basename(path) not in _COMPOSE:
             continue
         try:
-            documents = manifests.load(walk.text(files, path) or "", name=path)
+            documents = kubernetes_yaml.load(walk.text(files, path) or "", name=path)
         except ManifestError:
             continue  # whoever uses it will hear of that from compose
         for document in documents:

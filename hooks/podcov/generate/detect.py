@@ -40,6 +40,10 @@ def detect(manifests: Manifests, known: Surroundings) -> Detected:
             why = f"it is a custom resource ({workload.api_version}); name it in podcov.yaml, with a selector, to measure it"
             findings.append(Finding(workload.reference, "it has a pod template", "left alone", why))
             continue
+        if workload.problem:
+            why = f"Kubernetes would refuse it: {workload.problem}"
+            findings.append(Finding(workload.place, "a broken workload", "left alone", why, "warning"))
+            continue
         found = list(_of_workload(workload, known))
         findings += [finding for _, finding in found]
         services += _named([service for service, _ in found if service], workload, manifests)

@@ -14,7 +14,7 @@ from podcov.generate.findings import Finding
 from podcov.generate.images import Built, Lookup
 from podcov.generate.instrument import Entered
 from podcov.generate.language import LANGUAGES
-from podcov.generate.manifests import Container, Manifests, Workload
+from podcov.generate.manifests import Container, Key, Manifests, Workload
 from podcov.generate.project import Project
 
 CONFIG = "podcov.yaml"
@@ -50,7 +50,7 @@ def enter(config: Config, rendered: Manifests, known: Surroundings, services: It
 
     Raises ManifestError for a service that is not in them, or whose command nobody knows.
     """
-    found: dict[tuple[str, str, str], list[Entered]] = {}
+    found: dict[Key, list[Entered]] = {}
     known = known.of(rendered)
     for service in services:
         workload = _workload(service, rendered)
@@ -81,12 +81,29 @@ def isolated(groups: Sequence[Group]) -> list[Finding]:
 def _workload(service: Service, rendered: Manifests) -> Workload:
     workload = rendered.workload(service.workload, service.namespace)
     if workload is None:
-        there = ", ".join(w.reference for w in rendered.workloads)
-        raise ManifestError(
-            f"{CONFIG}: services.{service.name}.workload: there is no {service.workload} in the manifests",
-            hint=f"There are: {there}." if there else "There is no workload at all in them.",
-        )
+        raise _not_the_one(service, rendered)
+    if workload.problem:
+        raise ManifestError(f"{workload.place}: {workload.problem}", hint="`kubectl apply --dry-run=server` refuses it, too.")
     return workload
+
+
+def _not_the_one(service: Service, rendered: Manifests) -> ManifestError:
+    where = f"{CONFIG}: services.{service.name}.workload"
+    found = rendered.candidates(service.workload, service.namespace)
+    if len({w.key for w in found}) < len(found):
+        return ManifestError(
+            f"{where}: {found[0].place} is in the manifests twice",
+            hint="The one would overwrite the other in the cluster: leave one of them out, or give it another name.",
+        )
+    if found:
+        places = ", ".join(f"{w.place} ({w.api_version})" for w in found)
+        return ManifestError(f"{where}: {service.workload} may be any of {places}", hint="Say which by `namespace`.")
+    there = ", ".join(w.place for w in rendered.workloads)
+    wanted = f"{service.workload} in {service.namespace}" if service.namespace else service.workload
+    return ManifestError(
+        f"{where}: there is no {wanted} in the manifests",
+        hint=f"There are: {there}." if there else "There is no workload at all in them.",
+    )
 
 
 def _enter(service: Service, workload: Workload, config: Config, known: Surroundings) -> Entered:

@@ -11,20 +11,21 @@ from typing import Any
 
 from podcov import assets
 from podcov.config import Config
-from podcov.generate import config_maps, entering, instrument, manifests, yaml_text
+from podcov.errors import ManifestError
+from podcov.generate import config_maps, entering, instrument, kubernetes_yaml, manifests, yaml_text
 from podcov.generate.config_maps import ConfigMap
 from podcov.generate.entering import Group, Surroundings
 from podcov.generate.findings import Finding
-from podcov.generate.manifests import Piece
+from podcov.generate.kubernetes_yaml import Piece
+from podcov.generate.manifests import Key
 
 Tracers = Callable[[Iterable[str]], Mapping[str, bytes]]
 """Python minor versions in, their tracers' files by name out."""
-Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """`documents` are those that came in, in order; `measured` has containers by their workload's kind, namespace and name."""
+    """`documents` are those that came in, in order; `measured` has containers by their workload's key."""
 
     documents: tuple[Mapping[str, Any], ...]
     config_maps: tuple[Mapping[str, Any], ...]
@@ -45,18 +46,19 @@ class Injector:
 
         Raises ManifestError for what is no YAML, and for a service that cannot be measured as podcov.yaml says.
         """
-        pieces = manifests.split(text, name=name)
+        pieces = kubernetes_yaml.split(text, name=name)
         injected = self.documents([piece.document for piece in pieces], name=name)
+        _refuse_doubled_keys([p for p, d in zip(pieces, injected.documents, strict=True) if p.document is not d], name)
         return _joined(pieces, injected), injected.findings
 
     def measured(self, text: str) -> Mapping[Key, tuple[str, ...]]:
-        """The containers of these manifests that are measured, by their workload's kind, namespace and name."""
-        return self.documents(manifests.load(text, name="manifests")).measured
+        """The containers of these manifests that are measured, by their workload's key."""
+        return self.documents(kubernetes_yaml.load(text, name="manifests")).measured
 
     def documents(self, documents: Sequence[Mapping[str, Any]], *, name: str = "manifests") -> Injected:
         """The documents with coverage; those that are not concerned are the same objects. Raises as `text` does."""
-        rendered = manifests.of_documents([_plain(document) for document in documents], name=name)
-        here = [s for s in self.config.services if s.workload and rendered.workload(s.workload, s.namespace)]
+        rendered = manifests.of_documents([_plain(document) for document in documents])
+        here = [s for s in self.config.services if s.workload and rendered.candidates(s.workload, s.namespace)]
         groups = entering.enter(self.config, rendered, self.known, here)
         maps = maps_for(groups, self.tracers) if groups else ()
         names = [config_map.hashed_name for config_map in maps]
@@ -94,8 +96,7 @@ def _replaced(document: Mapping[str, Any], by_key: Mapping[Key, Mapping[str, Any
     if manifests.is_list(document):
         items = [_replaced(item, by_key) if isinstance(item, dict) else item for item in document["items"]]
         return document if all(a is b for a, b in zip(items, document["items"], strict=True)) else {**document, "items": items}
-    metadata = document.get("metadata") or {}
-    key = (str(document.get("kind", "")), str(metadata.get("namespace") or ""), str(metadata.get("name", "")))
+    key = manifests.key(document)
     wanted = by_key[key] if key in by_key and manifests.of_document(document) else _plain(document)
     return document if wanted == document else wanted
 
@@ -107,10 +108,21 @@ def _missing(names: Sequence[str], where: str) -> list[Finding]:
     return [Finding(", ".join(names), f"not in {where}", "nothing to inject", why)]
 
 
+def _refuse_doubled_keys(pieces: Iterable[Piece], name: str) -> None:
+    """What is written anew has one of them, and nobody would be told any more that there were two."""
+    for piece in pieces:
+        if doubled := kubernetes_yaml.doubled_key(piece.text):
+            line, key = doubled
+            raise ManifestError(
+                f"{name}:{piece.line + line - 1}: `{key}` stands twice",
+                hint="Leave one of them: of two, Kubernetes takes the last.",
+            )
+
+
 def _joined(pieces: Sequence[Piece], injected: Injected) -> str:
     """The stream, what changed written anew. ConfigMaps precede what needs them: `kubectl apply` goes from top to bottom."""
-    present = {_place(item) for piece in pieces for item in manifests.flatten(piece.document)}
-    pending = [config_map for config_map in injected.config_maps if _place(config_map) not in present]
+    present = {manifests.key(item) for piece in pieces for item in manifests.flatten(piece.document)}
+    pending = [config_map for config_map in injected.config_maps if manifests.key(config_map) not in present]
     if not pending and all(p.document is d for p, d in zip(pieces, injected.documents, strict=True)):
         return "".join(piece.text for piece in pieces)
     written: list[str] = []
@@ -118,11 +130,12 @@ def _joined(pieces: Sequence[Piece], injected: Injected) -> str:
         if document.get("kind") == "ResourceList":
             written.append(_document({**document, "items": [*pending, *document["items"]]}))
             pending = []
-        elif document is piece.document:
-            written.append(piece.text if piece.text.endswith("\n") else f"{piece.text}\n")
-        else:
-            written += [*map(_document, pending), _document(document)]
+            continue
+        if any(manifests.key(item) in injected.measured for item in manifests.flatten(document)):
+            written += map(_document, pending)
             pending = []
+        same = document is piece.document
+        written.append((piece.text if piece.text.endswith("\n") else f"{piece.text}\n") if same else _document(document))
     return "".join(_separated(written))
 
 
@@ -134,8 +147,3 @@ def _separated(written: Iterable[str]) -> Iterable[str]:
 
 def _document(document: Mapping[str, Any]) -> str:
     return f"---\n{yaml_text.dump(document)}"
-
-
-def _place(document: Mapping[str, Any]) -> tuple[str, str, str]:
-    metadata = document.get("metadata") or {}
-    return str(document.get("kind", "")), str(metadata.get("namespace") or ""), str(metadata.get("name", ""))

@@ -111,7 +111,8 @@ def instrument(
 
 def is_instrumented(document: Mapping[str, Any]) -> bool:
     """Whether a workload has coverage from us."""
-    return ORIGINAL in ((document.get("metadata") or {}).get("annotations") or {})
+    annotations = manifests.metadata(document).get("annotations")
+    return isinstance(annotations, dict) and ORIGINAL in annotations
 
 
 def remove(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from podcov.errors import ManifestError
-from podcov.generate import manifests, project
+from podcov.generate import kubernetes_yaml, project
 from podcov.generate.project import Project
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -20,7 +20,7 @@ def broken_manifest(files: Project, base: str) -> ManifestError | None:
     """What is no YAML among the files that a base is made of, by file and line; None where all of them are."""
     try:
         for path in _resources(files, base, set()):
-            manifests.load(project.text(files, path) or "", name=path)
+            kubernetes_yaml.load(project.text(files, path) or "", name=path)
     except ManifestError as error:
         return error
     return None
@@ -33,7 +33,7 @@ def _resources(files: Project, folder: str, seen: set[str]) -> Iterator[str]:
         return
     seen.add(path)
     yield path
-    for document in manifests.load(project.text(files, path) or "", name=path):
+    for document in kubernetes_yaml.load(project.text(files, path) or "", name=path):
         entries = [*(document.get("resources") or ()), *(document.get("bases") or ()), *(document.get("components") or ())]
         entries += [patch["path"] for patch in document.get("patches") or () if isinstance(patch, dict) and "path" in patch]
         for entry in (project.join(folder, e) for e in entries if isinstance(e, str) and "://" not in e):

@@ -13,7 +13,7 @@ from typing import Any
 
 from podcov import assets
 from podcov.errors import ManifestError
-from podcov.generate import blocks, manifests, project, skaffold_profile, skaffold_text, yaml_text
+from podcov.generate import blocks, kubernetes_yaml, project, skaffold_profile, skaffold_text, yaml_text
 from podcov.generate import skaffold_sources as contents
 from podcov.generate.artifacts import Artifact
 from podcov.generate.findings import Finding
@@ -64,7 +64,7 @@ class Skaffold:
     @property
     def profiles(self) -> tuple[str, ...]:
         """The names of the user's own profiles."""
-        documents = manifests.load(blocks.remove(self.text), name=self.path)
+        documents = kubernetes_yaml.load(blocks.remove(self.text), name=self.path)
         return tuple(str(profile.get("name", "")) for d in documents for profile in d.get("profiles") or ())
 
     @property
@@ -86,7 +86,7 @@ class Skaffold:
 
 def read(text: str, *, path: str, called_from: str | None = None) -> Skaffold:
     """Raises ManifestError where it is no YAML, or of a version that has no `manifests`."""
-    documents = tuple(manifests.load(text, name=path))
+    documents = tuple(kubernetes_yaml.load(text, name=path))
     for document in documents:
         version = str(document.get("apiVersion", ""))
         if not version.startswith(("skaffold/v3", "skaffold/v4")):

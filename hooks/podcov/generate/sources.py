@@ -10,8 +10,8 @@ from typing import Protocol
 
 from podcov.config import Generate
 from podcov.errors import ManifestError
-from podcov.generate import kustomizations, manifests, project, walk
-from podcov.generate.manifests import Manifests
+from podcov.generate import kubernetes_yaml, kustomizations, manifests, project, walk
+from podcov.generate.manifests import Key, Manifests
 from podcov.generate.project import Project
 from podcov.generate.skaffold_sources import HelmRelease
 from podcov.generate.tools import Tools
@@ -103,7 +103,7 @@ def render(files: Project, renderer: Renderer, sources: Sources) -> str:
 def read(files: Project, renderer: Renderer, sources: Sources) -> Manifests:
     """What is deployed. Raises as `render` does, and for plain manifests that are no YAML, by their file and line."""
     found = []
-    places: dict[tuple[str, str, str], str] = {}
+    places: dict[Key, str] = {}
     for text, name in _rendered(files, renderer, sources):
         found.append(manifests.read(text, name=name))
         for workload in found[-1].workloads:
@@ -137,7 +137,7 @@ def stream(files: Project, renderer: Renderer, sources: Sources) -> str:
     """As `render`; and raises ManifestError for what is no manifest, by file and line."""
     found = list(_rendered(files, renderer, sources))
     for text, name in found:
-        manifests.split(text, name=name)
+        kubernetes_yaml.split(text, name=name)
     return "".join(_document(text) for text, _ in found if text.strip())
 
 

@@ -6,21 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from podcov.errors import ManifestError
-from podcov.generate import config_maps, instrument, manifests
-
-Key = tuple[str, str, str]
+from podcov.generate import config_maps, instrument, kubernetes_yaml, manifests
+from podcov.generate.manifests import Key
 
 
 def only_adds_coverage(base: str, rendered: str, measured: Mapping[Key, tuple[str, ...]]) -> None:
-    """Compare two renderings. `measured` has (kind, namespace, name) of each workload that has to have coverage.
+    """Compare two renderings. `measured` has the key of each workload that has to have coverage.
 
     Raises ManifestError that names the first place where they differ in more than what podcov adds, or lack it.
     """
-    before = {_key(d): d for d in _documents(base, "base")}
-    after = {_key(d): d for d in _documents(rendered, "overlay") if not config_maps.is_ours(d)}
+    before = {manifests.key(d): d for d in _documents(base, "base")}
+    after = {manifests.key(d): d for d in _documents(rendered, "overlay") if not config_maps.is_ours(d)}
     for key in [*before, *after]:
         left, right = before.get(key), after.get(key)
-        where = "/".join(part for part in key if part)
+        where = "/".join(part for part in key[1:] if part)
         if right and instrument.is_instrumented(right) != (key in measured):
             raise _refusal(f"{where} {'lacks coverage' if key in measured else 'gets coverage'}")
         place = difference(left, instrument.remove(right) if right else None, where)
@@ -47,12 +46,7 @@ def _refusal(what: str) -> ManifestError:
 
 
 def _documents(text: str, name: str) -> list[Mapping[str, Any]]:
-    return [item for document in manifests.load(text, name=name) for item in manifests.flatten(document)]
-
-
-def _key(document: Mapping[str, Any]) -> Key:
-    metadata = document.get("metadata") or {}
-    return str(document.get("kind", "")), str(metadata.get("namespace") or ""), str(metadata.get("name", ""))
+    return [item for document in kubernetes_yaml.load(text, name=name) for item in manifests.flatten(document)]
 
 
 def _short(value: Any) -> str:

@@ -7,7 +7,11 @@ from typing import Any
 
 import yaml
 
+from podcov.generate.kubernetes_yaml import PlainText
+
 _PLAIN = re.compile(r"(?:[A-Za-z/]|--?[A-Za-z]|\.{1,2}/)[\w./@%+=-]*(?::[\w./@%+=-]+)*|[1-9]\d*(?:m|[KMG]i)")
+_OTHER_LINE_ENDS = re.compile("[\\r\\x85\\u2028\\u2029]")
+"""which some readers take for the end of a line, and others do not"""
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 
@@ -21,7 +25,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    if "\n" in text:
+    if "\n" in text and not _OTHER_LINE_ENDS.search(text):
         style = "|"
     elif _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         style = ""
@@ -30,7 +34,12 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
+def _date(dumper: yaml.SafeDumper, text: PlainText) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:timestamp", text)
+
+
 _Dumper.add_representer(str, _text)
+_Dumper.add_representer(PlainText, _date)
 
 
 def dump(value: Any) -> str:
