@@ -21,7 +21,8 @@ def textfmt(folders: Iterable[str]) -> bytes:
     for folder in folders:
         for entry in os.scandir(folder):
             if entry.name not in builds:
-                files[entry.path] = Path(entry.path).read_bytes()
+                with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 (hundreds of small files)
+                    files[entry.path] = file.read()
             if entry.name.startswith("covmeta."):
                 builds.add(entry.name)
     gathered = gather(files)

@@ -18,6 +18,7 @@ from podcov.errors import DamagedError
 from podcov.formats.go_bytes import (
     WORD,
     Cursor,
+    damaged,
     decode_ulebs,
     encode_string_table,
     encode_uleb,
@@ -56,6 +57,8 @@ class Segment:
     words: array[int] = field(default_factory=lambda: array(WORD))
     offset: int = 0
     """the byte of the file at which the words begin"""
+    count: int = 0
+    """how many functions the file says they are"""
 
     @property
     def functions(self) -> Iterator[Counted]:
@@ -85,8 +88,12 @@ class CounterFile:
     big_endian: bool = False
 
 
-def parse(data: bytes, *, name: str = "covcounters") -> CounterFile:
-    """Reads a counter file; `name` is what errors call it. Raises DamagedError."""
+def parse(data: bytes, *, name: str = "covcounters", walk: bool = True) -> CounterFile:
+    """Reads a counter file; `name` is what errors call it. Raises DamagedError.
+
+    `walk=False` leaves out whether the words of an only segment are as many functions as it says. Who knows the functions from
+    another process need not look again; everyone else calls `check`.
+    """
     cursor = Cursor(name, data)
     magic, version, meta_hash, flavor, big_endian = _HEADER.unpack(cursor.take(_HEADER.size, "the header"))
     if magic != MAGIC:
@@ -100,7 +107,10 @@ def parse(data: bytes, *, name: str = "covcounters") -> CounterFile:
     earlier = 0
     count = _segment_count(cursor)
     for number in range(1, count + 1):
-        segment, earlier = _segment(cursor, encoding, number, number == count, earlier)
+        if count == 1 and not walk:
+            segment = _only_segment(cursor, encoding)
+        else:
+            segment, earlier = _segment(cursor, encoding, number, number == count, earlier)
         segments.append(segment)
     return CounterFile(meta_hash.hex(), tuple(segments), "raw" if encoding.raw else "uleb", encoding.big_endian)
 
@@ -138,25 +148,46 @@ def _segment_count(cursor: Cursor) -> int:
     return int(count)
 
 
+def _only_segment(cursor: Cursor, encoding: _Encoding) -> Segment:
+    """It ends where the last footer begins, whatever is in it."""
+    count, annotations = _preamble(cursor)
+    end = cursor.end - _FOOTER.size
+    if end < cursor.at:
+        raise cursor.error("the annotations reach into the footer")
+    return Segment(annotations, encoding.words(cursor, end), cursor.at, count)
+
+
+def check(name: str, segment: Segment) -> None:
+    """Raises DamagedError unless the words are as many functions as the segment says; `name` is the file's."""
+    if not _is_made_of(segment.words, segment.count):
+        raise damaged(name, segment.offset, f"the counters are not those of {segment.count} functions, as the segment says")
+
+
 def _segment(cursor: Cursor, encoding: _Encoding, number: int, last: bool, earlier: int) -> tuple[Segment, int]:
     """The segment and its footer. `earlier` is how many functions the segment before said it has; this one's is returned.
 
     By the format that is the functions of a segment, but Go's own writer also counts those of all segments before it.
     """
+    functions, annotations = _preamble(cursor)
+    offset = cursor.at
+    for count in (functions, functions - earlier):
+        end = cursor.end - _FOOTER.size if last else _end_of_functions(cursor, encoding, count)
+        if end >= offset and _is_footer(cursor.data[end : end + _FOOTER.size], number):
+            words = encoding.words(cursor, end)
+            if _is_made_of(words, count):
+                cursor.at = end + _FOOTER.size
+                return Segment(annotations, words, offset, count), functions
+    raise cursor.error(f"the counters are not those of {functions} functions, as segment {number} says")
+
+
+def _preamble(cursor: Cursor) -> tuple[int, dict[str, str]]:
+    """How many functions follow, and the annotations."""
     start = cursor.at
     functions, strings_size, arguments_size = _SEGMENT.unpack(cursor.take(_SEGMENT.size, "the header of a segment"))
     annotations = _annotations(cursor, strings_size, arguments_size)
     # What follows is aligned to the segment, which is the file only for the first one.
     cursor.take(-(cursor.at - start) % 4, "padding")
-    offset = cursor.at
-    for count in (functions, functions - earlier):
-        end = cursor.end - _FOOTER.size if last else _end_of_functions(cursor, encoding, count)
-        if end >= offset and _FOOTER.pack(MAGIC, number) == cursor.data[end : end + _FOOTER.size]:
-            words = encoding.words(cursor, end)
-            if _is_made_of(words, count):
-                cursor.at = end + _FOOTER.size
-                return Segment(annotations, words, offset), functions
-    raise cursor.error(f"the counters are not those of {functions} functions, as segment {number} says", start)
+    return functions, annotations
 
 
 def _is_footer(data: bytes, number: int) -> bool:

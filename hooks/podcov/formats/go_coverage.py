@@ -158,7 +158,7 @@ def _read_metas(files: Mapping[str, bytes], damage: list[str]) -> dict[str, _Add
 
 
 def _read_counters(name: str, data: bytes, adders: Mapping[str, _Adder]) -> None:
-    file = go_counters.parse(data, name=name)
+    file = go_counters.parse(data, name=name, walk=False)
     adder = adders.get(file.meta_hash)
     if adder is None:
         raise damaged(name, 8, f"its meta-data, {_META}{file.meta_hash}, are not here or cannot be read")
@@ -216,7 +216,7 @@ class _Adder:
         self.name = name
         self.meta = meta
         self._sizes = [[len(function.blocks) for function in package.functions] for package in meta.packages]
-        self._layouts: defaultdict[int, list[_Layout]] = defaultdict(list)
+        self._layouts: defaultdict[tuple[int, int], list[_Layout]] = defaultdict(list)
         self._annotations: list[Mapping[str, str]] = []
         self._processes = 0
 
@@ -230,9 +230,10 @@ class _Adder:
         self._processes += 1
 
     def _layout(self, name: str, data: bytes, file: CounterFile, segment: Segment, number: int) -> _Layout:
-        alike = self._layouts[len(segment.words)]
+        alike = self._layouts[len(segment.words), segment.count]
         found = next((layout for layout in alike if layout.fits(number)), None)
         if found is None:
+            go_counters.check(name, segment)
             found = _Layout(segment.words, self._spans(name, data, file, segment))
             alike.append(found)
         return found

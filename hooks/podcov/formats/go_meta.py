@@ -138,16 +138,12 @@ def _functions(cursor: Cursor, offsets: list[int], strings: tuple[str, ...]) -> 
     at = 0
     for start, end in zip(offsets, ends, strict=True):
         following = at + count_ulebs(cursor.data[start:end])
-        yield _function(cursor, start, numbers[at:following], strings)
+        if following < at + 4 or following != at + 4 + _NUMBERS_OF_A_BLOCK * numbers[at]:
+            raise cursor.error("a function does not end where the next one begins", start)
+        _, name, file = numbers[at : at + 3]
+        if max(name, file) >= len(strings):
+            raise cursor.error(f"string {max(name, file)} is wanted, and there are {len(strings)}", start)
+        each = [iter(numbers[at + 3 : following - 1])] * _NUMBERS_OF_A_BLOCK
+        blocks = map(_block, zip(repeat(strings[file]), *each, strict=False))
+        yield GoFunction(strings[name], strings[file], numbers[following - 1] != 0, tuple(blocks))
         at = following
-
-
-def _function(cursor: Cursor, start: int, numbers: list[int], strings: tuple[str, ...]) -> GoFunction:
-    if len(numbers) < 4 or len(numbers) != 4 + _NUMBERS_OF_A_BLOCK * numbers[0]:
-        raise cursor.error("a function does not end where the next one begins", start)
-    _, name, file, *places, literal = numbers
-    if max(name, file) >= len(strings):
-        raise cursor.error(f"string {max(name, file)} is wanted, and there are {len(strings)}", start)
-    source = strings[file]
-    each = [iter(places)] * _NUMBERS_OF_A_BLOCK
-    return GoFunction(strings[name], source, bool(literal), tuple(map(_block, zip(repeat(source), *each, strict=False))))
