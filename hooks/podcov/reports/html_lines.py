@@ -110,7 +110,9 @@ def _seen(f: FileCoverage) -> dict[int, _Seen]:
     for region in f.regions:
         for line in range(region.start[0], region.end[0] + 1):
             if line == region.start[0] or line not in starts:
-                _add(seen.setdefault(line, _Seen()), region)
+                if line not in seen:
+                    seen[line] = _Seen()
+                _add(seen[line], region)
     return seen
 
 

@@ -71,6 +71,7 @@ _COLOURED: Final = re.compile(
     """,
     re.VERBOSE | re.MULTILINE,
 )
+_ON_ONE_LINE: Final = frozenset({"c", "k", "m", "nd", "nf"})
 _F_FIELD: Final = re.compile(rf"\{{\{{|\}}\}}|(?P<field>{_FIELD})")
 _PLAIN_FIELD: Final = re.compile(r"\{(?P<expression>(?!\s*(?:match|case)\b)[\w\s.,+*/()-]*)(?:![sraf])?(?::[^{}\"']*)?\}")
 
@@ -89,7 +90,9 @@ def _element(match: re.Match[str]) -> str:
     text = match[0]
     if kind is None:
         return text
-    if kind in ("c", "k", "m", "nd", "nf", "s"):
+    if kind in _ON_ONE_LINE:
+        return f'<span class="{kind}">{text}</span>'
+    if kind == "s":
         return element(kind, text)
     return _compound(kind, match)
 
