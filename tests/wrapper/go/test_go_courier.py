@@ -173,3 +173,12 @@ def test_a_mark_that_a_courier_did_not_finish_is_finished_by_the_next(pod: Any) 
             "0.1.covcounters",
         ]
         assert pod.blocks(0) == before
+
+
+def test_meta_data_are_written_once_a_build(pod: Any) -> None:
+    pod.run("exit")
+    (meta,) = (pod.data / "go").iterdir()
+    first = meta.stat()
+    pod.run("return")
+    assert list((pod.data / "go").iterdir()) == [meta]
+    assert (meta.stat().st_ino, meta.stat().st_mtime_ns) == (first.st_ino, first.st_mtime_ns)

@@ -13,7 +13,7 @@ func podcovHook(istest bool) bool {
 		return false
 	}
 	packages, err := prepareForMetaEmit()
-	if err == nil {
+	if err == nil && !podcov.HasMeta(finalHash) {
 		err = emitMetaDataToDirectory(folder, packages)
 	}
 	podcov.Registered(finalHash, getCovPkgMap(), err)

@@ -199,9 +199,10 @@ func allocate(file int, size int64) error {
 	return writeAll(file, make([]byte, size))
 }
 
-// away moves a descriptor out of the way of apps that expect certain low numbers.
+// away moves a descriptor out of the way of apps that expect certain low numbers. From 64 on the kernel would have to
+// make the table of descriptors larger, and with threads around that takes it milliseconds.
 func away(file int) int {
-	const high = 512
+	const high = 48
 	moved, _, failed := syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(file), syscall.F_DUPFD_CLOEXEC, high)
 	if failed != 0 {
 		return file // the app may open few files only

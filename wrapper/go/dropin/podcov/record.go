@@ -127,6 +127,12 @@ func MetaFolder() string {
 	return folder
 }
 
+// HasMeta says whether another process of this build has written the meta-data. They get their name when they are whole.
+func HasMeta(hash [16]byte) bool {
+	var stat syscall.Stat_t
+	return syscall.Stat(metaPath(recorded.data, hash), &stat) == nil
+}
+
 // Registered says that every package has registered: what the counters mean is in the file of meta-data with this hash.
 // slots maps the numbers that the compiler gave to packages of the runtime to their places in it.
 func Registered(hash [16]byte, slots map[int]int, failure error) {
