@@ -32,11 +32,14 @@ class DiskProject:
             return (self._root / path).read_bytes()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise UsageError(f"{path}: it cannot be read: {error.strerror}", hint="Make it readable for this user.") from None
 
     def names(self, folder: str) -> Sequence[str]:
         try:
-            return sorted(f"{path.name}/" if path.is_dir() else path.name for path in (self._root / folder).iterdir())
-        except (FileNotFoundError, NotADirectoryError):
+            with os.scandir(self._root / folder) as entries:
+                return sorted(f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name for entry in entries)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
             return ()
 
 

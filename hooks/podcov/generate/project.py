@@ -14,10 +14,13 @@ class Project(Protocol):
     """The files of a project; the disk, or a mapping in tests."""
 
     def read(self, path: str) -> bytes | None:
-        """A file's content; None where there is no such file."""
+        """A file's content; None where there is no such file. Raises UsageError for one that this user may not read."""
 
     def names(self, folder: str) -> Sequence[str]:
-        """What lies in a folder, sorted; names of folders end with `/`. Empty where there is no such folder."""
+        """What lies in a folder, sorted; names of folders end with `/`, those of links to folders do not.
+
+        Empty where there is no such folder, or this user may not look into it.
+        """
 
 
 def text(project: Project, path: str) -> str | None:

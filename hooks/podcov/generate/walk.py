@@ -1,4 +1,7 @@
-"""Finds the files of a project that people write by hand, without its dependencies and what tools leave behind. Pure."""
+"""Finds the files of a project that people write by hand, without its dependencies and what tools leave behind. Pure.
+
+Links to folders are not followed: what they lead to is in the project under its own name, or somebody else's.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from posixpath import basename
 
+from podcov.errors import UsageError
 from podcov.generate import project
 from podcov.generate.project import Project
 
@@ -34,8 +38,11 @@ def walk(files: Project, folder: str = ".", *, depth: int = DEPTH, most: int = M
 
 
 def text(files: Project, path: str) -> str | None:
-    """A small file's text, every character as it stands; None for one that is large, missing, or no UTF-8."""
-    content = files.read(path)
+    """A small file's text, every character as it stands; None for one that is large, missing, unreadable, or no UTF-8."""
+    try:
+        content = files.read(path)
+    except UsageError:
+        return None
     if content is None or len(content) > MOST_BYTES:
         return None
     try:
