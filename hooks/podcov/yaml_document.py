@@ -65,15 +65,18 @@ class Document:
         return value
 
 
+_HINT = "Indent with spaces, and put quotes around a text that holds `: ` or ` #`, or begins with a sign such as `*`, `{` or `%`."
+
+
 def read(text: str, *, name: str) -> Document:
     """Read one YAML 1.2 document. Raises ConfigError where it is none, and for keys that stand twice."""
     try:
         node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{name}:{line}: this is no YAML: {error.problem or error.context}") from error
+        raise ConfigError(f"{name}:{line}: this is no YAML: {error.problem or error.context}", hint=_HINT) from error
     except YAMLError as error:
-        raise ConfigError(f"{name}:1: this is no YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{name}:1: this is no YAML: {' '.join(str(error).split())}", hint=_HINT) from error
     builder = _Builder(name)
     data = None if node is None else builder.value(node, ())
     return Document(data, builder.lines, builder.texts)

@@ -99,6 +99,18 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_one(tmp_path):
     assert "source" in done.stderr.replace("sourcce", "")
 
 
+@pytest.mark.parametrize(
+    "text", ["version: 1\n\tservices: {}\n", "version: 1\nservices: *nobody\n", "tests: {command: a: b}\n", "\0"]
+)
+def test_what_is_no_yaml_is_answered_with_a_line_and_what_to_do(text, tmp_path):
+    (tmp_path / "podcov.yaml").write_text(text)
+    done = podcov("run", "--json", cwd=tmp_path)
+    error = json.loads(done.stdout)["error"]
+    assert (error["slug"], done.returncode) == ("config", 2)
+    assert error["message"].startswith("podcov.yaml:")
+    assert "quotes" in error["hint"]
+
+
 def test_nothing_to_run_is_said(tmp_path):
     (tmp_path / "podcov.yaml").write_text(SERVICE)
     done = podcov("run", cwd=tmp_path)

@@ -141,7 +141,9 @@ class Analyst:
     def _keep(self, need: Need, answer: Answer) -> FileAnalysis:
         raw: Mapping[str, Any] | None = answer.tables.get(need.digest)
         if raw is None:
-            raise DamagedError(f"{need.path}: the analysis by Python {need.minor} did not answer for it")
+            raise DamagedError(
+                f"{need.path}: the analysis by Python {need.minor} did not answer for it", hint="make the report again"
+            )
         table = read_table(raw, where=need.path)
         whole_files.write(self._cache_file(need), json.dumps(raw, separators=(",", ":")).encode())
         return table

@@ -185,7 +185,10 @@ class LocalPlatform:
             if not answer.exit_code:
                 break
         else:
-            raise UsageError(f"the wrapper cannot be unpacked in {replica.data}: {answer.stderr.strip()}")
+            raise UsageError(
+                f"service {replica.service.name}: the wrapper cannot be unpacked in {replica.data}: {answer.stderr.strip()}",
+                hint="is the disk full, or is this folder not yours to write to?",
+            )
         unpacked = json.loads(answer.stdout)
         replica.wrapper = Path(unpacked["folder"])
         await asyncio.to_thread(_add_tracer, unpacked["python"], self._mode(replica.service), replica.wrapper)

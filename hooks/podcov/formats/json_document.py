@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from podcov.errors import DamagedError
 
+_HINT = "Pull the run again, or leave it out."
+
 Choice = TypeVar("Choice", bound=str)
 Value = TypeVar("Value")
 
@@ -29,7 +31,7 @@ def decode(data: bytes, *, name: str, schema: str) -> Object:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise DamagedError(f"{name}: this is no JSON: {error}", hint="Pull the run again, or leave it out.") from error
+        raise DamagedError(f"{name}: this is no JSON: {error}", hint=_HINT) from error
     document = Object(value, name)
     found = document.text("schema")
     if found != schema:
@@ -101,7 +103,7 @@ class Object:
 
     def _get(self, key: str) -> Any:
         if key not in self.value:
-            raise DamagedError(f"{self._path(key)}: the key is missing")
+            raise DamagedError(f"{self._path(key)}: the key is missing", hint=_HINT)
         return self.value[key]
 
     def _path(self, key: str) -> str:
@@ -115,4 +117,4 @@ def _integer(value: Any, where: str) -> int:
 
 
 def _surprise(where: str, wanted: str, found: Any) -> DamagedError:
-    return DamagedError(f"{where} must be {wanted}, and is {json.dumps(found)[:80]}")
+    return DamagedError(f"{where} must be {wanted}, and is {json.dumps(found)[:80]}", hint=_HINT)
