@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 from podcov.edges import eject, project
 from podcov.edges.project import DiskProject
-from podcov.generate import walk
+from podcov.errors import ManifestError
+from podcov.generate import survey, walk
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec: {template: {spec: {containers: [{name: web, image: web}]}}}
+"""
 
 Example = Callable[[str], Path]
 Write = Callable[[Mapping[str, str]], Path]
@@ -81,3 +89,25 @@ def test_a_project_that_has_a_link_to_itself_is_set_up_as_without(fresh: Example
     assert project.init(folder).config.generate.manifests == ("k8s",)
     eject.carry_out(folder, eject.plan(folder))
     assert (folder / "bazel-hello").is_symlink()
+
+
+KUSTOMIZATION = "resources: [d.yaml]\n"
+CHART = "apiVersion: v2\nname: web\nversion: 1.0.0\n"
+
+
+@pytest.mark.parametrize("folder", ["examples/demo", "docs/first-steps", "tests/e2e", "sample"])
+@pytest.mark.parametrize(
+    "beside", [{}, {"kustomization.yaml": KUSTOMIZATION}, {"Chart.yaml": CHART}], ids=["plain", "kustomize", "chart"]
+)
+def test_what_is_there_to_be_read_or_tried_is_not_deployed(write: Write, folder: str, beside: Mapping[str, str]) -> None:
+    files = {"deploy/d.yaml": DEPLOYMENT, f"{folder}/d.yaml": DEPLOYMENT}
+    found, _ = survey.look(DiskProject(write({**files, **{f"{folder}/{name}": text for name, text in beside.items()}})))
+    assert (found.manifests, found.kustomize, found.helm) == (("deploy",), "", ())
+
+
+def test_what_is_there_to_be_tried_can_be_named(write: Write) -> None:
+    files = DiskProject(write({"examples/demo/d.yaml": DEPLOYMENT}))
+    assert survey.look(files, ["examples/demo"])[0].manifests == ("examples/demo",)
+    with pytest.raises(ManifestError, match="there are no manifests") as caught:
+        survey.look(files)
+    assert "`podcov init FOLDER`" in caught.value.hint

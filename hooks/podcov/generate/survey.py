@@ -16,7 +16,8 @@ from podcov.generate.tools import Tools
 
 _DEPTH = 4
 _CHART = "Chart.yaml"
-_TEST_FOLDERS = ("tests", "test", "e2e")
+_NOT_DEPLOYED = frozenset(("tests", "test", "e2e", "docs", "doc", "examples", "example", "samples", "sample", "demo", "demos"))
+"""folders whose manifests are there to be read or tried; whoever deploys them names them"""
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ def _release_name(chart: str) -> str:
 
 def _searched(files: Project, found: Generate, by: Way | None) -> tuple[Generate, Finding]:
     """Nothing says what is rendered: one Kustomize base, else the charts, else the folders of plain manifests."""
-    everything = list(walk.walk(files, depth=_DEPTH))
+    everything = [path for path in walk.walk(files, depth=_DEPTH) if not _NOT_DEPLOYED & set(dirname(path).split("/"))]
     bases = _one_or_more([dirname(p) or "." for p in everything if basename(p) in kustomizations.NAMES], prefer="base")
     if len(bases) > 1:
         raise ManifestError(f"several Kustomize bases: {', '.join(bases)}", hint=f"Say which: `podcov init {bases[0]}`.")
@@ -136,9 +137,8 @@ def _folders_of_manifests(files: Project, paths: Sequence[str]) -> list[str]:
     """Folders with a workload in a file; where it is the project's own folder, the files."""
     found: dict[str, None] = {}
     for path in paths:
-        inside = dirname(path)
-        if path.endswith((".yaml", ".yml", ".json")) and not set(inside.split("/")) & {*_TEST_FOLDERS} and _deploys(files, path):
-            found[inside or path] = None
+        if path.endswith((".yaml", ".yml", ".json")) and _deploys(files, path):
+            found[dirname(path) or path] = None
     return list(found)
 
 
