@@ -39,9 +39,6 @@ class Shape:
     def expected(self) -> Path:
         return CORPUS / self.name / "expected"
 
-    def has(self, path: str) -> bool:
-        return (self.project / path).exists()
-
 
 def shapes() -> list[Shape]:
     """All of them, by name."""
