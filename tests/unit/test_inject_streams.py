@@ -23,6 +23,9 @@ STRANGERS = (
     '{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "c"}}\n',
     "apiVersion: v1\r\nkind: ServiceAccount\r\nmetadata: {name: d}\r\n",
     "apiVersion: v1\nkind: Namespace\nmetadata: {name: f}\n...\n",
+    "apiVersion: acme.example/v1\nkind: Deployment\nmetadata: {name: orders}\nspec: {template: {spec: {containers: [{}]}}}\n",
+    "apiVersion: acme.example/v1\nkind: Microservice\nmetadata: {name: g, annotations: text}\nspec: {ports: [80], selector: x}\n",
+    "apiVersion: acme.example/v1\nkind: Note\nmetadata: text\nspec: [1]\n",
     "# nothing but a comment\n",
     "\n",
     "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: other}\nspec: {template: {spec: {containers: [{name: app}]}}}\n",
@@ -124,3 +127,58 @@ def test_what_is_refused_is_named_by_document_and_line(text: str, said: str) -> 
         inject(text)
     assert error.value.message.startswith(said)
     assert error.value.hint or "no YAML" in said
+
+
+def deployment(namespace: str, image: str = "python:3.13") -> str:
+    place = f", namespace: {namespace}" if namespace else ""
+    containers = f"[{{name: app, image: {image}, command: [python3, a.py]}}]"
+    return (
+        f"---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: orders{place}}}\n"
+        f"spec: {{template: {{spec: {{containers: {containers}}}}}}}\n"
+    )
+
+
+@pytest.mark.parametrize("spaces", [("", ""), ("blue", "blue")])
+def test_of_two_of_one_name_none_is_taken_for_the_other(spaces: tuple[str, str]) -> None:
+    with pytest.raises(ManifestError, match=r"deployment/orders.* is in the manifests twice"):
+        inject(deployment(spaces[0]) + deployment(spaces[1], "python:3.12"))
+
+
+def test_of_two_namespaces_one_has_to_be_said() -> None:
+    with pytest.raises(ManifestError, match=r"may be any of deployment/orders in blue .* deployment/orders in green") as caught:
+        inject(deployment("blue") + deployment("green"))
+    assert "`namespace`" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("container", "problem"),
+    [
+        ("{name: app, image: x, command: python app.py}", "command is not a list of texts"),
+        ("{name: app, image: x, command: [python, 8080]}", "command is not a list of texts"),
+        ("{name: app, image: x, env: {A: b}}", "env is not a list of mappings with a name"),
+        ("{name: app, image: x, env: [{value: b}]}", "env is not a list of mappings with a name"),
+        ("{image: x}", "containers is not a list of mappings with a name"),
+    ],
+)
+def test_what_kubernetes_would_refuse_is_named(container: str, problem: str) -> None:
+    text = deployment("").replace("{name: app, image: python:3.13, command: [python3, a.py]}", container)
+    with pytest.raises(ManifestError, match=f"^deployment/orders: .*{problem}"):
+        inject(text)
+
+
+def test_a_key_that_stands_twice_in_what_is_changed_is_named_with_its_line() -> None:
+    text = "# first\n" + deployment("").replace("command: [python3, a.py]", "command: [python3, a.py], env: [], env: []")
+    with pytest.raises(ManifestError, match=r"^stdin:6: `env` stands twice$"):
+        inject(text)
+
+
+def test_what_is_written_anew_has_the_line_ends_of_the_stream() -> None:
+    out = inject(deployment("").replace("\n", "\r\n"))
+    assert out.count("\n") == out.count("\r\n")
+    assert "podcov-courier" in out
+
+
+def test_an_injected_workload_whose_config_maps_are_missing_gets_them() -> None:
+    once = inject(deployment(""))
+    workload = once[once.rindex("---\n") :]
+    assert inject(workload) == once

@@ -38,7 +38,7 @@ values = st.one_of(
     st.fixed_dictionaries({"value": texts}),
     st.fixed_dictionaries({"valueFrom": st.fixed_dictionaries({"configMapKeyRef": st.just({"name": "settings", "key": "a"})})}),
 )
-environments = st.dictionaries(variables, values, max_size=4).map(lambda d: [{"name": n, **v} for n, v in d.items()])
+environments = st.lists(st.tuples(variables, values), max_size=5).map(lambda found: [{"name": n, **v} for n, v in found])
 mounts = st.lists(names, unique=True, max_size=2).map(lambda ns: [{"name": n, "mountPath": f"/mnt/{n}"} for n in ns])
 commands = st.lists(st.one_of(texts, st.sampled_from(["python3", "$(A)", "$$x", "-c"])), min_size=1, max_size=4)
 
@@ -129,18 +129,20 @@ def instrumented(
 ) -> Document | None:
     """None where it is refused: a PYTHONPATH that comes from elsewhere cannot be extended."""
     group = entered(document, sorted(chosen) if 0 in chosen else [0, *sorted(chosen)], service, image)
-    if service.entry == "environment" and any(_is_from_elsewhere(e.container.env) for e in group):
-        with pytest.raises(ManifestError, match="PYTHONPATH comes from elsewhere"):
+    if service.entry == "environment" and any(_cannot_be_extended(e.container.env) for e in group):
+        with pytest.raises(ManifestError, match=r"PYTHONPATH comes from elsewhere|stands twice in env"):
             instrument.instrument(document, group, MAPS, replicas=replicas)
         return None
     return instrument.instrument(document, group, MAPS, replicas=replicas)
 
 
-def _is_from_elsewhere(environment: Sequence[Mapping[str, Any]]) -> bool:
-    return any(v["name"] == "PYTHONPATH" and "valueFrom" in v for v in environment)
+def _cannot_be_extended(environment: Sequence[Mapping[str, Any]]) -> bool:
+    found = [v["name"] for v in environment]
+    elsewhere = any(v["name"] == "PYTHONPATH" and "valueFrom" in v for v in environment)
+    return elsewhere or ("PYTHONPATH" in found and len(set(found)) < len(found))
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(workloads, CHOICES, SERVICES, IMAGES, REPLICAS)
 def test_removal_gives_back_the_input(
     document: Document, chosen: set[int], service: Service, image: Image | None, replicas: int | None
@@ -153,7 +155,7 @@ def test_removal_gives_back_the_input(
         assert json.dumps(instrument.remove(result), sort_keys=True) == json.dumps(document, sort_keys=True)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(workloads, CHOICES, SERVICES, IMAGES, REPLICAS)
 def test_twice_is_once(document: Document, chosen: set[int], service: Service, image: Image | None, replicas: int | None) -> None:
     once = instrumented(document, chosen, service, image, replicas)
@@ -162,7 +164,7 @@ def test_twice_is_once(document: Document, chosen: set[int], service: Service, i
         assert json.dumps(instrument.instrument(once, group, MAPS, replicas=replicas)) == json.dumps(once)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(workloads, CHOICES, SERVICES, IMAGES)
 def test_nothing_but_the_named_containers_changes(
     document: Document, chosen: set[int], service: Service, image: Image | None
@@ -199,6 +201,17 @@ def test_what_was_changed_since_stays_changed() -> None:
     assert pod_of(plain)["containers"] == [
         {"name": "app", "image": "app", "command": ["python3", "other.py"], "env": [{"name": "NEW", "value": "1"}]},
         {"name": "late", "image": "late"},
+    ]
+
+
+def test_a_variable_that_somebody_set_since_stays_as_they_set_it() -> None:
+    document = deployment()
+    pod_of(document)["containers"][0]["env"] = [{"name": "PYTHONPATH", "value": "/app"}, {"name": "A", "value": "1"}]
+    result = instrument.instrument(document, entered(document, [0], Service("orders", entry="environment")), MAPS)
+    pod_of(result)["containers"][0]["env"][0]["value"] = "/new"
+    assert pod_of(instrument.remove(result))["containers"][0]["env"] == [
+        {"name": "PYTHONPATH", "value": "/new"},
+        {"name": "A", "value": "1"},
     ]
 
 

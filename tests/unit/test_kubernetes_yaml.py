@@ -75,10 +75,10 @@ def test_every_text_survives(text: str) -> None:
 
 
 def test_the_pieces_of_a_stream_are_the_stream() -> None:
-    stream = '# é😀\u2028\n---\na: "é"\n# c\n---\n---\nb: 1\n...\n# d\n---\nc: |\n  é\n'
+    stream = '# é😀\u2028\n---\nkind: "é"\n# c\n---\n---\nkind: 1\n...\n# d\n---\nkind: |\n  é\n'
     pieces = kubernetes_yaml.split(stream, name="x")
     assert "".join(piece.text for piece in pieces) == stream
-    assert [dict(piece.document) for piece in pieces] == [{"a": "é"}, {}, {"b": 1}, {"c": "é\n"}]
+    assert [dict(piece.document) for piece in pieces] == [{"kind": "é"}, {}, {"kind": 1}, {"kind": "é\n"}]
 
 
 @pytest.mark.parametrize(

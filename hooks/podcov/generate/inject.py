@@ -12,7 +12,7 @@ from typing import Any
 from podcov import assets
 from podcov.config import Config
 from podcov.errors import ManifestError
-from podcov.generate import config_maps, entering, instrument, kubernetes_yaml, manifests, yaml_text
+from podcov.generate import config_maps, entering, instrument, kubernetes_yaml, manifests, verify, yaml_text
 from podcov.generate.config_maps import ConfigMap
 from podcov.generate.entering import Group, Surroundings
 from podcov.generate.findings import Finding
@@ -58,12 +58,18 @@ class Injector:
     def documents(self, documents: Sequence[Mapping[str, Any]], *, name: str = "manifests") -> Injected:
         """The documents with coverage; those that are not concerned are the same objects. Raises as `text` does."""
         rendered = manifests.of_documents([_plain(document) for document in documents])
-        here = [s for s in self.config.services if s.workload and rendered.candidates(s.workload, s.namespace)]
+        here = [
+            s
+            for s in self.config.services
+            if s.workload and rendered.candidates(s.workload, s.namespace or self.config.namespace)
+        ]
         groups = entering.enter(self.config, rendered, self.known, here)
         maps = maps_for(groups, self.tracers) if groups else ()
         names = [config_map.hashed_name for config_map in maps]
         replicas = self.config.generate.replicas
         by_key = {w.key: instrument.instrument(w.document, group, names, replicas=replicas) for w, group in groups}
+        for workload, _ in groups:
+            verify.comes_off_again(workload.document, by_key[workload.key])
         namespaces = sorted({w.namespace for w, _ in groups})
         missing = [s.name for s in self.config.services if s.workload and s not in here]
         return Injected(
@@ -125,17 +131,18 @@ def _joined(pieces: Sequence[Piece], injected: Injected) -> str:
     pending = [config_map for config_map in injected.config_maps if manifests.key(config_map) not in present]
     if not pending and all(p.document is d for p, d in zip(pieces, injected.documents, strict=True)):
         return "".join(piece.text for piece in pieces)
+    newline = "\r\n" if any("\r\n" in piece.text for piece in pieces) else "\n"
     written: list[str] = []
     for piece, document in zip(pieces, injected.documents, strict=True):
         if document.get("kind") == "ResourceList":
-            written.append(_document({**document, "items": [*pending, *document["items"]]}))
+            written.append(_document({**document, "items": [*pending, *document["items"]]}, newline))
             pending = []
             continue
         if any(manifests.key(item) in injected.measured for item in manifests.flatten(document)):
-            written += map(_document, pending)
+            written += [_document(config_map, newline) for config_map in pending]
             pending = []
         same = document is piece.document
-        written.append((piece.text if piece.text.endswith("\n") else f"{piece.text}\n") if same else _document(document))
+        written.append((piece.text if piece.text.endswith("\n") else f"{piece.text}\n") if same else _document(document, newline))
     return "".join(_separated(written))
 
 
@@ -145,5 +152,5 @@ def _separated(written: Iterable[str]) -> Iterable[str]:
         yield text if not number or begins.startswith(("---", "%")) else f"---\n{text}"
 
 
-def _document(document: Mapping[str, Any]) -> str:
-    return f"---\n{yaml_text.dump(document)}"
+def _document(document: Mapping[str, Any], newline: str) -> str:
+    return f"---\n{yaml_text.dump(document)}".replace("\n", newline)

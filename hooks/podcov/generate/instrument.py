@@ -177,14 +177,27 @@ def _refuse(workload: Workload, found: str, what: str) -> None:
 
 
 def _refuse_what_cannot_be_extended(workload: Workload, entered: Entered) -> None:
-    elsewhere = from_elsewhere(entered.container, entered.language) if entered.service.entry == "environment" else ""
-    if elsewhere:
+    if entered.service.entry != "environment":
+        return
+    if doubled := doubled_variable(entered.container, entered.language):
+        raise ManifestError(
+            f"{workload.reference}, container {entered.container.name}: {doubled} stands twice in env",
+            hint="Leave one of them: of two, Kubernetes takes the last.",
+        )
+    if elsewhere := from_elsewhere(entered.container, entered.language):
         raise ManifestError(
             f"{workload.reference}, container {entered.container.name}: {elsewhere} comes from elsewhere (valueFrom), "
             "so it cannot be extended",
             hint=f"Write `entry: entrypoint` for the service {entered.service.name} in podcov.yaml, and its image's "
             "ENTRYPOINT and CMD as `command:`.",
         )
+
+
+def doubled_variable(container: Container, language: Language) -> str:
+    """A variable that stands twice, where one has to be changed in its place among all of them; empty for none."""
+    names = [v["name"] for v in container.env]
+    in_place = any(name in language.environment({}) for name in names)
+    return next((name for name in names if in_place and names.count(name) > 1), "")
 
 
 def from_elsewhere(container: Container, language: Language) -> str:
@@ -385,14 +398,17 @@ def _restore_container(container: dict[str, Any], memory: Mapping[str, Any]) -> 
             del container["command"]
     replaced = memory.get("replaced") or {}
     added = set(memory.get("env") or ())
-    environment = [
-        replaced.get(v.get("name"), v) for v in container.get("env") or () if v.get("name") not in added - replaced.keys()
-    ]
     if "env" in container:
-        container["env"] = environment
+        restored = [replaced.get(v["name"]) if v.get("name") in added and _is_ours(v) else v for v in container["env"] or ()]
+        container["env"] = [variable for variable in restored if variable is not None]
     _take_out(container, "volumeMounts", lambda m: m.get("name") in (DATA, WRAPPER))
     for key in ("env", "volumeMounts"):
         _tidy(container, key, key, empty)
+
+
+def _is_ours(variable: Mapping[str, Any]) -> bool:
+    """Whether nobody has changed a variable of ours since."""
+    return variable["name"].startswith("PODCOV_") or "/podcov/" in str(variable.get("value"))
 
 
 def _take_out(place: dict[str, Any], key: str, ours: Callable[[Mapping[str, Any]], bool]) -> None:

@@ -145,12 +145,12 @@ def _doubled(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
 
 def _not_a_manifest(text: str, document: Any) -> tuple[int, str, str] | None:
     """Where in its text something is wrong with a document, what it is, and what to do."""
-    if document is not None and not isinstance(document, dict):
+    if document is not None and not (isinstance(document, dict) and (not document or document.keys() & {"apiVersion", "kind"})):
         found = f"this is no manifest: {' '.join(str(document).split())[:60]!r}"
         what = "A manifest is a mapping with `apiVersion`, `kind` and `metadata`; was something else printed among them?"
         return 0, found, what
     kinds = list(re.finditer(r"^kind:", text, re.MULTILINE))
-    if len(kinds) > 1:
+    if len(kinds) > 1 and doubled_key(text):
         return kinds[1].start(), "`kind` stands twice", "Two manifests run into each other where there is no `---` between them."
     return None
 

@@ -139,7 +139,7 @@ class Manifests:
 
     def candidates(self, reference: str, namespace: str = "") -> list[Workload]:
         """Those that `deployment/NAME` may mean: in that namespace; else, where one side names none, of that name."""
-        found = [w for w in self.workloads if w.reference == reference]
+        found = [w for w in self.workloads if w.reference == reference and (w.known or w.kind not in POD_TEMPLATES)]
         return [w for w in found if w.namespace == namespace] or [w for w in found if not (w.namespace and namespace)]
 
 

@@ -27,6 +27,16 @@ def only_adds_coverage(base: str, rendered: str, measured: Mapping[Key, tuple[st
             raise _refusal(place)
 
 
+def comes_off_again(plain: Mapping[str, Any], instrumented: Mapping[str, Any]) -> None:
+    """Raises ManifestError where a workload with coverage, taken off again, is not the workload that it was put on."""
+    place = difference(plain, instrument.remove(instrumented), manifests.reference(plain))
+    if place:
+        raise ManifestError(
+            f"coverage would not come off again as it came: {place}",
+            hint="Nothing was changed. What stands there that is unusual? A simpler form of the same may do.",
+        )
+
+
 def difference(left: Any, right: Any, where: str) -> str:
     """The first place where two values differ, lists in their order; empty where they are equal."""
     if isinstance(left, dict) and isinstance(right, dict):
@@ -35,13 +45,16 @@ def difference(left: Any, right: Any, where: str) -> str:
     if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
         places = (difference(a, b, f"{where}[{n}]") for n, (a, b) in enumerate(zip(left, right, strict=True)))
         return next((place for place in places if place), "")
-    return "" if left == right else f"{where}: {_short(left)} becomes {_short(right)}"
+    if left == right:
+        return ""
+    # What variables hold may be secret.
+    return where if ".env[" in where else f"{where}: {_short(left)} becomes {_short(right)}"
 
 
 def _refusal(what: str) -> ManifestError:
     return ManifestError(
-        f"the overlay would change more than it should, or less: {what}",
-        hint="Nothing was written. `generate: {by: inject}` in podcov.yaml is the way that needs no Kustomize merge.",
+        f"coverage would change more than it should, or less: {what}",
+        hint="Nothing was written. Does the manifest have something there that a strategic merge does not keep?",
     )
 
 
