@@ -10,16 +10,19 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 from podcov.errors import MergeError
-from podcov.formats import go_counters, go_meta, go_profile, go_tables
+from podcov.formats import go_counters, go_meta, go_profile, go_tables, report_json
 from podcov.formats.go_coverage import Gathered, GoCoverage, Place, combine, file_coverages, gather
-from podcov.model import total
+from podcov.model import Epoch, Report, total
+from podcov.schemas import schema
 
 OLDER = ("go1.20.14", "go1.22.12")
 """The first Go with this format, and one in between; the go command fetches them."""
@@ -589,6 +592,20 @@ def test_the_model_has_gos_numbers(pods: list[Path]) -> None:
             assert said[0] == f"coverage: {own.percent:.1f}% of statements"
 
 
+def test_the_model_is_written_and_read_as_report_json(pods: list[Path]) -> None:
+    epochs = {number: combine(read(pod).builds) for number, pod in enumerate(pods)}
+    files = file_coverages(
+        epochs, "shop", lambda file: Place(file.removeprefix("example.com/shop/"), f"sha256:{'00' * 32}", "local")
+    )
+    report = Report("run-1", tuple(map(Epoch, epochs)), files, ("shop",))
+    written = report_json.dump(report)
+    Draft202012Validator(schema("report-1")).validate(json.loads(written))
+    assert report_json.load(written) == report
+    hits = {(region.start, region.hits) for file in files for region in file.regions if region.covered}
+    everything = combine(read(*pods).builds).profile
+    assert hits == {(block.start, count) for block, count in everything.counts.items() if count}
+
+
 def test_a_file_that_is_cut_off_is_named_and_the_rest_is_merged(pods: list[Path], tmp_path: Path) -> None:
     files = contents(pods)
     expected = [name for name in files if "covcounters" in name]
@@ -606,3 +623,26 @@ def test_a_build_is_known_by_the_first_bytes_of_its_meta_data(pods: list[Path]) 
         data = file.read_bytes()
         known = go_meta.identity(data[:40])
         assert (f"covmeta.{known.hash}", known.size) == (file.name, len(data))
+
+
+def test_what_the_manual_says_works(pods: list[Path], root: Path, tmp_path: Path) -> None:
+    manual = (root / "docs" / "go-data.md").read_text()
+    code = manual.partition("```python\n")[2].partition("```")[0]
+    for number, pod in enumerate(pods):
+        shutil.copytree(pod, tmp_path / "coverdata" / f"pod-{number}")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == covdata("percent", pods)
+    assert (tmp_path / "cover.out").read_bytes() == textfmt(pods, tmp_path)
+
+
+def test_the_benchmark_compares_with_gos_tool(root: Path) -> None:
+    """What it measures is not asserted: it is a matter of the machine."""
+    options = ("--pods", "3", "--runs", "2", "--rounds", "1", "--cold-rounds", "0", "--packages", "./...", "--json")
+    command = [sys.executable, str(root / "benchmarks" / "go_data.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    (result,) = document["results"]
+    assert (document["schema"], result["what"].partition(",")[0]) == ("podcov/benchmark/1", "warm")
+    assert "podcov, in a run" in result["peers"]
+    assert all(set(columns) == {"speed", "cpu"} for columns in result["peers"].values())
