@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -86,6 +87,12 @@ def test_an_old_run_counts_the_files_that_there_were(project: Path, podcov: Podc
     }
     assert {origin for _, origin, _ in before.values()} == {"local"}
     assert {origin for _, origin, _ in after.values()} == {"recorded"}
+
+
+def test_a_run_outlives_the_sources_that_it_measured(project: Path, podcov: Podcov) -> None:
+    first = podcov("run")
+    shutil.rmtree(project / "app")
+    assert podcov("report")["total"] == first["total"]
 
 
 def test_its_pages_still_have_the_text(project: Path, podcov: Podcov) -> None:
