@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from podcov.edges import image_credentials, image_registry
 from podcov.edges.image_engine import Engines
 from podcov.generate import image_names
 from podcov.generate.dockerfile import Image
@@ -36,6 +35,9 @@ class ImageLookup:
         return self._engines.image(name) or self._silent.get(reference.registry) or self._from_registry(reference)
 
     def _from_registry(self, reference: Reference) -> Image | Unknown:
+        # Here, for an HTTP client is a large part of a start-up, and most commands ask no registry.
+        from podcov.edges import image_credentials, image_registry
+
         answers: list[Image | Unknown] = []
 
         def ask() -> None:
