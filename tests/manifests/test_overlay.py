@@ -157,7 +157,7 @@ def test_the_wrapper_is_in_an_optional_config_map_that_kubectl_can_apply(root: P
     documents = render(root / "examples" / "hello" / "podcov" / "overlay")
     wrapper = documents["ConfigMap/podcov-wrapper"]
     assert {"sitecustomize.py", "podcov_courier.py"} <= wrapper["data"].keys()
-    assert wrapper["metadata"]["labels"] == {"app.kubernetes.io/part-of": "podcov"}
+    assert wrapper["metadata"]["labels"] == {"app.kubernetes.io/part-of": "podcov", "podcov/wrapper": "true"}
     assert all(len(json.dumps(documents[name])) < 200_000 for name in documents)
     sources = pod(documents, "Deployment/hello")["volumes"][1]["projected"]["sources"]
     assert {source["configMap"]["name"] for source in sources} == {

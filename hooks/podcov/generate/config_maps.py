@@ -15,7 +15,9 @@ from typing import Any
 
 WRAPPER = "podcov-wrapper"
 TRACERS = "podcov-tracers"
-LABELS: Mapping[str, str] = {"app.kubernetes.io/part-of": "podcov"}
+OURS: Mapping[str, str] = {"podcov/wrapper": "true"}
+"""the label that podcov alone gives, by which it knows what it may remove"""
+LABELS: Mapping[str, str] = {"app.kubernetes.io/part-of": "podcov", **OURS}
 """of every ConfigMap: each version of the wrapper has one of its own, and earlier ones stay until somebody removes them"""
 
 _LARGEST = 190_000
@@ -66,7 +68,7 @@ def plan(wrapper: Mapping[str, bytes], tracers: Mapping[str, bytes]) -> tuple[Co
 
 
 def is_ours(document: Mapping[str, Any]) -> bool:
-    """Whether a manifest is one of these."""
+    """Whether a manifest is one of these, by its kind and name."""
     metadata = document.get("metadata") or {}
     name = str(metadata.get("name", ""))
     return document.get("kind") == "ConfigMap" and name.startswith((f"{WRAPPER}-", f"{TRACERS}-"))
