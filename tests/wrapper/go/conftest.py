@@ -228,3 +228,25 @@ def direct(tmp_path: Path, plain_go: Toolchain) -> Callable[..., Blocks]:
         return text_of(plain_go, folder)
 
     return run
+
+
+@dataclass(frozen=True)
+class OwnFiles:
+    """What Go's own runtime writes at a clean exit, beside podcov."""
+
+    go: Toolchain
+    folder: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"GOCOVERDIR": str(self.folder)}
+
+    def blocks(self) -> Blocks:
+        return text_of(self.go, self.folder)
+
+
+@pytest.fixture
+def own_files(plain_go: Toolchain, tmp_path: Path) -> OwnFiles:
+    folder = tmp_path / "gocoverdir"
+    folder.mkdir()
+    return OwnFiles(plain_go, folder)
