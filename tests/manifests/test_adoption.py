@@ -20,9 +20,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from podcov.commands.main import run
+from podcov.edges.adopted_copy import adopted_copy
 from podcov.edges.project import DiskProject
-from podcov.generate import adoption, dockerfile
+from podcov.generate import adoption, dockerfile, walk
 from podcov.generate.adoption import Adoption
+from podcov.generate.adoption.adopted import AdoptedProject
 
 SETUPS = Path(__file__).with_name("adoption")
 NAMES = sorted(path.parent.name for path in SETUPS.glob("*/repo"))
@@ -270,3 +272,111 @@ def test_init_adopts_and_then_has_nothing_left_to_offer(
     assert not [path for path in kept if gone in path.read_bytes()]
     assert run(["init", "--check", "-c", str(folder / "podcov.yaml")]) == 0
     assert "--adopt" not in "".join(capsys.readouterr())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files(folder)}
+
+
+def edited_block(folder: Path) -> None:
+    """podcov has a block there, and somebody edited it."""
+    assert run(["init", "-c", str(folder / "podcov.yaml")]) == 0
+    path = folder / "skaffold.yaml"
+    path.write_text(path.read_text().replace("name: podcov", "name: ours").replace("name: coverage", "name: ours"))
+
+
+def unrenderable(folder: Path) -> None:
+    path = folder / "base/kustomization.yaml"
+    path.write_text(path.read_text() + "  - missing.yaml\n")
+
+
+@pytest.mark.parametrize(("spoil", "said"), [(unrenderable, "base/missing.yaml"), (edited_block, "was edited by hand")])
+def test_what_init_refuses_is_not_adopted_either(
+    spoil: Callable[[Path], None], said: str, repo: Copy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = repo("process-start")
+    spoil(folder)
+    before = contents(folder)
+    capsys.readouterr()
+    assert run(["init", "--adopt", "-c", str(folder / "podcov.yaml")]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "podcov-adopt-" not in error, "a scratch folder that nobody knows"
+    assert contents(folder) == before
+    assert run(["init", "-c", str(folder / "podcov.yaml")]) == 2
+    assert [r for found in recognise(folder) for r in found.replaces], "it still says what could be replaced"
+
+
+@pytest.mark.parametrize("name", ["coverage-http", "process-start"])
+def test_adopted_at_once_is_adopted_and_then_set_up(name: str, repo: Copy, tmp_path: Path) -> None:
+    at_once = repo(name)
+    after_another = shutil.copytree(at_once, tmp_path / "second" / name)
+    adopt(after_another)
+    assert run(["init", "-c", str(after_another / "podcov.yaml")]) == 0
+    assert run(["init", "--adopt", "-c", str(at_once / "podcov.yaml")]) == 0
+    assert contents(at_once) == contents(after_another)
+
+
+def test_a_dry_run_shows_what_would_be_adopted_and_generated(repo: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = repo("process-start")
+    before = contents(folder)
+    assert run(["init", "--adopt", "--dry-run", "-c", str(folder / "podcov.yaml")]) == 0
+    out, err = capsys.readouterr()
+    assert "-          mountPath: /coverage" in out
+    assert "+++ b/podcov.yaml" in out
+    assert "podcov can take over" not in err
+    assert contents(folder) == before
+
+
+def test_check_names_what_could_be_adopted_where_that_is_asked_for(repo: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = repo("process-start")
+    assert run(["init", "-c", str(folder / "podcov.yaml")]) == 0
+    assert run(["init", "--check", "-c", str(folder / "podcov.yaml")]) == 0
+    capsys.readouterr()
+    assert run(["init", "--check", "--adopt", "-c", str(folder / "podcov.yaml")]) == 2
+    assert "orders/Dockerfile: can be adopted: " in capsys.readouterr().err
+
+
+def test_a_file_that_both_change_is_named_once(repo: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = repo("process-start")
+    assert run(["init", "--adopt", "-c", str(folder / "podcov.yaml")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "wrote orders/Dockerfile" in lines
+    assert len(lines) == len(set(lines))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_adopted_project_is_the_one_that_will_be_on_disk(name: str, repo: Copy) -> None:
+    folder = repo(name)
+    before = DiskProject(folder)
+    replaced = {r.path: r.content for found in recognise(folder) for r in found.replaces}
+    planned = AdoptedProject(before, replaced)
+    seen = {path: planned.read(path) for path in walk.walk(planned)}
+    with adopted_copy(folder, before, replaced) as copy:
+        assert contents(copy).keys() == {str(p.relative_to(folder)) for p in files(folder)} - {
+            path for path, content in replaced.items() if content is None
+        }
+        copied = contents(copy)
+    adopt(folder)
+    assert seen == {path: DiskProject(folder).read(path) for path in walk.walk(DiskProject(folder))}
+    assert copied == contents(folder)
+
+
+def test_adopting_reaches_what_links_lead_to_and_what_lies_outside(
+    repo: Copy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = repo("process-start")
+    outside = tmp_path / "shared"
+    outside.mkdir()
+    (outside / "kustomization.yaml").write_text("resources: [map.yaml]\n")
+    (outside / "map.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\n")
+    (folder / "linked").symlink_to("base")
+    (folder / "dependencies" / "node_modules" / "x").mkdir(parents=True)
+    (folder / "base/kustomization.yaml").write_text("resources: [orders.yaml, billing.yaml, ../../shared]\n")
+    (folder / "overlays/coverage/kustomization.yaml").write_text(
+        "resources: [../../linked]\npatches: [{path: billing-coverage.yaml}]\n"
+    )
+    assert run(["init", "--adopt", "-c", str(folder / "podcov.yaml")]) == 0, capsys.readouterr().err
+    assert (folder / "linked").is_symlink()
+    assert "COVERAGE_PROCESS_START" not in "".join(path.read_text() for path in (folder / "base").iterdir())
+    assert run(["init", "--check", "-c", str(folder / "podcov.yaml")]) == 0

@@ -59,18 +59,17 @@ def init(
         raise UsageError("--check and --dry-run: both write nothing, and say different things", hint="give one of them")
     root = config.resolve().parent
     asked = Asked(paths, by, replicas)
-    adopted = project.adopt(root) if adopt and not (dry_run or check) else ()
-    done = project.plan(root, asked) if dry_run else project.init(root, asked, check=check, force=force)
+    done = project.plan(root, asked, adopt=adopt) if dry_run else project.init(root, asked, check=check, force=force, adopt=adopt)
     if as_json:
         click.echo(json.dumps(_document(done, dry_run=dry_run)))
         return
     if not quiet:
-        found = (*(f for a in adopted for f in a.findings_when_replaced), *(f for a in done.adoptions for f in a.findings))
+        found = (*(f for a in done.adopted for f in a.findings_when_replaced), *(f for a in done.adoptions for f in a.findings))
         _print_findings((*found, *done.findings))
     if dry_run:
         diffs.show(_edits(root, done, verbose=verbose))
     else:
-        for line in (*(_line(r.path, r.content is None) for a in adopted for r in a.replaces), *_written(done, verbose=verbose)):
+        for line in _written(done, verbose=verbose):
             click.echo(line)
     if not quiet:
         _offer(root, done)
@@ -143,17 +142,13 @@ def _written(done: Plan, *, verbose: bool) -> list[str]:
     """A line a file; those of podcov's own folders, which nobody edits, as one line a folder."""
     if verbose:
         return [_line(change.path, change.content is None) for change in done.changes]
+    overlay = f"{posixpath.normpath(done.config.generate.overlay)}/"
     lines: dict[str, int] = {}
     for change in done.changes:
-        own = _is_own(change.path) and change.content is not None
+        own = change.path.startswith(overlay) and change.content is not None
         line = _line(f"{change.path.rpartition('/')[0]}/", False) if own else _line(change.path, change.content is None)
         lines[line] = lines.get(line, 0) + 1
     return [f"{line} ({count} files)" if line.endswith("/") and count > 1 else line for line, count in lines.items()]
-
-
-def _is_own(path: str) -> bool:
-    folder, _, name = path.rpartition("/")
-    return "/" in folder and not name.endswith(("Tiltfile", "skaffold.yaml"))
 
 
 def _line(path: str, removed: bool) -> str:

@@ -6,19 +6,24 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from podcov.config import Config, Generate, parse
 from podcov.edges import configuration, image_lookup, tracers
+from podcov.edges.adopted_copy import adopted_copy
 from podcov.errors import ManifestError, UsageError
 from podcov.generate import adoption, api, manifests, sources, tools, verify
-from podcov.generate.adoption import Adoption
-from podcov.generate.api import NOTHING_ASKED, Asked, Outside, Overlay, Plan
+from podcov.generate.adoption.adopted import AdoptedProject
+from podcov.generate.api import NOTHING_ASKED, Asked, Change, Outside, Overlay, Plan
 from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
 from podcov.generate.inject import Injector
+from podcov.generate.project import Project
 from podcov.generate.skaffold_sources import HelmRelease
+from podcov.generate.sources import Renderer
 
 
 class DiskProject:
@@ -56,24 +61,56 @@ class DiskRenderer:
         return helm(self._root, release)
 
 
-def plan(root: Path, asked: Asked = NOTHING_ASKED) -> Plan:
+class AdoptedRenderer:
+    """The real kustomize and Helm, on the copy of a project that replacements are tried on; errors name the project itself."""
+
+    def __init__(self, root: Path, copy: Path) -> None:
+        self._root, self._copy = root, copy
+        self._renderer = DiskRenderer(copy)
+
+    def kustomize(self, folder: str) -> str:
+        with self._named():
+            return self._renderer.kustomize(folder)
+
+    def helm(self, release: HelmRelease) -> str:
+        with self._named():
+            return self._renderer.helm(release)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except ManifestError as error:
+            raise ManifestError(error.message.replace(str(self._copy), str(self._root)), hint=error.hint) from None
+
+
+def plan(root: Path, asked: Asked = NOTHING_ASKED, *, adopt: bool = False) -> Plan:
     """What would be generated in `root` (the folder of `podcov.yaml`); nothing is written.
+
+    With `adopt`, the plan is that of the project without what measures coverage there already, and has the changes for that.
 
     Raises ConfigError and ManifestError where the project cannot be understood, or the result would change more than it should.
     """
-    made = api.plan(DiskProject(root), Outside(DiskRenderer(root), image_lookup.lookup, _tracers), asked)
-    if made.overlay:
-        _try(made.overlay)
-    return made
+    files = DiskProject(root)
+    adopted = adoption.recognise(files) if adopt else ()
+    replaced = {r.path: r.content for found in adopted for r in found.replaces}
+    if not replaced:
+        return replace(_plan(files, DiskRenderer(root), asked), adopted=adopted)
+    with adopted_copy(root, files, replaced) as copy:
+        made = _plan(AdoptedProject(files, replaced), AdoptedRenderer(root, copy), asked)
+    changed = {change.path for change in made.changes}
+    changes = [Change(r.path, r.content, f"can be adopted: {r.reason}") for found in adopted for r in found.replaces]
+    more = (change for change in changes if change.path not in changed)
+    return replace(made, adopted=adopted, changes=tuple(sorted((*made.changes, *more), key=lambda change: change.path)))
 
 
-def init(root: Path, asked: Asked = NOTHING_ASKED, *, check: bool = False, force: bool = False) -> Plan:
+def init(root: Path, asked: Asked = NOTHING_ASKED, *, check: bool = False, force: bool = False, adopt: bool = False) -> Plan:
     """Bring what is generated in `root` up to date; the plan that was carried out (or, with `check`, would be) is returned.
 
     Raises DriftError: with `check`, which writes nothing, for every file that is not up to date; without `force`, for files
-    that were edited by hand. Raises as `plan` does.
+    that were edited by hand. Raises as `plan` does. Whatever is raised, nothing is written, nor adopted.
     """
-    made = plan(root, asked)
+    made = plan(root, asked, adopt=adopt)
     if check:
         api.refuse_drift(made.changes)
     if not force:
@@ -82,11 +119,11 @@ def init(root: Path, asked: Asked = NOTHING_ASKED, *, check: bool = False, force
     return made
 
 
-def adopt(root: Path) -> tuple[Adoption, ...]:
-    """Replace what measures coverage there already, as far as podcov does it instead; what was found is returned."""
-    found = adoption.recognise(DiskProject(root))
-    _write(root, {replacement.path: replacement.content for adopted in found for replacement in adopted.replaces})
-    return found
+def _plan(files: Project, renderer: Renderer, asked: Asked) -> Plan:
+    made = api.plan(files, Outside(renderer, image_lookup.lookup, _tracers), asked)
+    if made.overlay:
+        _try(made.overlay)
+    return made
 
 
 def inject(path: Path, text: str, *, name: str) -> tuple[str, tuple[Finding, ...]]:

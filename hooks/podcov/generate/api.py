@@ -80,6 +80,8 @@ class Plan:
     findings: tuple[Finding, ...]
     adoptions: tuple[Adoption, ...] = ()
     """what measures coverage there already"""
+    adopted: tuple[Adoption, ...] = ()
+    """what did, and is replaced by `changes`"""
     overlay: Overlay | None = None
     """None where coverage gets in by `podcov inject`"""
 
