@@ -581,10 +581,18 @@ def test_what_a_repository_does_not_have(podcov: Any, repository: Path, tmp_path
     assert not (tmp_path / "orders").exists()
 
 
-def test_passwords_in_urls_are_not_repeated(podcov: Any) -> None:
-    _, _, err = podcov("orders", "--template", "https://me:hunter2@localhost:1/a.git")
-    assert "https://me:...@localhost:1/a.git" in err
+@pytest.mark.parametrize("secret", ["me:hunter2", "hunter2", "hunter2:x-oauth-basic", "me:hun@hunter2", "git:hunter2"])
+def test_passwords_and_tokens_in_urls_are_not_repeated(podcov: Any, secret: str) -> None:
+    _, _, err = podcov("orders", "--template", f"https://{secret}@localhost:1/a.git@v1")
+    assert "https://...@localhost:1/a.git@v1" in err
     assert "hunter2" not in err
+
+
+@pytest.mark.parametrize(
+    "text", ["ssh://git@h.example/a@v1", "https://h.example/a.git@v1 and me@h.example", "git@h.example:a/b.git", "file:///a@v1"]
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert template_source.without_secret(text) == text
 
 
 @given(st.text(max_size=70) | st.from_regex(r"[a-z][a-z0-9-]{0,70}", fullmatch=True))

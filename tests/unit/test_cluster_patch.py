@@ -60,3 +60,14 @@ def test_the_difference_leaves_out_what_the_server_keeps() -> None:
     shown = cluster_patch.difference(before, {**before, "spec": {"replicas": 2}})
     assert shown.startswith("--- a/deployment/orders.yaml\n+++ b/deployment/orders.yaml\n")
     assert "-  replicas: 1\n+  replicas: 2\n" in shown
+
+
+def test_the_difference_leaves_out_the_copy_that_kubectl_keeps() -> None:
+    copy = {"kubectl.kubernetes.io/last-applied-configuration": '{"env":[{"name":"PASSWORD","value":"s3cret"}]}'}
+    before = {"kind": "Deployment", "metadata": {"name": "orders", "annotations": copy}, "spec": {}}
+    after = {**before, "metadata": {"name": "orders", "annotations": {**copy, "podcov/original": "{}"}}}
+    shown = cluster_patch.difference(before, after)
+    assert "+    podcov/original: '{}'\n" in shown
+    assert "s3cret" not in shown
+    assert "last-applied" not in shown
+    assert cluster_patch.difference(before, before) == ""

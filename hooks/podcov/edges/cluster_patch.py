@@ -10,6 +10,8 @@ from podcov.edges.cluster_api import Json
 from podcov.generate import yaml_text
 
 _KEPT_BY_THE_SERVER = ("managedFields", "resourceVersion", "generation")
+_KEPT_BY_KUBECTL = "kubectl.kubernetes.io/last-applied-configuration"
+"""annotation: the whole object once more, with the values of all its variables"""
 
 
 def operations(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> Iterator[Json]:
@@ -38,4 +40,6 @@ def difference(before: Json, after: Json) -> str:
 
 def _written(document: Json) -> dict[str, Any]:
     metadata = {key: value for key, value in document["metadata"].items() if key not in _KEPT_BY_THE_SERVER}
+    annotations = {key: value for key, value in (metadata.pop("annotations", None) or {}).items() if key != _KEPT_BY_KUBECTL}
+    metadata |= {"annotations": annotations} if annotations else {}
     return {"metadata": metadata, "spec": document["spec"]}

@@ -16,7 +16,8 @@ from podcov.generate.new import File
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
 _SCP = re.compile(r"(?:[\w.-]+@)?[\w.-]+:(?!//)")
-_SECRET = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]*@")
+_SECRET = re.compile(r"(?<=://)(?!git@)[^/\s]*@")
+"""All that stands before a host: a token may stand there as the user's name. `git` is everybody's name with ssh."""
 _LEFT_OUT = (".git", "__pycache__", ".DS_Store")
 _EXAMPLE = "https://git.example.org/team/templates.git//python@v2"
 
@@ -51,8 +52,8 @@ def fetch(place: str) -> Template:
 
 
 def without_secret(text: str) -> str:
-    """A text, with the passwords of the URLs in it left out: for messages and results."""
-    return _SECRET.sub(r"\1:...@", text)
+    """A text, with users, passwords and tokens of the URLs in it left out: for messages and results."""
+    return _SECRET.sub("...@", text)
 
 
 def parse(place: str) -> Source:
