@@ -53,8 +53,15 @@ def enter(config: Config, rendered: Manifests, known: Surroundings, services: It
     found: dict[Key, list[Entered]] = {}
     known = known.of(rendered)
     for service in services:
-        workload = _workload(service, rendered)
-        found.setdefault(workload.key, []).append(_enter(service, workload, config, known))
+        workload = _workload(service, service.namespace or config.namespace, rendered)
+        entered, group = _enter(service, workload, config, known), found.setdefault(workload.key, [])
+        for other in (other for other in group if other.container is entered.container):
+            raise ManifestError(
+                f"{CONFIG}: services.{service.name}: it is the container {entered.container.name} of {workload.place}, "
+                f"as services.{other.service.name} is",
+                hint="Leave one of them out.",
+            )
+        group.append(entered)
     return [
         (workload, [e for c in workload.containers for e in found[workload.key] if e.container is c])
         for workload in rendered.workloads
@@ -78,18 +85,18 @@ def isolated(groups: Sequence[Group]) -> list[Finding]:
     ]
 
 
-def _workload(service: Service, rendered: Manifests) -> Workload:
-    workload = rendered.workload(service.workload, service.namespace)
+def _workload(service: Service, namespace: str, rendered: Manifests) -> Workload:
+    workload = rendered.workload(service.workload, namespace)
     if workload is None:
-        raise _not_the_one(service, rendered)
+        raise _not_the_one(service, namespace, rendered)
     if workload.problem:
         raise ManifestError(f"{workload.place}: {workload.problem}", hint="`kubectl apply --dry-run=server` refuses it, too.")
     return workload
 
 
-def _not_the_one(service: Service, rendered: Manifests) -> ManifestError:
+def _not_the_one(service: Service, namespace: str, rendered: Manifests) -> ManifestError:
     where = f"{CONFIG}: services.{service.name}.workload"
-    found = rendered.candidates(service.workload, service.namespace)
+    found = rendered.candidates(service.workload, namespace)
     if len({w.key for w in found}) < len(found):
         return ManifestError(
             f"{where}: {found[0].place} is in the manifests twice",
@@ -99,7 +106,7 @@ def _not_the_one(service: Service, rendered: Manifests) -> ManifestError:
         places = ", ".join(f"{w.place} ({w.api_version})" for w in found)
         return ManifestError(f"{where}: {service.workload} may be any of {places}", hint="Say which by `namespace`.")
     there = ", ".join(w.place for w in rendered.workloads)
-    wanted = f"{service.workload} in {service.namespace}" if service.namespace else service.workload
+    wanted = f"{service.workload} in {namespace}" if namespace else service.workload
     return ManifestError(
         f"{where}: there is no {wanted} in the manifests",
         hint=f"There are: {there}." if there else "There is no workload at all in them.",
@@ -119,13 +126,14 @@ def _enter(service: Service, workload: Workload, config: Config, known: Surround
         return entered
     if container.command:
         return replace(entered, own_command=container.command)
-    words = service.command or images.image_words(container, built.image)
+    words = service.command or built.words(container)
     if words is None:
         # Others are asked last: what the project's own files say is the same on every machine.
-        words = images.image_words(container, known.image(container, asking=True).image)
+        words = known.image(container, asking=True).words(container)
     if words is None:
+        guess = f"; {built.guess}, is a guess" if built.guess else ""
         raise ManifestError(
-            f"{workload.reference}, container {container.name}: no command, and that of image {container.image} is not known",
+            f"{workload.reference}, container {container.name}: no command, and that of image {container.image} is not known{guess}",
             hint=f"Write the image's ENTRYPOINT and CMD as `command:` of the service {service.name} in {CONFIG}, "
             "or `entry: environment`, which needs none.",
         )
