@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from podcov.errors import DamagedError
 from podcov.formats.go_bytes import WORD, Cursor, decode_ulebs, encode_string_table, encode_uleb
-from podcov.formats.go_counters import Counted, CounterFile, Flavor, Segment, dump, locate, parse
+from podcov.formats.go_counters import Counted, CounterFile, Flavor, Segment, check, dump, locate, parse
 
 numbers = st.one_of(st.integers(0, 2), st.integers(0, 300), st.integers(0, 0xFFFFFFFF))
 texts = st.text(st.characters(codec="utf-8"), max_size=5)
@@ -127,6 +127,28 @@ def test_what_go_wrote_is_read(version: str) -> None:
     assert (segment.annotations["GOOS"], segment.annotations["GOARCH"]) == ("linux", "amd64")
     add = next(of for of in segment.functions if (of.package, of.function) == (0, 0))
     assert list(add.counters) == [5], "five arguments, the program's name included"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "arguments"),
+    [
+        ({"argc": "2", "argv0": "a", "argv1": "b"}, ("a", "b")),
+        ({"argc": "99999999999999999999", "argv0": "a"}, ("a", "")),
+        ({"argc": "-1"}, ()),
+        ({}, ()),
+    ],
+)
+def test_command_lines_are_read(annotations: dict[str, str], arguments: tuple[str, ...]) -> None:
+    assert Segment(annotations).arguments == arguments
+
+
+@pytest.mark.parametrize("flavor", ["raw", "uleb"])
+def test_whoever_leaves_out_the_walk_checks_later(flavor: Flavor) -> None:
+    whole = dump(one_process(Counted(0, 1, [1, 2]), flavor=flavor))
+    (segment,) = parse(whole, walk=False).segments
+    check("good", segment)
+    with pytest.raises(DamagedError, match=r"^bad: byte 64: .* of 3 functions"):
+        check("bad", replace(segment, count=3))
 
 
 def cumulative(file: CounterFile) -> bytes:

@@ -268,6 +268,12 @@ def test_damaged_files_are_named_and_the_rest_is_added() -> None:
     ]
 
 
+def test_files_are_known_by_their_content_whatever_their_names() -> None:
+    gathered = gather({"a": encode_meta(META), "b.1.covcounters": process({(2, 0): [4]}), "c": b"", "tmp.d": b"\0cv"})
+    assert (gathered.damage, gathered.ignored) == ((), ("c", "tmp.d"))
+    assert gathered_counts(gathered) == {(2, 0): [4]}
+
+
 def test_one_whole_copy_of_the_meta_data_is_enough() -> None:
     files = files_of([process({(2, 0): [1]})])
     whole = encode_meta(META)

@@ -22,7 +22,6 @@ _MARK_CONTINUED: Final = _LAST + _MARK * 0x80
 LARGEST: Final = 0xFFFFFFFF
 """Go's counters, and all other numbers in these files, have 32 bits."""
 
-
 _LOW_BYTE: Final = 0 if sys.byteorder == "little" else 7
 WORD: Final = "Q"
 """What decoded numbers are kept in: 64 bits each, so that billions of 32-bit counters can be added without a carry."""

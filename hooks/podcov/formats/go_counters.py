@@ -75,7 +75,9 @@ class Segment:
     def arguments(self) -> tuple[str, ...]:
         """The command line; empty where several runs were merged."""
         count = self.annotations.get("argc", "0")
-        return tuple(self.annotations.get(f"argv{i}", "") for i in range(int(count))) if count.isdecimal() else ()
+        if not count.isdecimal():
+            return ()
+        return tuple(self.annotations.get(f"argv{i}", "") for i in range(min(int(count), len(self.annotations))))
 
 
 @dataclass(frozen=True, slots=True)

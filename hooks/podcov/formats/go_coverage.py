@@ -29,9 +29,9 @@ from podcov.formats.go_meta import GoFunction, GoPackage, Meta
 from podcov.formats.go_profile import LARGEST, Block, Mode, Profile, add, blocks_by_file, common_mode
 from podcov.model import FileCoverage, Function, Origin, Region
 
-_UNFINISHED: Final = "tmp."
 _META: Final = "covmeta."
 _COUNTERS: Final = "covcounters."
+_UNFINISHED: Final = (f"tmp.{_META}", f"tmp.{_COUNTERS}")
 _WORD_SIZE: Final = 8
 _ALL_BITS: Final = (1 << 8 * _WORD_SIZE) - 1
 
@@ -116,23 +116,26 @@ class Place(NamedTuple):
 def gather(files: Mapping[str, bytes]) -> Gathered:
     """Reads covmeta and covcounters files, whichever folders they are from; `files` are contents by name or path.
 
-    A file that makes no sense, or whose other half is missing, is named in `damage`, and the rest is read. A meta-data file may
-    be there many times, once for each folder; the first that can be read counts.
+    Files are known by their first bytes, and damaged ones by Go's names for them. A file that makes no sense, or whose other half
+    is missing, is named in `damage`, and the rest is read. A meta-data file may be there many times, once for each folder; the
+    first that can be read counts.
     """
     damage: list[str] = []
-    kinds: dict[str, list[str]] = {_META: [], _COUNTERS: []}
+    metas: dict[str, bytes] = {}
+    counters: list[str] = []
     ignored: list[str] = []
     for name in sorted(files):
         base = name.rpartition("/")[2]
-        kind = next((kind for kind in kinds if base.removeprefix(_UNFINISHED).startswith(kind)), None)
-        if kind is None:
-            ignored.append(name)
-        elif base.startswith(_UNFINISHED):
+        if base.startswith(_UNFINISHED):
             damage.append(f"{name}: byte {len(files[name])}: the process was stopped while it wrote this")
+        elif files[name].startswith(go_meta.MAGIC) or base.startswith(_META):
+            metas[name] = files[name]
+        elif files[name].startswith(go_counters.MAGIC) or base.startswith(_COUNTERS):
+            counters.append(name)
         else:
-            kinds[kind].append(name)
-    adders = _read_metas({name: files[name] for name in kinds[_META]}, damage)
-    for name in kinds[_COUNTERS]:
+            ignored.append(name)
+    adders = _read_metas(metas, damage)
+    for name in counters:
         try:
             _read_counters(name, files[name], adders)
         except DamagedError as error:
