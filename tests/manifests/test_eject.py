@@ -166,5 +166,52 @@ def test_a_podcov_yaml_that_cannot_be_understood_keeps_nobody_from_leaving(fresh
     before = everything(folder)
     podcov(folder, "init")
     (folder / "podcov.yaml").write_text("servises: [\n")
-    assert "left: other places: podcov.yaml cannot be understood" in podcov(folder, "eject").stderr
+    assert "left: other places: podcov.yaml cannot be understood" in podcov(folder, "eject", "--force").stderr
     assert everything(folder) == before
+
+
+HAND_WRITTEN = """\
+version: 1
+services: {hello: {workload: deployment/hello, source: [src], entry: environment, sidecar: false}}
+tests: {command: [python3, -m, pytest, tests]}
+generate: {kustomize: k8s, skaffold: skaffold.yaml, tiltfile: Tiltfile}
+"""
+
+
+def test_a_podcov_yaml_that_was_there_before_init_stays(fresh: Example) -> None:
+    folder = fresh("hello")
+    (folder / "podcov.yaml").write_text(HAND_WRITTEN)
+    before = everything(folder)
+    podcov(folder, "init")
+    assert "left: podcov.yaml: somebody wrote or edited it" in podcov(folder, "eject").stderr
+    assert everything(folder) == before
+
+
+def test_a_podcov_yaml_that_was_edited_since_stays_unless_told(fresh: Example) -> None:
+    folder = fresh("hello")
+    before = everything(folder)
+    podcov(folder, "init")
+    config = folder / "podcov.yaml"
+    config.write_text(config.read_text().replace("version: 1", "version: 1  # mine"))
+    podcov(folder, "eject", "--keep-config")
+    podcov(folder, "init")
+    podcov(folder, "eject")
+    assert everything(folder) == before | {"podcov.yaml": config.read_bytes()}
+    podcov(folder, "eject", "--force")
+    assert everything(folder) == before
+
+
+@pytest.mark.parametrize("by", ["overlay", "inject"])
+def test_other_line_ends_are_no_edit(by: str, fresh: Example) -> None:
+    """As Git checks text files out on Windows."""
+    folder = fresh("hello")
+    before = everything(folder)
+    podcov(folder, "init", "--by", by)
+    for path, content in everything(folder).items():
+        if content is not None and not path.endswith(".z"):
+            (folder / path).write_bytes(content.replace(b"\n", b"\r\n"))
+    podcov(folder, "init", "--check")
+    assert podcov(folder, "init").stdout == "everything is up to date\n"
+    podcov(folder, "eject")
+    after = {path: content and content.replace(b"\r\n", b"\n") for path, content in everything(folder).items()}
+    assert after == before

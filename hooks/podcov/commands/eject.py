@@ -19,7 +19,7 @@ from podcov.generate.eject import Ejection
 @click.command(short_help="Take podcov out of a project again.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; print what would change as a diff.")
 @click.option("--keep-config", is_flag=True, help="Leave podcov.yaml, so that `podcov init` can set everything up again.")
-@click.option("--force", is_flag=True, help="Remove generated files that were edited by hand, too.")
+@click.option("--force", is_flag=True, help="Remove generated files and a podcov.yaml that were edited by hand, too.")
 @options.common
 def eject(
     dry_run: bool,
@@ -35,7 +35,7 @@ def eject(
     All other bytes stay. Files in podcov's folder that podcov did not write stay, too.
     """
     root = config.resolve().parent
-    ejection = edge.plan(root, keep_config=keep_config)
+    ejection = edge.plan(root, keep_config=keep_config, force=force)
     if not dry_run:
         edge.carry_out(root, ejection, force=force)
     if as_json:

@@ -9,9 +9,12 @@ from podcov.generate import eject
 from podcov.generate.eject import Ejection
 
 
-def plan(root: Path, *, keep_config: bool = False) -> Ejection:
-    """What would leave the project in `root` (the folder of `podcov.yaml`) as it was before `init`; nothing is changed."""
-    return eject.plan(DiskProject(root), keep_config=keep_config)
+def plan(root: Path, *, keep_config: bool = False, force: bool = False) -> Ejection:
+    """What would leave the project in `root` (the folder of `podcov.yaml`) as it was before `init`; nothing is changed.
+
+    A `podcov.yaml` that somebody wrote or edited stays without `force`.
+    """
+    return eject.plan(DiskProject(root), keep_config=keep_config, force=force)
 
 
 def carry_out(root: Path, ejection: Ejection, *, force: bool = False) -> None:

@@ -124,7 +124,7 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED) -> Plan
     if made is None:
         _try_inject(sources.render(files, outside.renderer, rendered), Injector(config, known, outside.tracers))
     changes = [
-        *([] if files.read(CONFIG) is not None else [Change(CONFIG, text.encode(), "is missing")]),
+        *([] if files.read(CONFIG) is not None else [Change(CONFIG, seal.signed(text).encode(), "is missing")]),
         *_whole_files(files, _folder(config), _own_files(config, groups, made)),
         *_edited_files(config, said),
     ]
@@ -298,7 +298,7 @@ def _whole_files(files: Project, folder: str, wanted: Mapping[str, bytes]) -> li
     for name in sorted({*wanted, *recorded}):
         path = project.join(folder, name)
         present, content = files.read(path), wanted.get(name)
-        if present == content:
+        if _same(present, content):
             continue
         if present is None:
             changes.append(Change(path, content, "is missing"))
@@ -307,6 +307,10 @@ def _whole_files(files: Project, folder: str, wanted: Mapping[str, bytes]) -> li
         else:
             changes.append(Change(path, content, "is out of date" if content is not None else "is not needed any more"))
     return changes
+
+
+def _same(one: bytes | None, other: bytes | None) -> bool:
+    return one == other or (one is not None and other is not None and seal.digest(one) == seal.digest(other))
 
 
 def _edited_files(config: Config, said: Tools) -> list[Change]:

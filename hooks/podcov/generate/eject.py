@@ -37,16 +37,23 @@ class Ejection:
     left: tuple[Left, ...]
 
 
-def plan(files: Project, *, keep_config: bool = False) -> Ejection:
-    """What leaves the project as it was before `init`. A `podcov.yaml` that cannot be understood keeps nobody from leaving."""
-    text = project.text(files, CONFIG)
+def plan(files: Project, *, keep_config: bool = False, force: bool = False) -> Ejection:
+    """What leaves the project as it was before `init`. A `podcov.yaml` that cannot be understood keeps nobody from leaving.
+
+    One that is not as `init` wrote it is somebody's work: it stays without `force`.
+    """
+    content, text = files.read(CONFIG), project.text(files, CONFIG)
     config = _understood(text)
     generate = config.generate if config else Generate(skaffold="skaffold.yaml", tiltfile="Tiltfile")
     folder = dirname(project.join(generate.overlay)) or "podcov"
     changes = [*_own_files(files, folder), *_without_blocks(files, generate)]
-    if text is not None and not keep_config:
+    left = [*_left_files(files, folder), *_left_elsewhere(text, config)]
+    if content is not None and keep_config:
+        left.append(Left(CONFIG, "`podcov init` sets everything up again from it"))
+    elif content is not None and not (force or seal.is_as_signed(content)):
+        left.append(Left(CONFIG, "somebody wrote or edited it; `podcov eject --force` removes it all the same"))
+    elif content is not None:
         changes.append(Change(CONFIG, None, "is podcov's configuration"))
-    left = [*_left_files(files, folder, keep_config), *_left_elsewhere(text, config)]
     return Ejection(tuple(sorted(changes, key=lambda change: change.path)), tuple(left))
 
 
@@ -97,13 +104,11 @@ def _files_with_blocks(files: Project, generate: Generate) -> list[str]:
     return sorted({path for path in named if path})
 
 
-def _left_files(files: Project, folder: str, keep_config: bool) -> Iterator[Left]:
+def _left_files(files: Project, folder: str) -> Iterator[Left]:
     listed = {project.join(folder, name) for name in (*seal.read(files.read(project.join(folder, seal.NAME))), seal.NAME)}
     for path in _below(files, folder):
         if path not in listed:
             yield Left(path, "podcov did not write it")
-    if keep_config and files.read(CONFIG) is not None:
-        yield Left(CONFIG, "`podcov init` sets everything up again from it")
     if files.names(RESULTS):
         yield Left(f"{RESULTS}/", "the results of earlier runs; git ignores it, remove it when you need them no more")
 
