@@ -270,11 +270,28 @@ def test_a_base_that_only_the_build_knows_is_not_asked_for() -> None:
     assert images.image_words(ANYTHING, without_default.image) == ("run", "app")
 
 
-def test_a_copy_of_a_well_known_image_has_no_entrypoint_where_nobody_says_otherwise() -> None:
-    text = 'FROM registry.example/mirror/python:3.13\nCMD ["app"]'
-    assert images.image_words(ANYTHING, found(text, Asked()).image) == ("app",)
-    told = Asked(**{"registry.example/mirror/python:3.13": COMPANY})
-    assert images.image_words(ANYTHING, found(text, told).image) == ("tini", "--", "app")
+BARE = ["python:3.13", "docker.io/library/python:3.13", "index.docker.io/python:3.13-slim", "debian", "scratch"]
+OTHERS = ["registry.example/mirror/python:3.13", "cgr.dev/chainguard/python", "public.ecr.aws/lambda/python:3.12", "someone/debian"]
+
+
+@pytest.mark.parametrize("base", BARE)
+def test_the_bare_images_of_docker_hub_have_no_entrypoint(base: str) -> None:
+    asked = Asked()
+    assert found(f'FROM {base}\nCMD ["app"]', asked).words(ANYTHING) == ("app",)
+    assert asked.names == []
+
+
+@pytest.mark.parametrize("base", OTHERS)
+def test_what_others_call_python_may_have_an_entrypoint(base: str) -> None:
+    """With CMD alone in front of the wrapper, a container of theirs would not start."""
+    text = f'FROM {base}\nCMD ["app"]'
+    assert found(text, Asked()).words(ANYTHING) is None
+    assert found(text, Asked(**{base: COMPANY})).words(ANYTHING) == ("tini", "--", "app")
+
+
+def test_a_default_that_the_build_may_replace_says_nothing_about_an_entrypoint() -> None:
+    text = 'ARG BASE=python:3.13\nFROM $BASE\nCMD ["app"]'
+    assert found(text, Asked(), arguments={"BASE": None}).words(ANYTHING) is None
 
 
 BY_BUILDPACKS = Image(

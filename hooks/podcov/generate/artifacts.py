@@ -36,7 +36,7 @@ class Artifact:
     builder: Builder = "docker"
     """what builds it; a `custom` one may say which Dockerfile it builds from"""
     guessed: bool = False
-    """whether neither Skaffold nor Tilt says so: a name does, or Compose, which may build for something else"""
+    """whether nobody says so: there is but a name that fits, or Compose says two different things"""
 
 
 def of_image(artifacts: Iterable[Artifact], image: str, default_repository: str = "") -> Artifact | None:

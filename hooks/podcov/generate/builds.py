@@ -1,14 +1,14 @@
 """Which Dockerfile of the project an image is built from, where neither Skaffold nor Tilt says so. Pure.
 
-Compose files say it. Else a name does: `acme/shop-orders` is built from `orders/Dockerfile`, where only one could be meant; or
-there are just one Dockerfile and one image that is nobody else's.
+Compose files say it. Else it can be guessed: `acme/shop-orders` may be built from `orders/Dockerfile`, where only one could be
+meant; or there are just one Dockerfile and one image that is nobody else's.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from posixpath import basename, dirname
 from typing import Any
 
@@ -43,11 +43,21 @@ def found_for(images: Iterable[str], known: Sequence[Artifact], files: Project) 
     if not unknown:
         return ()
     everything = list(walk.walk(files, depth=_DEPTH))
-    composed = tuple(_of_compose(files, everything))
+    composed = _agreed(_of_compose(files, everything))
     unknown = [image for image in unknown if artifacts.of_image(composed, image) is None]
     taken = {artifact.dockerfile for artifact in (*known, *composed)}
     dockerfiles = [d for d in _dockerfiles(everything) if d.path not in taken]
     return (*composed, *_by_name(unknown, dockerfiles))
+
+
+def _agreed(composed: Iterable[Artifact]) -> tuple[Artifact, ...]:
+    """One artifact for each image; a guess where Compose files build different images under one name, for development say."""
+    found: dict[str, list[Artifact]] = {}
+    for artifact in composed:
+        found.setdefault(dockerfile.repository(artifact.image), []).append(artifact)
+    return tuple(
+        replace(one, guessed=any(replace(o, origin=one.origin) != one for o in others)) for one, *others in found.values()
+    )
 
 
 def _by_name(images: Sequence[str], dockerfiles: Sequence[_Dockerfile]) -> Iterator[Artifact]:
@@ -111,13 +121,12 @@ def _composed(image: str, build: Any, path: str) -> Artifact:
     return Artifact(
         image,
         context,
-        project.join(context, str(said.get("dockerfile") or "Dockerfile")),
+        "" if "dockerfile_inline" in said else project.join(context, str(said.get("dockerfile") or "Dockerfile")),
         path,
         target=str(said.get("target") or ""),
         arguments={k: None if v is None or "${" in str(v) else str(v) for k, v in arguments.items()}
         if isinstance(arguments, dict)
         else {},
-        guessed=True,
     )
 
 

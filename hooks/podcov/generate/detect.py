@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from podcov import assets
 from podcov.config import Entry, Generate, PortForward, Service, variable_prefix
-from podcov.generate import images, instrument, yaml_text
+from podcov.generate import instrument, yaml_text
 from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
 from podcov.generate.images import Built
@@ -79,7 +79,7 @@ def _of_workload(workload: Workload, known: Surroundings) -> Iterator[tuple[Serv
 def _of_container(workload: Workload, container: Container, built: Built, known: Surroundings) -> tuple[Service | None, Finding]:
     files = known.files
     subject = f"{workload.reference} {container.name}"
-    words = images.image_words(container, built.image)
+    words = built.words(container)
     command = container.command or (*(words or (built.image.command if built.image else ())), *container.args)
     reasons = {name: _recognised(language, built, command, files) for name, language in LANGUAGES.items()}
     name, reason = next(((name, reason) for name, reason in reasons.items() if reason), ("", ""))
@@ -96,7 +96,7 @@ def _of_container(workload: Workload, container: Container, built: Built, known:
         source=sources,
         packages=language.packages(built.image, sources, built.context, files),
     )
-    program = "" if built.launcher else language.interpreter(built.image, command)
+    program = _program(language, container, built, command, files)
     entered, decided, why = _entry(container, built, program, words)
     if entered == "environment" and (variable := instrument.from_elsewhere(container, language)):
         why = f"its {variable} comes from elsewhere (valueFrom), so it cannot be extended: write its `command` in podcov.yaml"
@@ -114,9 +114,14 @@ def _of_container(workload: Workload, container: Container, built: Built, known:
 
 def _stands_in_the_project(container: Container, words: tuple[str, ...] | None, known: Surroundings) -> bool:
     """Whether what the image runs is said by files of the project, and about that image: then nobody else need be asked again."""
-    built = known.image(container, asking=False)
-    guessed = built.artifact is not None and built.artifact.guessed
-    return not guessed and images.image_words(container, built.image) == words
+    return known.image(container, asking=False).words(container) == words
+
+
+def _program(language: Language, container: Container, built: Built, command: tuple[str, ...], files: Project) -> str:
+    """The interpreter that is certainly in the image. A guess counts only where the manifest's own command is of the language."""
+    own = (*container.command, *container.args) if container.command else ()
+    guessed = built.guess and not language.recognise(None, own, "", files)
+    return "" if built.launcher or guessed else language.interpreter(built.image, command)
 
 
 def _recognised(language: Language, built: Built, command: tuple[str, ...], files: Project) -> str:
@@ -145,14 +150,18 @@ def _entry(container: Container, built: Built, program: str, words: tuple[str, .
     if built.launcher:
         why = "its launcher sets the PATH that the interpreter is found by"
         return "environment", "entered by environment, no sidecar", why
+    if built.guess and not program:
+        asked = f" ({built.unknown})" if built.unknown else ""
+        instead = "`interpreter`" if container.command else "the image's ENTRYPOINT and CMD as `command`"
+        why = f"{built.guess}, is a guess{asked}: if it is right, write {instead} in podcov.yaml, without `entry` and `sidecar`"
+        return "environment", "entered by environment, no sidecar", why
     if not program:
         why = "nothing says which interpreter the image has; if you know, write `interpreter` instead"
         return "environment", "entered by environment, no sidecar", why
     if container.command:
         return "entrypoint", "entered in front of its command", "the manifest has one"
     if words is not None:
-        guess = f"{built.artifact.origin}: see `command` in podcov.yaml" if built.artifact and built.artifact.guessed else ""
-        return "entrypoint", "entered in front of its image's command", guess or built.origin
+        return "entrypoint", "entered in front of its image's command", built.origin
     base = f"the base image {built.image.base}" if built.image else f"the image {container.image}"
     why = f"nothing here says what {base} has for a command{f' ({built.unknown})' if built.unknown else ''}"
     return "environment", "entered by environment", why

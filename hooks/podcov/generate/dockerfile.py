@@ -6,7 +6,6 @@ A pod's `command` drops the image's ENTRYPOINT and CMD, so whoever sets one has 
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -40,7 +39,7 @@ class Image:
     from_stages: bool = False
     """whether files come from another stage or image"""
     base_varies: bool = False
-    """whether `base` is but the default of a build argument that is set elsewhere"""
+    """whether `base` may be another one: it is the default of a build argument, or that this is the Dockerfile is a guess"""
     onbuild: tuple[str, ...] = ()
     """instructions that are carried out first where an image is built on this one"""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -78,12 +77,6 @@ def parse(
     build = _Build(source.escape, arguments or {}, bases)
     stages = _stages(source.instructions, build, name)
     return _evaluate(stages, _chosen(stages, target, name), build).image
-
-
-def minor_version(image: str) -> str:
-    """The Python minor version that an image name such as `python:3.13-slim` states, or an empty string."""
-    found = re.search(r"(?:^|/)python:(3\.\d+)(?![\d])", image)
-    return found.group(1) if found else ""
 
 
 def repository(image: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from podcov.config import Config, Service
@@ -70,19 +70,41 @@ def enter(config: Config, rendered: Manifests, known: Surroundings, services: It
 
 
 def isolated(groups: Sequence[Group]) -> list[Finding]:
-    """Commands that keep the wrapper out."""
+    """Commands that keep the wrapper out, and variables that the wrapper's own may keep out."""
     return [
-        Finding(
-            f"{workload.reference} {e.container.name}",
-            f"it runs with {option}",
-            "left as it is",
-            "nothing is recorded",
-            "warning",
-        )
+        Finding(f"{workload.reference} {e.container.name}", found, decided, why, "warning")
         for workload, group in groups
         for e in group
-        if (option := e.language.keeps_out(e.own_command))
+        for found, decided, why in (*_kept_out(e), *_hidden(e))
     ]
+
+
+def _kept_out(entered: Entered) -> Iterator[tuple[str, str, str]]:
+    if option := entered.language.keeps_out(entered.own_command):
+        yield f"it runs with {option}", "left as it is", "nothing is recorded"
+
+
+def _hidden(entered: Entered) -> Iterator[tuple[str, str, str]]:
+    """What a container entered by environment may have from where it cannot be seen: our value would take its place."""
+    if entered.service.entry != "environment":
+        return
+    own = {variable["name"] for variable in entered.container.env}
+    decided, instead = "entered by environment", "write its `command` in podcov.yaml in place of `entry: environment`"
+    for name in (name for name in entered.language.environment({}) if name not in own):
+        if _may_come_along(name, entered.container):
+            yield (
+                "variables by envFrom",
+                decided,
+                f"a {name} among them is hidden: if there is one, name it in `env`, or {instead}",
+            )
+        elif not images.variables_known(entered.image):
+            yield "an image that is not known", decided, f"a {name} of its own is hidden: if it has one, {instead}"
+
+
+def _may_come_along(name: str, container: Container) -> bool:
+    """Whether a ConfigMap or Secret that all variables are taken from may have this one."""
+    sources = [source for source in container.spec.get("envFrom") or () if isinstance(source, dict)]
+    return any(name.startswith(str(source.get("prefix") or "")) for source in sources)
 
 
 def _workload(service: Service, namespace: str, rendered: Manifests) -> Workload:
@@ -131,9 +153,9 @@ def _enter(service: Service, workload: Workload, config: Config, known: Surround
         # Others are asked last: what the project's own files say is the same on every machine.
         words = known.image(container, asking=True).words(container)
     if words is None:
-        guess = f"; {built.guess}, is a guess" if built.guess else ""
+        unknown = "is not known" if not built.guess else f"is but guessed ({built.guess})"
         raise ManifestError(
-            f"{workload.reference}, container {container.name}: no command, and that of image {container.image} is not known{guess}",
+            f"{workload.reference}, container {container.name}: no command, and that of image {container.image} {unknown}",
             hint=f"Write the image's ENTRYPOINT and CMD as `command:` of the service {service.name} in {CONFIG}, "
             "or `entry: environment`, which needs none.",
         )

@@ -15,8 +15,8 @@ from podcov.generate.dockerfile import Image, nowhere
 from podcov.generate.manifests import Container
 from podcov.generate.project import Project
 
-_WITHOUT_ENTRYPOINT = ("python", "debian", "ubuntu", "alpine", "fedora", "scratch")
-"""public base images that are known to have no ENTRYPOINT of their own"""
+_WITHOUT_ENTRYPOINT = ("library/python", "library/debian", "library/ubuntu", "library/alpine", "library/fedora")
+"""images of Docker Hub's own that are known to have neither an ENTRYPOINT nor a variable that matters here"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,16 @@ class Built:
         return self.artifact.context if self.artifact else "."
 
     @property
+    def guess(self) -> str:
+        """What may be built into this image where nobody who has it confirms that, as in "orders/Dockerfile, by its name"."""
+        guessed = self.artifact is not None and self.artifact.guessed and not (self.image and self.image.said_by)
+        return self.artifact.origin if self.artifact and guessed else ""
+
+    def words(self, container: Container) -> tuple[str, ...] | None:
+        """As `image_words`; None for a guess too: with the command of another image the container would not start."""
+        return None if self.guess else image_words(container, self.image)
+
+    @property
     def launcher(self) -> bool:
         """Whether a launcher of Cloud Native Buildpacks starts it.
 
@@ -66,6 +76,8 @@ def find(name: str, known: Sequence[Artifact], files: Project, lookup: Lookup = 
     push to, where that is known.
     """
     artifact = artifacts.of_image(known, name, default_repository)
+    if artifact and artifact.guessed:
+        return _of_guess(name, artifact, files, _Asked(lookup))
     stated = artifacts.build(artifact, files) if artifact else None
     origin = f"it stands in {artifact.dockerfile}" if artifact and _says_what_runs(stated) else ""
     if stated and _settled(stated):
@@ -88,12 +100,34 @@ def image_words(container: Container, image: Image | None) -> tuple[str, ...] | 
         return None
     entrypoint = image.entrypoint
     if entrypoint is None:
-        if dockerfile.repository(image.base).rpartition("/")[2] not in _WITHOUT_ENTRYPOINT:
+        if not _stands_on_known(image):
             return None
         entrypoint = ()
     if container.args:
         return entrypoint
     return (*entrypoint, *image.cmd) if image.cmd or (image.cmd is not None and entrypoint) else None
+
+
+def _of_guess(name: str, artifact: Artifact, files: Project, asked: _Asked) -> Built:
+    """A guess, the image itself where that agrees with it, or the image alone where it does not."""
+    stated = artifacts.build(artifact, files)
+    itself = asked(name) if _is_pushed(name) else None
+    if itself is None:
+        return Built(name, artifact, replace(stated, base_varies=True) if stated else None, "", "; ".join(asked.reasons))
+    if stated is None or not _agrees(itself, stated):
+        return Built(name, None, itself, itself.said_by)
+    return Built(name, artifact, replace(_with_sources(itself, stated), base=itself.base), itself.said_by)
+
+
+def _agrees(itself: Image, stated: Image) -> bool:
+    """Whether an image may be built from a Dockerfile: it has what that says of its command, and the variables that it sets."""
+    pairs = ((stated.entrypoint, itself.entrypoint), (stated.cmd, itself.cmd))
+    return all(said is None or said == has for said, has in pairs) and stated.env.keys() <= itself.env.keys()
+
+
+def variables_known(image: Image | None) -> bool:
+    """Whether all variables that an image sets are known."""
+    return image is not None and (bool(image.said_by) or _stands_on_known(image))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +156,15 @@ def _says_what_runs(image: Image | None) -> bool:
 
 def _settled(image: Image) -> bool:
     """Whether a Dockerfile alone says what its image runs, and in which environment."""
+    return image.cmd is not None and _stands_on_known(image)
+
+
+def _stands_on_known(image: Image) -> bool:
+    """Whether it is built on a bare image of Docker Hub's own. What others call `python` may well have an ENTRYPOINT."""
+    if image.base == dockerfile.SCRATCH:
+        return True
     base = image_names.parse(image.base)
-    official = bool(base and base.official and base.repository.rpartition("/")[2] in _WITHOUT_ENTRYPOINT)
-    return image.cmd is not None and official
+    return base is not None and base.official and base.repository in _WITHOUT_ENTRYPOINT and not image.base_varies
 
 
 def _is_pushed(name: str) -> bool:

@@ -8,16 +8,21 @@ from itertools import takewhile
 from posixpath import basename, dirname
 
 from podcov import assets
-from podcov.generate import dockerfile, project
+from podcov.generate import dockerfile, image_names, project
 from podcov.generate.dockerfile import Image
 from podcov.generate.project import Project
 from podcov.model import Mode
 
 _WRAPPER_PATH = "/podcov/data/wrapper:/podcov/wrapper"
 _INTERPRETER = re.compile(r"python(3(\.\d+)?)?")
-_INSTALLS_PYTHON = re.compile(
-    r"\b(?:apt-get|apt|apk|dnf|yum|microdnf)\b[^;&|]*\bpython3?\b|\bpip3? install\b|\buv (?:sync|pip)\b"
-)
+_STEP = re.compile(r"[;&|\n]+")
+"""what is between two commands of a RUN"""
+_INSTALLS_PACKAGE = re.compile(r"\b(?:apt-get|apt|apk|dnf|yum|microdnf)\b.*\b(?P<program>python3?)\b")
+_IS_INSTALLED = re.compile(r"\bpip3? install\b|\buv (?:sync|pip)\b")
+_REMOVES = re.compile(r"\b(?:apt-get|apt|apk|dnf|yum|microdnf)\b.*\b(?:del|remove|purge|erase|autoremove)\b")
+_PACKAGE = re.compile(r"(?P<program>python3?)(?:\.\d+)?(?:-minimal)?\*?")
+_GROUP = re.compile(r"\bapk\b.*(?:--virtual|-t)[ =]+(?P<name>\S+)")
+"""a name by which what is installed is removed again"""
 _INSTALLS_PROJECT = re.compile(
     r"\bpip3? install\b(?:\s+-\S+)*\s+(?:-e\s+)?\.|\bpoetry install\b|\buv sync\b|\buv pip install\s+\."
 )
@@ -27,20 +32,41 @@ _OF_PYTHON = frozenset({"PYTHON_SHA256", "GPG_KEY"})
 """variables of Docker's own `python`, which set PYTHON_VERSION too; each of its versions has one of them"""
 _PROJECT_FILES = ("requirements.txt", "pyproject.toml", "setup.py", "setup.cfg", "Pipfile", "poetry.lock", "uv.lock")
 _NEVER_SERVICES = ("test", "tests", "docs", "examples", "build", "dist", "setup", "conftest", "noxfile", "venv", "node_modules")
+_OF_OTHERS = re.compile(
+    r"node|nodejs|nodemon|npm|npx|yarn|pnpm|pm2|pm2-runtime|bun|deno|ts-node|tsx|java|dotnet|ruby|bundle|rails|puma|rackup|"
+    r"php|php-fpm|apache2-foreground|httpd|nginx|caddy|envoy|haproxy|traefik|redis-server|postgres|mysqld|mongod|memcached|"
+    r"elixir|iex|beam\.smp"
+)
+"""programs that are not Python, nor start any"""
+_WORD_END = re.compile(r"[\s;&|()]+")
 _RUNNERS = ("gunicorn", "uvicorn", "hypercorn", "daphne", "granian", "celery", "flask", "fastapi", "waitress-serve")
 
 
 def recognise(image: Image | None, command: Sequence[str], folder: str, files: Project) -> str:
     """Why a container is taken for a Python service, in a few words; empty where it is not."""
+    if _runs_another(command):
+        return ""
     if image and _is_on_python(image):
         return f"built on {image.base or 'python'}"
+    if runs := _runs_python(command):
+        return runs
+    present = project_file(folder, files) if _installed(image) else ""
+    return f"{present} in {folder}" if present else ""
+
+
+def _runs_python(command: Sequence[str]) -> str:
+    """What of a command only Python can be, said for people; empty for nothing."""
     program = basename(command[0]) if command else ""
     if _INTERPRETER.fullmatch(program) or program in _RUNNERS:
         return f"runs {program}"
-    if any(word.endswith(".py") for word in command):
-        return "runs a .py file"
-    present = project_file(folder, files) if _has_python(image) else ""
-    return f"{present} in {folder}" if present else ""
+    return "runs a .py file" if any(word.endswith(".py") for word in command) else ""
+
+
+def _runs_another(command: Sequence[str]) -> bool:
+    """Whether a command, or what it has a shell or a launcher run, is a program known for another language, and no Python."""
+    words = [basename(part) for word in command for part in _WORD_END.split(word)]
+    python = any(_INTERPRETER.fullmatch(word) or word in _RUNNERS or word.endswith(".py") for word in words)
+    return not python and any(_OF_OTHERS.fullmatch(word) for word in words)
 
 
 def project_file(folder: str, files: Project) -> str:
@@ -53,19 +79,44 @@ def interpreter(image: Image | None, command: Sequence[str]) -> str:
     """The interpreter that is certainly in the image, as the container finds it; empty where that is not known."""
     if command and _INTERPRETER.fullmatch(basename(command[0])):
         return command[0]
-    if image and (_is_on_python(image) or _has_python(image)):
-        return "python3"
-    return ""
+    if image and _is_on_python(image):
+        return "python" if _version(image).startswith("2") else "python3"
+    # What is installed is there to run the service only where that is Python: others need it to build with.
+    return _installed(image) if _runs_python(command) else ""
 
 
 def _is_on_python(image: Image) -> bool:
     """Whether it is built on Docker's own `python`: by the name of its base, or by what that leaves in the environment."""
     by_name = dockerfile.repository(image.base).rpartition("/")[2] == "python"
-    return by_name or ("PYTHON_VERSION" in image.env and not _OF_PYTHON.isdisjoint(image.env))
+    return by_name or _has_variables(image)
 
 
-def _has_python(image: Image | None) -> bool:
-    return bool(image and any(_INSTALLS_PYTHON.search(run) for run in image.runs))
+def _has_variables(image: Image) -> bool:
+    return "PYTHON_VERSION" in image.env and not _OF_PYTHON.isdisjoint(image.env)
+
+
+def _version(image: Image) -> str:
+    """What states its version of an image on `python`, its environment or its base's tag: `3.13.1`, `3.13-slim`."""
+    if _has_variables(image):
+        return image.env["PYTHON_VERSION"]
+    base = image_names.parse(image.base)
+    return base.tag if base and base.repository.rpartition("/")[2] == "python" else ""
+
+
+def _installed(image: Image | None) -> str:
+    """The interpreter that the commands of RUN install and leave in the image; empty for none."""
+    groups: dict[str, str] = {}
+    for step in (step for run in (image.runs if image else ()) for step in _STEP.split(run.replace("\\\n", " "))):
+        words = {word.strip("\"'[],") for word in step.split()}
+        if _REMOVES.search(step):
+            removed = {found["program"] for word in words if (found := _PACKAGE.fullmatch(word))}
+            groups = {program: group for program, group in groups.items() if program not in removed and group not in words}
+        elif package := _INSTALLS_PACKAGE.search(step):
+            group = _GROUP.search(step)
+            groups[package["program"]] = group["name"] if group else ""
+        elif _IS_INSTALLED.search(step):
+            groups.setdefault("python3", "")
+    return next((program for program in ("python3", "python") if program in groups), "")
 
 
 def sources(image: Image | None, context: str, files: Project) -> tuple[str, ...]:
@@ -135,8 +186,13 @@ def _without_docstring(source: str) -> str:
     return re.sub(r'\A""".*?"""\s*', "", source, flags=re.DOTALL)
 
 
+def _minor(image: Image) -> str:
+    found = re.match(r"3\.\d+(?!\d)", _version(image))
+    return found[0] if found else ""
+
+
 def tracers_for(image: Image | None, mode: Mode) -> tuple[str, ...]:
     """The minor versions whose tracer the image may need in this mode. One that is not stated may be any."""
     needed = ("3.11",) if mode == "line" else ("3.11", "3.12", "3.13")
-    stated = dockerfile.minor_version(image.base) if image and not image.base_varies else ""
+    stated = _minor(image) if image and not image.base_varies else ""
     return tuple(minor for minor in needed if stated in ("", minor))
