@@ -67,7 +67,7 @@ def test_the_difference_leaves_out_the_copy_that_kubectl_keeps() -> None:
     before = {"kind": "Deployment", "metadata": {"name": "orders", "annotations": copy}, "spec": {}}
     after = {**before, "metadata": {"name": "orders", "annotations": {**copy, "podcov/original": "{}"}}}
     shown = cluster_patch.difference(before, after)
-    assert "+    podcov/original: '{}'\n" in shown
+    assert '+    podcov/original: "{}"\n' in shown
     assert "s3cret" not in shown
     assert "last-applied" not in shown
     assert cluster_patch.difference(before, before) == ""
