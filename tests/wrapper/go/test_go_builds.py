@@ -136,6 +136,27 @@ def test_counters_that_cannot_be_mapped_are_saved_and_the_record_says_so(
     assert (answer.state, "without a last save" in answer.reason) == ("bounded", True)
 
 
+def test_a_test_binary_writes_its_own_profile_and_records(
+    plain_go: Any, podcov_go: Any, programs: Path, container: Any, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(programs / "ends", source)
+    (source / "work" / "work_test.go").write_text(
+        'package work\n\nimport "testing"\n\nfunc TestEven(t *testing.T) {\n\tif !Even(2) {\n\t\tt.Fatal()\n\t}\n}\n'
+    )
+    profiles = []
+    for go, name in ((plain_go, "standard"), (podcov_go, "podcov")):
+        test = ("test", "-c", "-cover", "-covermode=count", "-coverpkg=./...", "-o", tmp_path / name, "./work")
+        go.go(*test, cwd=source)
+        pod = container(tmp_path / name)
+        done = pod.run(f"-test.coverprofile={tmp_path}/{name}.out")
+        assert (done.returncode, done.stdout.splitlines()[0]) == (0, "PASS")
+        profiles.append((tmp_path / f"{name}.out").read_text())
+    assert profiles[0] == profiles[1]
+    ours = sorted(block for block, yes in pod.blocks().items() if yes)
+    assert ours == sorted(line.rpartition(" ")[0] for line in profiles[0].splitlines()[1:] if not line.endswith(" 0"))
+
+
 def test_a_binary_without_cover_says_so(podcov_go: Any, programs: Path, container: Any, tmp_path: Path) -> None:
     pod = container(podcov_go.build(tmp_path / "plain", ".", cwd=programs / "ends"))
     done = pod.run("exit")

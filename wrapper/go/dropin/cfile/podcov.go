@@ -6,12 +6,18 @@ import (
 )
 
 // podcovHook writes the meta-data of a program whose counters are mapped. It returns whether that is all that there is
-// to do: nobody wants the standard files, too.
+// to do: podcov was asked for, and nobody wants the standard files, too.
 func podcovHook(istest bool) bool {
-	folder := podcov.MetaFolder()
-	if folder == "" {
+	if !podcov.Asked() {
 		return false
 	}
+	if folder := podcov.MetaFolder(); folder != "" {
+		podcovEmitMeta(folder)
+	}
+	return !istest && os.Getenv("GOCOVERDIR") == ""
+}
+
+func podcovEmitMeta(folder string) {
 	packages, err := prepareForMetaEmit()
 	if err == nil && !podcov.HasMeta(finalHash) {
 		err = emitMetaDataToDirectory(folder, packages)
@@ -20,5 +26,4 @@ func podcovHook(istest bool) bool {
 	if save := podcov.AtExit(); save != nil {
 		podcovAtExit(save)
 	}
-	return !istest && os.Getenv("GOCOVERDIR") == ""
 }
