@@ -24,8 +24,8 @@ from podcov.formats.go_coverage import Gathered, GoCoverage, Place, combine, fil
 from podcov.model import Epoch, Report, total
 from podcov.schemas import schema
 
-OLDER = ("go1.20.14", "go1.22.12")
-"""The first Go with this format, and one in between; the go command fetches them."""
+OLDER = ("go1.20.14", "go1.22.12", "go1.23.12", "go1.24.9", "go1.25.3")
+"""From the first Go with this format on; the go command fetches them."""
 
 MODES = ("set", "count", "atomic")
 
