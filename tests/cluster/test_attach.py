@@ -129,7 +129,7 @@ def test_after_attach_and_detach_the_live_object_equals_the_one_before(
     after = space.get(reference, "--show-managed-fields")
     assert steady(after) == steady(before)
     assert "podcov" not in {entry["manager"] for entry in after["metadata"]["managedFields"]}
-    assert space.get("configmaps", "--selector", "app.kubernetes.io/part-of=podcov")["items"] == []
+    assert space.get("configmaps", "--selector", "podcov/wrapper")["items"] == []
 
 
 class TestEditsInBetween:
@@ -260,7 +260,7 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(space: Any, image: s
         True,
     )
     assert space.get("deployment/orders") == before
-    assert space.get("configmaps", "--selector", "app.kubernetes.io/part-of=podcov")["items"] == []
+    assert space.get("configmaps", "--selector", "podcov/wrapper")["items"] == []
 
 
 class TestTargets:
@@ -395,7 +395,7 @@ class TestPodsThatDoNotGetReady:
         assert f"`podcov detach deployment/orders --namespace {space.name}` takes it back" in error
         podcov(space, "detach", cwd=folder)
         assert steady(space.get("deployment/orders")) == steady(before)
-        assert space.get("configmaps", "--selector", "app.kubernetes.io/part-of=podcov")["items"] == []
+        assert space.get("configmaps", "--selector", "podcov/wrapper")["items"] == []
 
     def test_of_a_stateful_set_have_to_be_deleted_and_the_command_is_told(
         self, space: Any, image: str, project: Callable[..., Path]
@@ -413,7 +413,7 @@ class TestPodsThatDoNotGetReady:
         space.kubectl("delete", "pod", "orders-0")
         podcov(space, "detach", "statefulset/orders", cwd=folder)
         assert steady(space.get("statefulset/orders")) == steady(before)
-        assert space.get("configmaps", "--selector", "app.kubernetes.io/part-of=podcov")["items"] == []
+        assert space.get("configmaps", "--selector", "podcov/wrapper")["items"] == []
 
     def test_because_kubernetes_makes_none_are_explained_before_the_time_is_over(
         self, space: Any, image: str, project: Callable[..., Path]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import yaml
 
 pytestmark = pytest.mark.cluster
 
-LABEL = {"app.kubernetes.io/part-of": "podcov"}
+LABEL = {"podcov/wrapper": "true"}
+GENERAL_LABEL = {"app.kubernetes.io/part-of": "podcov"}
 PAUSE = "import signal, sys; signal.signal(15, lambda *_: sys.exit()); signal.pause()"
 
 
@@ -44,16 +47,30 @@ def names(space: Any) -> set[str]:
 
 
 def clean(space: Any, folder: Path, *arguments: str) -> str:
-    return str(space.podcov("clean", "--namespace", space.name, *arguments, cwd=folder).stdout)
+    """What `podcov clean` says, whatever the age of what it finds."""
+    return str(space.podcov("clean", "--namespace", space.name, "--min-age", "0", *arguments, cwd=folder).stdout)
+
+
+def replica_set(image: str, name: str, mounts: str) -> dict[str, Any]:
+    """One that nothing controls, without pods."""
+    made = deployment(image, name, mounts)
+    return {**made, "kind": "ReplicaSet", "spec": {**made["spec"], "replicas": 0}}
 
 
 def test_only_what_is_ours_and_unused_goes(space: Any, cluster: Any, tmp_path: Path) -> None:
     image = cluster.image("python:3.13")
-    ours = [config_map(f"podcov-wrapper-{name}", LABEL) for name in ("used", "idle", "unused")]
-    theirs = [config_map("theirs", {}), config_map("podcov-wrapper-theirs", {"app.kubernetes.io/part-of": "shop"})]
+    ours = [config_map(f"podcov-wrapper-{name}", LABEL) for name in ("used", "idle", "set", "unused")]
+    theirs = [
+        config_map("theirs", {}),
+        config_map("part-of-podcov", GENERAL_LABEL),
+        config_map("podcov-wrapper-theirs", GENERAL_LABEL),
+        config_map("with-our-label", {**GENERAL_LABEL, **LABEL}),
+    ]
     idle = deployment(image, "idle", "podcov-wrapper-idle")
     idle["spec"]["replicas"] = 0
-    space.apply(*ours, *theirs, deployment(image, "user", "podcov-wrapper-used"), idle)
+    space.apply(
+        *ours, *theirs, deployment(image, "user", "podcov-wrapper-used"), idle, replica_set(image, "set", "podcov-wrapper-set")
+    )
     space.kubectl("rollout", "status", "deployment/user", "--timeout=90s")
     before = space.get("deployments")["items"]
 
@@ -62,9 +79,55 @@ def test_only_what_is_ours_and_unused_goes(space: Any, cluster: Any, tmp_path: P
     assert "podcov-wrapper-unused" in names(space)
 
     assert clean(space, tmp_path) == f"removed: configmap/podcov-wrapper-unused in namespace {space.name}\n"
-    assert names(space) == {"podcov-wrapper-used", "podcov-wrapper-idle", "theirs", "podcov-wrapper-theirs"}
+    kept = {document["metadata"]["name"] for document in [*ours, *theirs]} - {"podcov-wrapper-unused"}
+    assert names(space) == kept
     assert [d["spec"] for d in space.get("deployments")["items"]] == [d["spec"] for d in before]
     assert clean(space, tmp_path) == "nothing is left over\n"
+
+
+def test_what_was_deployed_just_now_stays(space: Any, tmp_path: Path) -> None:
+    space.apply(config_map("podcov-wrapper-new", LABEL))
+    done = space.podcov("clean", "--namespace", space.name, cwd=tmp_path)
+    assert done.stdout == "nothing is left over\n"
+    assert f"configmap/podcov-wrapper-new in namespace {space.name} stays: it was deployed less than 300 s ago" in done.stderr
+    assert names(space) == {"podcov-wrapper-new"}
+
+
+@pytest.fixture
+def custom_kind(cluster: Any) -> Iterator[str]:
+    """The API version of a kind with a pod template: `Batch`. Its group is this test's own."""
+    group = f"g{uuid.uuid4().hex[:8]}.example.com"
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    spec = {
+        "group": group,
+        "scope": "Namespaced",
+        "names": {"plural": "batches", "singular": "batch", "kind": "Batch"},
+        "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+    }
+    name = f"batches.{group}"
+    head = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name}}
+    cluster.run("kubectl", "apply", "--filename", "-", stdin=json.dumps({**head, "spec": spec}))
+    cluster.run("kubectl", "wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+    yield f"{group}/v1"
+    cluster.run("kubectl", "delete", "crd", name)
+
+
+def test_what_a_custom_resource_without_pods_names_stays(space: Any, cluster: Any, tmp_path: Path, custom_kind: str) -> None:
+    template = deployment(cluster.image("python:3.13"), "nightly", "podcov-wrapper-used")["spec"]["template"]
+    batch = {"apiVersion": custom_kind, "kind": "Batch", "metadata": {"name": "nightly"}, "spec": {"template": template}}
+    space.apply(config_map("podcov-wrapper-used", LABEL), config_map("podcov-wrapper-unused", LABEL), batch)
+
+    blind = space.podcov("clean", "--namespace", space.name, "--min-age", "0", "--dry-run", cwd=tmp_path)
+    group = custom_kind.partition("/")[0]
+    assert "not looked at, for they could not be listed: " in blind.stderr
+
+    rule = ("--verb", "list", "--resource", f"batches.{group}")
+    space.kubectl("create", "role", "batches", *rule)
+    space.kubectl("create", "rolebinding", "batches", "--role", "batches", f"--serviceaccount={space.name}:podcov")
+    done = space.podcov("clean", "--namespace", space.name, "--min-age", "0", cwd=tmp_path)
+    assert done.stdout == f"removed: configmap/podcov-wrapper-unused in namespace {space.name}\n"
+    assert f"configmap/podcov-wrapper-used in namespace {space.name} stays, for batch/nightly" in done.stderr
+    assert names(space) == {"podcov-wrapper-used"}
 
 
 def test_what_is_attached_is_detached(space: Any, cluster: Any, tmp_path: Path) -> None:
@@ -91,7 +154,7 @@ def test_after_skaffold_delete_nothing_is_left(space: Any, root: Path, tmp_path:
     space.skaffold("run", "--profile", "coverage", cwd=hello, env=base)
     space.skaffold("run", "--profile", "coverage", cwd=hello, env=base)
     space.kubectl("create", "configmap", "podcov-wrapper-earlier", "--from-literal=a=b")
-    space.kubectl("label", "configmap", "podcov-wrapper-earlier", "app.kubernetes.io/part-of=podcov")
+    space.kubectl("label", "configmap", "podcov-wrapper-earlier", "podcov/wrapper=true")
     space.skaffold("delete", "--profile", "coverage", cwd=hello, env=base)
     space.kubectl("wait", "--for=delete", "pod", "--all", "--timeout=60s")
 
@@ -118,5 +181,6 @@ def test_all_namespaces_are_for_administrators(space: Any, cluster: Any, tmp_pat
     refused = space.podcov("clean", "--all-namespaces", "--dry-run", cwd=tmp_path, check=False)
     assert refused.returncode == 2
     assert "forbidden: list on namespaces in the whole cluster" in refused.stderr
-    told = cluster.run(Path(sys.executable).with_name("podcov"), "clean", "--all-namespaces", "--dry-run", cwd=tmp_path).stdout
+    everywhere = ("clean", "--all-namespaces", "--dry-run", "--min-age", "0")
+    told = cluster.run(Path(sys.executable).with_name("podcov"), *everywhere, cwd=tmp_path).stdout
     assert f"would be removed: configmap/podcov-wrapper-unused in namespace {space.name}\n" in told

@@ -65,13 +65,20 @@ def attach(
         async with cluster_attach.connect(context or (found.context if found else ""), progress.note) as cluster:
             wanted = selection if found is None or selection != Selection() else _of_the_services(found)
             chosen = await attachments.find(cluster, wanted, namespace, found, force=force)
-            settings = found or _first_config(config, await _documents(chosen, cluster), progress, dry_run=dry_run)
+            text = "" if found else _first_config(config, await _documents(chosen, cluster), progress)
+            settings = found or parse(text, name=str(config))
             if selector or release:
                 chosen = _known(chosen, settings, progress)
             settings = settings if replicas is None else replace(settings, generate=replace(settings.generate, replicas=replicas))
             inject = _injecting(settings, config)
             scales = settings.generate.replicas is not None
-            return await cluster.attach(chosen, inject, scales=scales, dry_run=dry_run, seconds=timeout)
+
+            def prepare() -> None:
+                if text:
+                    config.write_text(text, encoding="utf-8")
+                    progress.note(f"wrote {config}")
+
+            return await cluster.attach(chosen, inject, scales=scales, dry_run=dry_run, seconds=timeout, prepare=prepare)
 
     with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
         done = asyncio.run(work())
@@ -96,18 +103,15 @@ async def _documents(targets: Iterable[Target], cluster: Attachments) -> list[Js
     return list({_key(document): document for document in found}.values())
 
 
-def _first_config(path: Path, documents: Iterable[Json], progress: ConsoleProgress, *, dry_run: bool) -> Config:
-    """What `podcov init` would find, of what runs instead of manifests. Written, unless this is a dry run."""
+def _first_config(path: Path, documents: Iterable[Json], progress: ConsoleProgress) -> str:
+    """The podcov.yaml that `podcov init` would write, of what runs instead of manifests."""
     known = replace(project.surroundings(path.resolve().parent), chosen=True)
     text, findings = api.first_config(
         manifests.of_documents(map(instrument.remove, documents)), Generate(), known, name="the cluster"
     )
     for finding in findings:
         progress.note(cluster_attach.told(finding))
-    if not dry_run:
-        path.write_text(text, encoding="utf-8")
-        progress.note(f"wrote {path}")
-    return parse(text, name=str(path))
+    return text
 
 
 def _key(document: Json) -> tuple[str, str, str]:

@@ -12,6 +12,7 @@ from podcov.commands import attachments, options
 from podcov.commands.progress import ConsoleProgress
 from podcov.edges import cluster_attach
 from podcov.edges.cluster_attach import Attachments, Done
+from podcov.edges.cluster_leftovers import MIN_AGE
 from podcov.edges.store import Store
 from podcov.errors import UsageError
 
@@ -19,6 +20,14 @@ from podcov.errors import UsageError
 @click.command(short_help="Remove what podcov left over.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Look in every namespace of the cluster.")
+@click.option(
+    "--min-age",
+    type=click.FloatRange(min=0),
+    default=MIN_AGE,
+    show_default=True,
+    metavar="S",
+    help="Leave ConfigMaps that were deployed less than so many seconds ago: what uses them may be on its way.",
+)
 @click.option("--results", is_flag=True, help="Remove earlier runs in .podcov, too; the latest stays.")
 @click.option(
     "--timeout", default=attachments.SECONDS, show_default=True, metavar="S", help="Seconds that pods have to get ready."
@@ -28,6 +37,7 @@ from podcov.errors import UsageError
 def clean(
     dry_run: bool,
     all_namespaces: bool,
+    min_age: float,
     results: bool,
     timeout: float,
     context: str,
@@ -39,8 +49,8 @@ def clean(
 ) -> None:
     """Remove what podcov left over: coverage of workloads that still have it, and ConfigMaps that nothing uses.
 
-    Nothing is touched that does not carry podcov's own label or annotation. Projects on the local platform have nothing in a
-    cluster: there, --results is all that there is to do.
+    Nothing is touched that does not carry podcov's own annotation, or its label and a name that podcov gives. Projects on the
+    local platform have nothing in a cluster: there, --results is all that there is to do.
     """
     if namespace and all_namespaces:
         raise UsageError("--namespace and --all-namespaces contradict each other", hint="leave one of them out")
@@ -49,7 +59,8 @@ def clean(
     async def work() -> Done:
         async with cluster_attach.connect(context or (found.context if found else ""), progress.note) as cluster:
             places = attachments.namespaces(namespace, found, cluster)
-            return await _clean(cluster, await cluster.namespaces() if all_namespaces else places, timeout, dry_run=dry_run)
+            everywhere = await cluster.namespaces() if all_namespaces else places
+            return await _clean(cluster, everywhere, timeout, min_age=min_age, dry_run=dry_run)
 
     done = Done((), ())
     if not (found and found.platform == "local"):
@@ -61,10 +72,12 @@ def clean(
         click.echo("nothing is left over")
 
 
-async def _clean(cluster: Attachments, namespaces: list[str], seconds: float, *, dry_run: bool) -> Done:
+async def _clean(cluster: Attachments, namespaces: list[str], seconds: float, *, min_age: float, dry_run: bool) -> Done:
     targets = [target for place in namespaces for target in await cluster.targets.attached(place)]
-    done = await cluster.detach(targets, dry_run=dry_run, seconds=seconds)
-    removed = [name for place in namespaces for name in await cluster.leftovers.remove(place, dry_run=dry_run)]
+    done = await cluster.detach(targets, dry_run=dry_run, seconds=seconds, min_age=min_age)
+    cleaned = {target.namespace for target in targets} if not dry_run else set()
+    left = [place for place in namespaces if place not in cleaned]
+    removed = [name for place in left for name in await cluster.leftovers.remove(place, min_age=min_age, dry_run=dry_run)]
     return replace(done, config_maps=(*done.config_maps, *removed))
 
 

@@ -227,6 +227,25 @@ class Api:
         found = await self._document(_Action("list", "namespaces", ""), self._request("GET", "/api/v1/namespaces"))
         return [item["metadata"]["name"] for item in found["items"]]
 
+    async def list_custom_kinds(self) -> list[Resource]:
+        """Those that namespaces have and that can be listed, but Kubernetes' own; each in one version.
+
+        A group whose server does not answer is left out.
+        """
+        action = _Action("get", "/apis", "")
+        groups = (await self._document(action, self._request("GET", "/apis")))["groups"]
+        found: dict[tuple[str, str], Resource] = {}
+        for group in (group for group in groups if not _is_kubernetes_own(group["name"])):
+            for version in (v["groupVersion"] for v in (group["preferredVersion"], *group["versions"])):
+                try:
+                    listed = await self._document(action, self._request("GET", f"/apis/{version}"))
+                except Failed:
+                    continue  # an extension of the API that is down has no objects to show either
+                for kind in listed["resources"]:
+                    if kind["namespaced"] and "list" in kind["verbs"] and "/" not in kind["name"]:
+                        found.setdefault((group["name"], kind["name"]), Resource(version, kind["name"], kind["kind"]))
+        return list(found.values())
+
     async def create_object(self, resource: Resource, namespace: str, document: Json, *, dry_run: bool = False) -> bool:
         """False where there is one of this name already."""
         request = self._request("POST", resource.path(namespace), _changing(dry_run), document)
@@ -370,6 +389,11 @@ class Api:
 
 def _changing(dry_run: bool) -> dict[str, str]:
     return {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
+
+
+def _is_kubernetes_own(group: str) -> bool:
+    """`apps`, `rbac.authorization.k8s.io`; projects beside it have groups such as `jobset.x-k8s.io`."""
+    return "." not in group or (group.endswith(".k8s.io") and not group.endswith(".x-k8s.io"))
 
 
 def _message(body: bytes) -> str:

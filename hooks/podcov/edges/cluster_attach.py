@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from podcov.edges import cluster_access, cluster_owners, cluster_patch, cluster_rollout
+from podcov.edges import cluster_access, cluster_leftovers, cluster_owners, cluster_patch, cluster_rollout
 from podcov.edges.cluster_api import FIELD_MANAGER, Api, Failed, Json
-from podcov.edges.cluster_leftovers import Leftovers
+from podcov.edges.cluster_leftovers import MIN_AGE, Leftovers
 from podcov.edges.cluster_owners import AUTOSCALERS, CONFIG_MAPS
 from podcov.edges.cluster_readiness import Readiness
 from podcov.edges.cluster_targets import Note, Target, Targets
-from podcov.errors import ClusterError
+from podcov.errors import ClusterError, PodcovError
 from podcov.generate import instrument
 from podcov.generate.findings import Finding
 from podcov.generate.inject import Injected
@@ -82,12 +82,20 @@ class Attachments:
         return await self._api.list_namespaces()
 
     async def attach(
-        self, targets: Sequence[Target], inject: Inject, *, scales: bool = False, dry_run: bool = False, seconds: float
+        self,
+        targets: Sequence[Target],
+        inject: Inject,
+        *,
+        scales: bool = False,
+        dry_run: bool = False,
+        seconds: float,
+        prepare: Callable[[], None] = lambda: None,
     ) -> Done:
         """Adds coverage to workloads, or brings it up to date, and waits until their pods have it: `seconds` for each.
 
         `scales` says that `inject` sets the number of replicas. No workload is changed where `inject` raises for any of them, or
-        Kubernetes would refuse the change. Raises ClusterError for that, and where pods do not get ready.
+        Kubernetes would refuse the change. Raises ClusterError for that, and where pods do not get ready. `prepare` is called
+        once all was tried, before anything is changed; not with a dry run.
         """
         injected = {target: inject(await self.targets.workload(target)) for target in targets}
         findings = [finding for one in injected.values() for finding in one.findings]
@@ -104,21 +112,27 @@ class Attachments:
             measured = tuple(name for names in injected[target].measured.values() for name in names)
             remark = cluster_rollout.left_to_the_user(await self.targets.live(target))
             changed.append(Changed(target, cluster_patch.difference(before, after), measured, remark))
-        made = await self._make_config_maps(injected.values(), dry_run=dry_run)
+        made = await self._make_config_maps(injected.values(), dry_run=True)
         if not dry_run:
-            for target in targets:
-                await self._change(target, change)
+            prepare()
+            made = await self._make_config_maps(injected.values())
+            await self._change_all(targets, change, made)
+            await self._make_config_maps(injected.values())  # a removal that saw no user yet may have been faster
             await self._wait(changed, seconds, hint="{} takes it back")
         return Done(tuple(changed), tuple(made), tuple(dict.fromkeys(findings)))
 
-    async def detach(self, targets: Sequence[Target], *, dry_run: bool = False, seconds: float) -> Done:
+    async def detach(self, targets: Sequence[Target], *, dry_run: bool = False, seconds: float, min_age: float = MIN_AGE) -> Done:
         """Takes coverage off again, waits until the pods are without it, and removes ConfigMaps that nothing uses any more.
+
+        `min_age` is for those that a deployment brought and none of these workloads had, in seconds.
 
         Raises ClusterError where pods do not get ready, ManifestError where what a workload remembers of before was damaged.
         """
         changed = []
+        had: set[str] = set()
         for target in targets:
             before, after = await self._change(target, instrument.remove, dry_run=dry_run)
+            had |= cluster_leftovers.mounted(before)
             if not dry_run:
                 await self._forget_who_changed_it(target)
             remark = cluster_rollout.left_to_the_user(await self.targets.live(target))
@@ -128,7 +142,7 @@ class Attachments:
         await self._wait(changed, seconds, hint="what podcov changed is taken back; {} again, once that is mended, cleans up")
         removed = []
         for namespace in dict.fromkeys(target.namespace for target in targets):
-            removed += await self.leftovers.remove(namespace, seconds=seconds)
+            removed += await self.leftovers.remove(namespace, had=had, min_age=min_age, seconds=seconds)
         return Done(tuple(changed), tuple(removed))
 
     async def _warnings(self, target: Target, *, scales: bool) -> list[Finding]:
@@ -139,7 +153,7 @@ class Attachments:
             warnings += cluster_owners.autoscaled(document, autoscalers)
         return warnings
 
-    async def _make_config_maps(self, injected: Iterable[Injected], *, dry_run: bool) -> list[str]:
+    async def _make_config_maps(self, injected: Iterable[Injected], *, dry_run: bool = False) -> list[str]:
         """Those that are not there. Their names tell their content: one of the same name holds the same."""
         wanted = {_place(document): document for one in injected for document in one.config_maps}
         return [
@@ -147,6 +161,20 @@ class Attachments:
             for (namespace, name), document in wanted.items()
             if await self._api.create_object(CONFIG_MAPS, namespace, document, dry_run=dry_run)
         ]
+
+    async def _change_all(self, targets: Iterable[Target], change: Callable[[Json], Json], made: Sequence[str]) -> None:
+        """Raises ClusterError for the first that is refused all the same, and says what is there by then."""
+        done: list[Target] = []
+        for target in targets:
+            try:
+                await self._change(target, change)
+            except (PodcovError, Failed) as error:
+                stays = [*(f"{t.reference} in namespace {t.namespace} with coverage" for t in done), *map(_config_map, made)]
+                raise ClusterError(
+                    f"{error}\nwhat was done before stays: {', '.join(stays) or 'nothing'}",
+                    hint=f"{getattr(error, 'hint', '') or 'try again'}; `podcov clean` takes back what stays",
+                ) from error
+            done.append(target)
 
     async def _wait(self, changed: Iterable[Changed], seconds: float, *, hint: str) -> None:
         """`hint` says what to do where pods do not get ready; `{}` in it becomes the commands that detach them."""
@@ -204,6 +232,11 @@ class Attachments:
 def told(finding: Finding) -> str:
     """A finding as a line of progress."""
     return f"{finding.subject}: {finding.found}: {finding.decided}{f'; {finding.why}' if finding.why else ''}"
+
+
+def _config_map(place: str) -> str:
+    namespace, _, name = place.partition("/")
+    return f"configmap/{name} in namespace {namespace}"
 
 
 def _place(document: Json) -> tuple[str, str]:
