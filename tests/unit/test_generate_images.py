@@ -271,7 +271,7 @@ def test_a_base_that_only_the_build_knows_is_not_asked_for() -> None:
 
 
 BARE = ["python:3.13", "docker.io/library/python:3.13", "index.docker.io/python:3.13-slim", "debian", "scratch"]
-OTHERS = ["registry.example/mirror/python:3.13", "cgr.dev/chainguard/python", "public.ecr.aws/lambda/python:3.12", "someone/debian"]
+OTHERS = ["registry.example/mirror/python:3.13", "cgr.dev/chainguard/python", "public.ecr.aws/lambda/python:3.12", "other/debian"]
 
 
 @pytest.mark.parametrize("base", BARE)
@@ -289,9 +289,11 @@ def test_what_others_call_python_may_have_an_entrypoint(base: str) -> None:
     assert found(text, Asked(**{base: COMPANY})).words(ANYTHING) == ("tini", "--", "app")
 
 
-def test_a_default_that_the_build_may_replace_says_nothing_about_an_entrypoint() -> None:
+def test_what_a_build_puts_in_place_of_a_base_is_taken_to_be_one_like_it() -> None:
     text = 'ARG BASE=python:3.13\nFROM $BASE\nCMD ["app"]'
-    assert found(text, Asked(), arguments={"BASE": None}).words(ANYTHING) is None
+    built = found(text, Asked(), arguments={"BASE": None})
+    assert built.words(ANYTHING) == ("app",)
+    assert not images.variables_known(built.image)
 
 
 BY_BUILDPACKS = Image(

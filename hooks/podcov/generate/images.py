@@ -127,7 +127,7 @@ def _agrees(itself: Image, stated: Image) -> bool:
 
 def variables_known(image: Image | None) -> bool:
     """Whether all variables that an image sets are known."""
-    return image is not None and (bool(image.said_by) or _stands_on_known(image))
+    return image is not None and (bool(image.said_by) or (_stands_on_known(image) and not image.base_varies))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def _stands_on_known(image: Image) -> bool:
     if image.base == dockerfile.SCRATCH:
         return True
     base = image_names.parse(image.base)
-    return base is not None and base.official and base.repository in _WITHOUT_ENTRYPOINT and not image.base_varies
+    return base is not None and base.official and base.repository in _WITHOUT_ENTRYPOINT
 
 
 def _is_pushed(name: str) -> bool:
