@@ -60,6 +60,12 @@ def test_a_block_has_the_line_ends_of_the_file_and_other_line_ends_are_no_edit()
     assert blocks.edited(text.replace("b: 2", "b: 3"))
 
 
+@pytest.mark.parametrize("text", ["a: 1\rb: 2\r", "a: 1\nb: 2\r", "a: 1\r\nb: 2\r", "a: 1\r\nb: 2"])
+def test_a_last_line_of_whatever_end_is_given_back(text: str) -> None:
+    lines = blocks.split(text)
+    assert blocks.remove("".join(blocks.insert(lines, len(lines), "c: 3"))) == text
+
+
 def test_several_blocks_come_out_together() -> None:
     lines = [*blocks.write("one"), "mine\n", *blocks.write("two", "  "), *blocks.write("three")]
     assert [block.body[0].strip() for block in blocks.find_all(lines)] == ["one", "two", "three"]

@@ -76,7 +76,7 @@ def insert(lines: Sequence[str], index: int, body: str, indent: str = "") -> lis
 
     Where the file's last line has none and the block comes behind it, the block has none either: that says so to `remove`.
     """
-    newline = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
+    newline = _newline(lines[0]) if lines else "\n"
     before, block, after = list(lines[:index]), write(body, indent, newline), list(lines[index:])
     if before and not before[-1].endswith("\n"):
         before[-1] += newline
@@ -87,7 +87,7 @@ def insert(lines: Sequence[str], index: int, body: str, indent: str = "") -> lis
 def replace(lines: Sequence[str], block: Block, body: str) -> list[str]:
     """The lines with another body in a block, which stays where it is."""
     end = lines[block.last]
-    newline = "\r\n" if lines[block.first].endswith("\r\n") else "\n"
+    newline = _newline(lines[block.first])
     written = write(body, block.indent, newline)
     written[-1] = written[-1].removesuffix(newline) + ("" if not end.endswith("\n") else newline)
     return [*lines[: block.first], *written, *lines[block.last + 1 :]]
@@ -109,7 +109,7 @@ def without(lines: Sequence[str], block: Block) -> list[str]:
     before, after = list(lines[: block.first]), list(lines[block.last + 1 :])
     kept = [block.key] if block.key and _goes_on(after, block.key) else []
     if before and not kept and not lines[block.last].endswith("\n"):
-        before[-1] = before[-1].removesuffix("\n").removesuffix("\r")
+        before[-1] = before[-1].removesuffix(_newline(lines[block.first]))
     return [*before, *kept, *after]
 
 
@@ -118,6 +118,10 @@ def _goes_on(after: Sequence[str], key: str) -> bool:
     said = next((line for line in after if line.strip() and not line.lstrip().startswith("#")), "")
     own = key[: len(key) - len(key.lstrip())]
     return said.startswith(own) and bool(_BENEATH.match(said[len(own) :]))
+
+
+def _newline(line: str) -> str:
+    return "\r\n" if line.endswith("\r\n") else "\n"
 
 
 def _digest(lines: Sequence[str]) -> str:

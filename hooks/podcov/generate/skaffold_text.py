@@ -18,7 +18,11 @@ from podcov.generate.blocks import Block
 
 
 def written(text: str, path: str, bodies: Mapping[int, str]) -> str:
-    """The text with a block in each of these documents and in no other, those that are there already at their places."""
+    """The text with a block in each of these documents and in no other, those that are there already at their places.
+
+    Raises ManifestError where there is no place for a block, or none that leaves all else as it means now.
+    """
+    plain = blocks.remove(text)
     for index in range(len(_roots(text))):
         body = bodies.get(index)
         block = _block_of(text, index)
@@ -31,6 +35,7 @@ def written(text: str, path: str, bodies: Mapping[int, str]) -> str:
             text = "".join(blocks.replace(blocks.split(text), block, _keyed(body) if block.key else body))
         else:
             text = "".join(_inserted(text, path, index, body))
+    _refuse_other_changes(plain, text, path, bodies)
     return text
 
 
@@ -72,24 +77,70 @@ def _inserted(text: str, path: str, index: int, body: str) -> list[str]:
             f"{path}:{root.start_mark.line + 1}: the document is written in braces, which leaves no place for a marked block",
             hint="Write it in lines, as `skaffold fix --overwrite` does.",
         )
-    key, value = _entries(root).get("profiles", (None, None))
-    if key is None:
+    theirs = _entries(root).get("profiles")
+    if theirs is None:
         end = _end_of_document(lines, _line(text, root.start_mark))
         return blocks.insert(lines, end, _keyed(body), " " * root.start_mark.column)
+    key, value = theirs
     after = _line(text, key.start_mark) + 1
-    return blocks.insert(lines, after, body, _list_indent(path, key, value))
+    if lines[after - 1][: key.start_mark.column].strip():
+        raise _no_place(path, after, "has a sign before it", "Write the key alone at the beginning of its line.")
+    return blocks.insert(lines, after, body, _list_indent(text, path, key, value))
 
 
-def _list_indent(path: str, key: yaml.Node, value: Any) -> str:
-    own_line = value.start_mark.line > key.start_mark.line
-    if isinstance(value, yaml.SequenceNode) and not value.flow_style and own_line:
+def _list_indent(text: str, path: str, key: yaml.Node, value: yaml.Node) -> str:
+    line = _line(text, key.start_mark) + 1
+    if isinstance(value, yaml.SequenceNode) and value.flow_style:
+        raise _no_place(path, line, "is written in brackets", "Write it as a list with dashes.")
+    if isinstance(value, yaml.SequenceNode):
+        if text[value.start_mark.index] != "-":
+            raise _no_place(path, line, "has an anchor or a tag", "Leave that out.")
         return " " * value.start_mark.column
-    if isinstance(value, yaml.ScalarNode) and not value.value:
+    if isinstance(value, yaml.ScalarNode) and value.start_mark.index == value.end_mark.index:
         return " " * (key.start_mark.column + 2)
-    raise ManifestError(
-        f"{path}:{key.start_mark.line + 1}: `profiles` is written in brackets, which leaves no place for a marked block",
-        hint="Write it as a list with dashes.",
+    raise _no_place(
+        path, line, "has a value that is no list", "Where there are no profiles, write `profiles:` alone, or nothing."
     )
+
+
+def _no_place(path: str, line: int, why: str, hint: str) -> ManifestError:
+    return ManifestError(f"{path}:{line}: `profiles` {why}, which leaves no place for a marked block", hint=hint)
+
+
+def _refuse_other_changes(plain: str, written: str, path: str, bodies: Mapping[int, str]) -> None:
+    """A last line without an end may mean something else once it has one; there may be more that nobody has thought of."""
+    ours = {index: _understood(body)[0][0] for index, body in bodies.items()}
+    before = [_with_profiles_listed(document) for document in _understood(plain)]
+    try:
+        after = [_without_profile(document, ours.get(n)) for n, document in enumerate(_understood(written))]
+    except yaml.YAMLError:
+        after = []
+    if before == after:
+        return
+    if plain.endswith("\n"):
+        raise ManifestError(
+            f"{path}: a marked block would change more of it than `profiles`",
+            hint="Write it as `skaffold fix --overwrite` does: lines, indented by spaces, and lists with dashes.",
+        )
+    last = len(blocks.split(plain))
+    raise ManifestError(
+        f"{path}:{last}: the last line has no line end, and with a marked block behind it would mean something else",
+        hint="End it: that alone may change the value that it belongs to.",
+    )
+
+
+def _understood(text: str) -> list[Any]:
+    """The documents that are mappings, or the list that is the only one; all scalars as they are written."""
+    return [document for document in yaml.load_all(text, yaml.BaseLoader) if isinstance(document, dict | list)]
+
+
+def _with_profiles_listed(document: Any) -> dict[str, Any]:
+    return {**document, "profiles": document.get("profiles") or []}
+
+
+def _without_profile(document: Any, ours: Any) -> dict[str, Any]:
+    said = _with_profiles_listed(document)
+    return {**said, "profiles": [profile for profile in said["profiles"] if profile != ours]}
 
 
 def _end_of_document(lines: Sequence[str], first: int) -> int:
