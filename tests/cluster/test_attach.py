@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -14,6 +15,13 @@ from typing import Any
 
 import pytest
 import yaml
+from podcov.edges import cluster_access, configuration
+from podcov.edges.cluster_api import Api, Json, Resource
+from podcov.edges.cluster_attach import Attachments
+from podcov.edges.cluster_owners import CONFIG_MAPS
+from podcov.edges.cluster_targets import Selection
+from podcov.edges.project import injector
+from podcov.generate.inject import Injected
 
 pytestmark = pytest.mark.cluster
 
@@ -356,6 +364,97 @@ def refused(space: Any, *arguments: str, cwd: Path) -> str:
     done = podcov(space, *arguments, cwd=cwd, check=False)
     assert done.returncode == 2, done.stdout + done.stderr
     return done.stderr
+
+
+@pytest.fixture
+def refuse(cluster: Any, space: Any, wait_until: Callable[..., object]) -> Iterator[Callable[[str], None]]:
+    """`refuse(expression)`: has the API server refuse changes of deployment/second in the namespace where that is false."""
+    name = f"{space.name}-second"
+    api, label = "admissionregistration.k8s.io/v1", {"matchLabels": {"kubernetes.io/metadata.name": space.name}}
+
+    def set_up(expression: str) -> None:
+        rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}
+        policy = {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [rule], "namespaceSelector": label},
+            "validations": [{"expression": f"object.metadata.name != 'second' || ({expression})", "message": "it is frozen"}],
+        }
+        binding = {"policyName": name, "validationActions": ["Deny"]}
+        for kind, spec in (("ValidatingAdmissionPolicy", policy), ("ValidatingAdmissionPolicyBinding", binding)):
+            manifest = {"apiVersion": api, "kind": kind, "metadata": {"name": name}, "spec": spec}
+            cluster.run("kubectl", "apply", "--filename", "-", stdin=json.dumps(manifest))
+        touch = ("kubectl", "--namespace", space.name, "annotate", "--overwrite", "deployment/second", "touched=yes")
+        wait_until(lambda: cluster.run(*touch, check=False).returncode, 60, "the policy is in force")
+
+    yield set_up
+    for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
+        cluster.run("kubectl", "delete", kind, name, "--ignore-not-found")
+
+
+class TestWhatKubernetesRefuses:
+    TWO = ("deployment/first", "deployment/second")
+
+    def test_leaves_nothing_behind_where_it_is_refused_when_it_is_tried(
+        self, space: Any, image: str, tmp_path: Path, refuse: Callable[[str], None]
+    ) -> None:
+        deploy(space, workload("Deployment", image, "first"), workload("Deployment", image, "second"))
+        refuse("false")
+        error = refused(space, "attach", *self.TWO, cwd=tmp_path)
+        assert "Kubernetes does not take the change" in error
+        assert "it is frozen" in error
+        assert not (tmp_path / "podcov.yaml").exists()
+        assert space.get("configmaps", "--selector", "podcov/wrapper")["items"] == []
+        assert "podcov/original" not in space.get("deployment/first")["metadata"].get("annotations", {})
+
+    def test_all_the_same_is_told_with_what_stays_and_clean_takes_that_back(
+        self, space: Any, image: str, tmp_path: Path, refuse: Callable[[str], None]
+    ) -> None:
+        deploy(space, workload("Deployment", image, "first"), workload("Deployment", image, "second"))
+        before = space.get("deployment/first")
+        refuse("has(request.dryRun) && request.dryRun")
+        error = refused(space, "attach", *self.TWO, cwd=tmp_path)
+        assert "it is frozen" in error
+        stays = f"what was done before stays: deployment/first in namespace {space.name} with coverage, configmap/podcov-"
+        assert stays in error
+        assert "`podcov clean` takes back what stays" in error
+        told = podcov(space, "clean", cwd=tmp_path).stdout
+        assert f"detached: deployment/first in namespace {space.name}" in told
+        assert steady(space.get("deployment/first")) == steady(before)
+        assert space.get("configmaps", "--selector", "podcov/wrapper")["items"] == []
+
+
+class _DeletedMeanwhile(Api):
+    """A cluster in which somebody removes the wrapper in the moment in which a workload is about to name it."""
+
+    async def patch_object(self, resource: Resource, namespace: str, name: str, operations: Any, *, dry_run: bool = False) -> Any:
+        for found in await self.list_objects(CONFIG_MAPS, namespace, "podcov/wrapper") if not dry_run else ():
+            await self.delete_object(CONFIG_MAPS, namespace, found["metadata"]["name"])
+        return await super().patch_object(resource, namespace, name, operations, dry_run=dry_run)
+
+
+def test_a_wrapper_that_was_removed_while_attach_patched_is_there_again(
+    space: Any, image: str, project: Callable[..., Path]
+) -> None:
+    folder = project("deployment/orders", namespace=space.name)
+    deploy(space, workload("Deployment", image))
+    settings = configuration.read(folder / "podcov.yaml")
+
+    def inject(document: Json) -> Injected:
+        return injector(folder, settings).documents([document], name="the cluster")
+
+    async def attach() -> None:
+        access = await cluster_access.find(environ=space.cluster.env)
+        async with _DeletedMeanwhile(access) as api:
+            attachments = Attachments(api, lambda _: None)
+            targets = await attachments.targets.find(space.name, Selection(("deployment/orders",)))
+            await attachments.attach(targets, inject, seconds=90)
+
+    asyncio.run(attach())
+    there = {found["metadata"]["name"] for found in space.get("configmaps", "--selector", "podcov/wrapper")["items"]}
+    volumes = space.get("deployment/orders")["spec"]["template"]["spec"]["volumes"]
+    named = {s["configMap"]["name"] for v in volumes for s in v.get("projected", {}).get("sources", ()) if "configMap" in s}
+    assert named
+    assert named <= there
 
 
 class TestPodsThatNobodyReplaces:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from podcov.edges import cluster_access
+from podcov.edges.cluster_access import Access
+from podcov.edges.cluster_api import Api, Resource
+from podcov.edges.cluster_leftovers import Leftovers
+from podcov.edges.cluster_owners import WORKLOADS
 
 pytestmark = pytest.mark.cluster
 
@@ -128,6 +134,36 @@ def test_what_a_custom_resource_without_pods_names_stays(space: Any, cluster: An
     assert done.stdout == f"removed: configmap/podcov-wrapper-unused in namespace {space.name}\n"
     assert f"configmap/podcov-wrapper-used in namespace {space.name} stays, for batch/nightly" in done.stderr
     assert names(space) == {"podcov-wrapper-used"}
+
+
+class _UsedMeanwhile(Api):
+    """A cluster in which a workload begins to name a ConfigMap in the moment in which that is removed."""
+
+    def __init__(self, access: Access, user: Mapping[str, Any]) -> None:
+        super().__init__(access)
+        self._user = user
+
+    async def delete_object(self, resource: Resource, namespace: str, name: str) -> bool:
+        await self.create_object(WORKLOADS["Deployment"], namespace, self._user)
+        return await super().delete_object(resource, namespace, name)
+
+
+def test_what_somebody_began_to_use_while_it_was_removed_is_put_back(space: Any, cluster: Any) -> None:
+    space.apply(config_map("podcov-wrapper-used", LABEL))
+    user = deployment(cluster.image("python:3.13"), "user", "podcov-wrapper-used")
+    user["spec"]["replicas"] = 0
+    before = space.get("configmap/podcov-wrapper-used")
+    notes: list[str] = []
+
+    async def remove() -> list[str]:
+        async with _UsedMeanwhile(await cluster_access.find(environ=cluster.env), user) as api:
+            return await Leftovers(api, notes.append).remove(space.name, min_age=0)
+
+    assert asyncio.run(remove()) == []
+    assert f"configmap/podcov-wrapper-used in namespace {space.name} stays, for deployment/user" in notes
+    after = space.get("configmap/podcov-wrapper-used")
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert (after["data"], after["metadata"]["labels"]) == (before["data"], before["metadata"]["labels"])
 
 
 def test_what_is_attached_is_detached(space: Any, cluster: Any, tmp_path: Path) -> None:
