@@ -283,6 +283,18 @@ def test_tilt_renders_the_overlay_while_coverage_is_on(example: Example, monkeyp
         assert deployment["spec"]["template"]["spec"]["initContainers"][0]["name"] == "podcov-courier"
 
 
+def test_tilt_finds_podcov_s_folder_whatever_it_is_called(fresh: Example, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fresh("hello")
+    (folder / "podcov.yaml").write_text(
+        "version: 1\nservices: {hello: {workload: deployment/hello, source: [src], entry: environment, sidecar: false}}\n"
+        "tests: {command: ['true']}\n"
+        'generate: {kustomize: k8s, tiltfile: Tiltfile, overlay: "it\'s \\"ours\\"/overlay"}\n'
+    )
+    project.init(folder)
+    monkeypatch.setenv("PODCOV", "1")
+    assert "coverage" in resources(tilt(folder))
+
+
 def test_tilt_runs_the_tests_when_asked_and_after_the_services(example: Example, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = example("shop")
     monkeypatch.setenv("PODCOV", "1")

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from podcov.errors import ManifestError
 from podcov.generate import blocks, starlark, tiltfile
+from podcov.generate.skaffold_profile import By
 from podcov.generate.skaffold_sources import HelmRelease
 from podcov.generate.starlark import UNKNOWN
 
@@ -245,6 +246,15 @@ def test_what_was_put_in_comes_out_byte_for_byte(lines: list[str], end: bool, wi
 def test_by_inject_k8s_yaml_gets_another_meaning() -> None:
     assert "load('./podcov/Tiltfile', k8s_yaml='podcov_k8s_yaml')\n" in with_load(USER, by="inject")
     assert "load('../podcov/Tiltfile', k8s_yaml='podcov_k8s_yaml')\n" in with_load(USER, "dev/Tiltfile", by="inject")
+
+
+@pytest.mark.parametrize("folder", ["it's ours", 'a "b"', 'it\'s "both"', "back\\slash", "é"])
+@pytest.mark.parametrize("by", ["overlay", "inject"])
+def test_podcov_s_folder_may_be_called_anything(by: By, folder: str) -> None:
+    read = tiltfile.read("", path="dev/Tiltfile")
+    written = tiltfile.with_load(read, base="k8s", overlay=f"{folder}/overlay", podcov=f"{folder}/Tiltfile", by=by)
+    (load,) = starlark.read(written).calls
+    assert load.positional == (f"../{folder}/Tiltfile",)
 
 
 @pytest.mark.parametrize("own", ["load('ext://x', 'k8s_yaml')\n", "load('./y', k8s_yaml='z')\n", "def k8s_yaml(x):\n    pass\n"])

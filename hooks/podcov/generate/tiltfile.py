@@ -105,7 +105,7 @@ def with_load(tiltfile: Tiltfile, *, base: str, overlay: str, podcov: str, by: B
         by=by,
         base=project.relative(base, folder),
         overlay=project.relative(overlay, folder),
-        podcov=_as_loaded(project.relative(podcov, folder)),
+        podcov=_literal(_as_loaded(project.relative(podcov, folder))),
     )
     lines = blocks.split(tiltfile.text)
     block = blocks.find(lines)
@@ -130,6 +130,11 @@ def with_loads(tiltfiles: Sequence[Tiltfile], *, base: str, overlay: str, podcov
 
 def _as_loaded(path: str) -> str:
     return path if path.startswith("../") else f"./{path}"
+
+
+def _literal(text: str) -> str:
+    """In Starlark, whose texts are written as Python's are."""
+    return repr(text)
 
 
 def _end_of_opening_comment(lines: Sequence[str]) -> int:
