@@ -345,6 +345,16 @@ def test_a_file_that_both_change_is_named_once(repo: Copy, capsys: pytest.Captur
     assert len(lines) == len(set(lines))
 
 
+def test_what_stays_is_said_once(repo: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = repo("process-start")
+    (folder / "orders/start.sh").write_text("#!/bin/sh\nif true; then\n  coverage run -m orders\nfi\n")
+    dockerfile = folder / "orders/Dockerfile"
+    dockerfile.write_text(f'{dockerfile.read_text()}ENTRYPOINT ["/start.sh"]\n')
+    assert run(["init", "--adopt", "-c", str(folder / "podcov.yaml")]) == 0
+    said = capsys.readouterr().err
+    assert said.count("only a person can take out") == 1, said
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_adopted_project_is_the_one_that_will_be_on_disk(name: str, repo: Copy) -> None:
     folder = repo(name)

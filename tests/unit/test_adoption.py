@@ -100,11 +100,6 @@ def test_coverage_run(command: str, left: str) -> None:
         ('ENTRYPOINT ["python", "/opt/coverage_server.py"]\nCMD ["app.py"]', 'ENTRYPOINT ["python"]\nCMD ["app.py"]'),
         ('ENTRYPOINT ["coverage", "run"]', 'ENTRYPOINT ["coverage", "run"]'),
         ("CMD python /opt/coverage_server.py app.py", "CMD python app.py"),
-        (
-            "RUN wget -q https://files.example/coverage_server.py -O /opt/coverage_server.py && chmod +x /opt/coverage_server.py",
-            "",
-        ),
-        ("ADD https://files.example/coverage_server.py /opt/", ""),
         ("EXPOSE 80 9095/tcp 81", "EXPOSE 80 9095/tcp 81"),
         ('CMD ["sh", "-c", "migrate && coverage run -m app"]', 'CMD ["sh", "-c", "migrate && python -m app"]'),
         ("ENV A=1 COVERAGE_FILE=/c/.coverage \\\n    B='x y'", "ENV A=1 B='x y'"),
@@ -134,6 +129,88 @@ def test_dockerfiles(text: str, left: str) -> None:
         got.removeprefix("FROM python:3.13\n").removesuffix(end).strip("\n") == left
         or got == f"FROM python:3.13\n{left}{end[1:]}"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RUN wget -q https://files.example/coverage_server.py -O /opt/coverage_server.py && chmod +x /opt/coverage_server.py",
+        "ADD https://files.example/coverage_server.py /opt/",
+        "COPY server/coverage_server.py /opt/",
+    ],
+)
+def test_what_brings_the_server_goes_where_a_command_starts_it(text: str) -> None:
+    served = f'FROM python:3.13\n{text}\nCMD ["python", "/opt/coverage_server.py", "-m", "app"]\n'
+    assert adopted({"Dockerfile": served}) == {"Dockerfile": 'FROM python:3.13\nCMD ["python", "-m", "app"]\n'}
+    unknown = served.replace('"/opt/coverage_server.py", ', "")
+    assert adopted({"Dockerfile": unknown}) == {"Dockerfile": unknown}
+    assert recognise({"Dockerfile": unknown}) == ()
+
+
+SERVER = """\
+import runpy
+from http.server import HTTPServer
+
+import coverage
+
+runpy.run_path("app.py")
+"""
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "Dockerfile": 'FROM python:3\nCOPY coverage_server.py app.py /app/\nEXPOSE 9095\nCMD ["python", "/app/app.py"]\n',
+            "app.py": "import coverage_server\n",
+            "coverage_server.py": "def insurance():\n    return 'covered'\n",
+        },
+        {"Dockerfile": 'FROM python:3\nCOPY coverage_server.py /\nCMD ["python", "/coverage_server.py"]\n'},
+        {"Dockerfile": 'FROM python:3\nCMD ["python", "coverage_server.py", "--port", "9095"]\n'},
+        {"Dockerfile": 'FROM python:3\nCMD ["python", "coverage_server.py", "serve"]\n'},
+        {"Dockerfile": "FROM python:3\nCMD cp /opt/coverage_server.py /srv/a.py && python app.py\n"},
+        {"start.sh": "# python coverage_server.py app.py\npython app.py\n"},
+        {"k8s/map.yaml": "kind: ConfigMap\nmetadata: {name: x}\ndata: {command: coverage_server.py app.py}\n"},
+    ],
+)
+def test_a_namesake_of_the_server_is_no_such_tool(files: Mapping[str, str]) -> None:
+    assert recognise(files) == ()
+
+
+def test_the_server_that_the_app_imports_stays() -> None:
+    files = {
+        "Dockerfile": 'FROM python:3\nCOPY coverage_server.py app.py /app/\nEXPOSE 9095\nCMD ["python", "/app/app.py"]\n',
+        "app.py": "import coverage_server\n",
+        "coverage_server.py": SERVER,
+    }
+    assert adopted(files) == files
+    named = "starts or imports coverage_server.py, in a way that only a person can take out"
+    assert warnings(files) == [f"app.py:1: {named}"]
+
+
+def test_the_server_that_nothing_starts_goes() -> None:
+    files = {"app.py": "print()\n", "tools/coverage_server.py": SERVER}
+    assert adopted(files) == {"app.py": "print()\n"}
+    assert warnings(files) == ["tools/coverage_server.py: there is coverage_server.py, which answers on port 9095"]
+
+
+@pytest.mark.parametrize(
+    ("command", "others"),
+    [
+        ('ENTRYPOINT ["python", "/opt/coverage_server.py"]', {}),
+        ('CMD ["/start.sh"]', {"start.sh": "#!/bin/sh\nexec python /opt/coverage_server.py app.py\n"}),
+        ('CMD ["python", "-m", "coverage_server", "app.py"]', {}),
+        (
+            'CMD ["python", "app.py"]',
+            {"chart/templates/x.yaml": "{{ if .x }}\ncommand: [python, /opt/coverage_server.py, app.py]\n{{ end }}\n"},
+        ),
+    ],
+)
+def test_what_the_server_needs_stays_while_something_starts_it(command: str, others: Mapping[str, str]) -> None:
+    image = "FROM python:3\nRUN pip install coverage\nCOPY coverage_server.py /opt/\nENV COVERAGE_PORT=9095\nEXPOSE 80 9095\n"
+    files = {"Dockerfile": f"{image}{command}\n", "coverage_server.py": SERVER, **others}
+    assert adopted(files) == files
+    assert len(warnings(files)) == 1
 
 
 def test_without_a_python_image_the_interpreter_is_python3() -> None:
@@ -218,6 +295,34 @@ def test_a_script_that_always_starts_the_app_is_edited() -> None:
     script = "#!/bin/sh\nif [ $WAIT ]; then\n  sleep 1\nfi\nexec coverage run --save-signal=USR1 -m app\n"
     left = script.replace("coverage run --save-signal=USR1", "python3")
     assert adopted({"Dockerfile": dockerfile, "start.sh": script}) == {"Dockerfile": dockerfile, "start.sh": left}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        'CMD ["sh", "-c", "coverage run -p app.py && coverage report"]',
+        "CMD coverage run app.py; coverage combine && coverage xml",
+        "ENTRYPOINT coverage run app.py && python -m coverage html",
+    ],
+)
+def test_a_command_that_reads_what_the_app_left_is_kept_and_named(command: str) -> None:
+    files = {"Dockerfile": f"FROM python:3\nRUN pip install coverage\nENV COVERAGE_FILE=/cov/x\n{command}\n"}
+    assert adopted(files) == files
+    assert warnings(files) == ["Dockerfile:4: starts coverage.py, in a way that only a person can take out"]
+
+
+def test_a_container_that_reads_what_the_app_left_is_kept_and_named() -> None:
+    args = '[sh, -c, "coverage run -p app.py && coverage report"]'
+    files = {"x.yaml": POD % f"  - name: a\n    args: {args}\n    volumeMounts: [{{name: c, mountPath: /coverage}}]"}
+    assert adopted(files) == files
+    assert warnings(files) == ["x.yaml:5: starts coverage.py, in a way that only a person can take out"]
+
+
+def test_a_script_that_reads_what_the_app_left_is_kept_and_named() -> None:
+    script = "#!/bin/sh\ncoverage run -p app.py\ncoverage report\n"
+    files = {"Dockerfile": 'FROM python:3\nRUN pip install coverage\nCMD ["/start.sh"]\n', "start.sh": script}
+    assert adopted(files) == files
+    assert warnings(files) == ["start.sh:2: starts coverage.py, in a way that only a person can take out"]
 
 
 def test_the_port_is_what_the_server_says() -> None:
@@ -452,7 +557,6 @@ TOOLS = (
     "ENV COVERAGE_FILE=/cov/.coverage COVERAGE_RCFILE=/x",
     "RUN mkdir -p /cov && \\\n    chmod 777 /cov",
     "VOLUME /cov",
-    "COPY server/coverage_server.py /opt/",
     "RUN echo 'import coverage; coverage.process_startup()' > /usr/lib/c.pth",
 )
 

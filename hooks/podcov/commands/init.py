@@ -64,8 +64,7 @@ def init(
         click.echo(json.dumps(_document(done, dry_run=dry_run)))
         return
     if not quiet:
-        found = (*(f for a in done.adopted for f in a.findings_when_replaced), *(f for a in done.adoptions for f in a.findings))
-        _print_findings((*found, *done.findings))
+        _print_findings((*_adopted(done), *(f for a in done.adoptions for f in a.findings), *done.findings))
     if dry_run:
         diffs.show(_edits(root, done, verbose=verbose))
     else:
@@ -74,6 +73,17 @@ def init(
     if not quiet:
         _offer(root, done)
         _say_next(done, dry_run=dry_run)
+
+
+def _adopted(done: Plan) -> Iterator[Finding]:
+    """What is replaced, without what stays and is found again in the file as it is left, with another line perhaps."""
+    stays = {_without_line(f) for adoption in done.adoptions for f in adoption.findings}
+    replaced = (f for adoption in done.adopted for f in adoption.findings_when_replaced)
+    return (finding for finding in replaced if _without_line(finding) not in stays)
+
+
+def _without_line(finding: Finding) -> tuple[str, str]:
+    return finding.subject.partition(":")[0], finding.found
 
 
 def _edits(root: Path, done: Plan, *, verbose: bool) -> Iterator[Edit]:
@@ -174,7 +184,7 @@ def _document(done: Plan, *, dry_run: bool) -> dict[str, object]:
 
 
 def _print_findings(findings: Iterable[Finding]) -> None:
-    rows = list(findings)
+    rows = list(dict.fromkeys(findings))
     if not rows:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -87,6 +87,11 @@ def shells(text: str, inner: Callable[[int, int], Iterator[Cut]]) -> Iterator[Cu
             yield from inner(step.body, step.end)
 
 
+def started(text: str) -> str:
+    """What starts the container, in whatever stage and form, as it is written."""
+    return "\n".join(step.text(text) for step in _steps(text, "CMD", "ENTRYPOINT"))
+
+
 def environment(text: str, names: tuple[str, ...]) -> Iterator[Cut]:
     """ENV and ARG without variables of those names."""
     for step in _steps(text, "ENV", "ARG"):

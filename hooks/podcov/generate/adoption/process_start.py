@@ -35,9 +35,10 @@ def recognise(space: Workspace) -> Adoption | None:
     if not evidence:
         return None
     begin = len(space.journal)
-    gates, folders = python_tools.gates(space), _folders(space)
+    kept = {e.path for e in _kept(space)}
+    gates, folders = python_tools.gates(space), set() if kept else _folders(space)
     variables = sorted({e.what.split()[0] for e in evidence if e.what.startswith("COVERAGE_")})
-    findings = _edit(space, folders)
+    findings = _edit(space, folders, kept)
     fetched = _drop_scripts(space)
     python_tools.drop_package(space)
     decided = python_tools.offered(space, begin)
@@ -57,24 +58,37 @@ def _evidence(space: Workspace) -> list[Evidence]:
     found = [e for path, _ in [*images, *manifests] for e in space.found(path, _SET, r"\1 starts coverage.py")]
     for path, text in [*images, *space.texts(("sitecustomize.py", "*.pth"))]:
         found += space.found(path, _STARTUP, "starts coverage.py in every interpreter") if "coverage" in text else []
-    runs = [(path, cut) for path, text in images for cut in _image_cuts(text)]
-    runs += [(path, cut) for path, text in manifests for cut in _manifest_cuts(text)]
+    runs = [(path, cut) for path, text in images for cut in _image_runs(text)]
+    runs += [(path, cut) for path, text in manifests for cut in _manifest_runs(text)]
     runs += [(path, cut) for path, text in _scripts(space) for cut in _script_runs(text)]
     found += [Evidence(path, space.line(path, cut.start), "`coverage run` stands in front of the app") for path, cut in runs]
     return list(dict.fromkeys(found))
 
 
-def _image_cuts(text: str) -> Iterator[Cut]:
+def _image_runs(text: str) -> Iterator[Cut]:
     """A Dockerfile's commands without `coverage run`."""
     interpreter = "python" if dockerfiles.is_python(text) else "python3"
     yield from dockerfiles.commands(text, words.without_coverage_run(interpreter), _PLAIN_START)
     yield from dockerfiles.shells(text, _shell(text, interpreter))
 
 
-def _manifest_cuts(text: str) -> Iterator[Cut]:
+def _manifest_runs(text: str) -> Iterator[Cut]:
     """Containers' commands without `coverage run`."""
     yield from workloads.commands(text, words.without_coverage_run("python3"), _PLAIN_START)
     yield from workloads.shells(text, _shell(text, "python3"))
+
+
+def _kept(space: Workspace) -> list[Evidence]:
+    """Where the data of `coverage run` are read by the command itself, so that it cannot do without."""
+    started = [(path, dockerfiles.started(text), _image_runs(text)) for path, text in python_tools.images(space)]
+    started += [(path, workloads.started(text), _manifest_runs(text)) for path, text in python_tools.manifests(space)]
+    started += [(path, text, _script_runs(text)) for path, text in _scripts(space)]
+    return [
+        Evidence(path, space.line(path, cut.start), "")
+        for path, commands, runs in started
+        if words.reads_data(commands)
+        for cut in runs
+    ]
 
 
 def _script_cuts(text: str) -> Iterator[Cut]:
@@ -113,12 +127,14 @@ def _folders(space: Workspace) -> set[str]:
     return {folder for folder in (*configs, *map(dirname, files)) if _FOR_COVERAGE.search(folder)}
 
 
-def _edit(space: Workspace, folders: set[str]) -> list[Finding]:
-    unneeded, lost = _unneeded(space), _lost_settings(space)
-    images = [p for p, _ in python_tools.images(space) if _edit_image(space, p, folders, _names_for(space, p, unneeded))]
+def _edit(space: Workspace, folders: set[str], kept: set[str]) -> list[Finding]:
+    unneeded, lost = _unneeded(space), _lost_settings(space, kept)
+    images = [path for path, _ in python_tools.images(space) if path not in kept]
+    images = [path for path in images if _edit_image(space, path, folders, _names_for(space, path, unneeded))]
     for path, text in python_tools.manifests(space):
-        _edit_manifest(space, path, workloads.volumes_at(text, folders), folders, _names_for(space, path, unneeded))
-    python_tools.edit(space, _scripts(space), [_script_cuts])
+        if path not in kept:
+            _edit_manifest(space, path, workloads.volumes_at(text, folders), folders, _names_for(space, path, unneeded))
+    python_tools.edit(space, [(path, text) for path, text in _scripts(space) if path not in kept], [_script_cuts])
     for path in unneeded:
         leftovers.drop_unused(space, path, "nothing but coverage.py was started or saved there")
     return [*python_tools.drop_test_images(space, images), *lost]
@@ -127,7 +143,7 @@ def _edit(space: Workspace, folders: set[str]) -> list[Finding]:
 def _edit_image(space: Workspace, path: str, folders: set[str], names: tuple[str, ...]) -> bool:
     return space.cut(
         path,
-        _image_cuts,
+        _image_runs,
         lambda text: dockerfiles.commands(text, words.without_option("-c", *names), _HOOKS_GONE),
         lambda text: dockerfiles.copies(text, names),
         lambda text: dockerfiles.runs(text, _is_ours(names, folders)),
@@ -140,7 +156,7 @@ def _edit_manifest(space: Workspace, path: str, volumes: set[str], folders: set[
     unused = "only coverage.py's files were there"
     edited = space.cut(
         path,
-        _manifest_cuts,
+        _manifest_runs,
         lambda text: workloads.commands(text, words.without_option("-c", *names), _HOOKS_GONE),
         lambda text: workloads.environment(text, _VARIABLES, "coverage.py is not started by the environment"),
         lambda text: workloads.mounts(text, folders, unused),
@@ -150,10 +166,11 @@ def _edit_manifest(space: Workspace, path: str, volumes: set[str], folders: set[
         leftovers.drop_patches(space, [path])
 
 
-def _lost_settings(space: Workspace) -> list[Finding]:
+def _lost_settings(space: Workspace, kept: set[str]) -> list[Finding]:
     """Settings on the command line of `coverage run`, which have to go somewhere else."""
     found = []
-    for path, text in [*python_tools.images(space), *python_tools.manifests(space), *_scripts(space)]:
+    texts = [*python_tools.images(space), *python_tools.manifests(space), *_scripts(space)]
+    for path, text in ((path, text) for path, text in texts if path not in kept):
         plain = re.sub(r"[\"',\[\]]", " ", text)
         for cut, settings in words.shell_run(plain, "python"):
             for setting in settings:
@@ -229,6 +246,6 @@ def _left(space: Workspace) -> list[Finding]:
     texts = [*python_tools.images(space), *python_tools.manifests(space), *_scripts(space)]
     places = [e for path, _ in texts for e in [*space.found(path, _SET, ""), *space.found(path, _STARTUP, "")][:1]]
     runs = [(path, next(_script_runs(text), None)) for path, text in _scripts(space)]
-    places += [Evidence(path, space.line(path, cut.start), "") for path, cut in runs if cut]
+    places += [*(Evidence(path, space.line(path, cut.start), "") for path, cut in runs if cut), *_kept(space)]
     first = {e.path: e for e in reversed(places)}
     return [Finding(f"{e.path}:{e.line}", found, "kept", python_tools.WHY_NOT_BOTH, "warning") for e in reversed(first.values())]

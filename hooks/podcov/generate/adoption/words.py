@@ -12,6 +12,10 @@ from posixpath import basename
 from podcov.generate.adoption.workspace import Cut
 
 _INTERPRETER = re.compile(r"(?:\S*/)?python[\d.]*")
+_STARTS = r"(?:python[\d.]*|run)"
+_STARTER = re.compile(rf"(?:\S*/)?{_STARTS}")
+"""an interpreter, or `uv run`"""
+_APP = re.compile(r"-m|--module|\S+\.py")
 TESTS = re.compile(r"\b(?:pytest|unittest|tox|nox|behave|nose2?)\b")
 """runners of tests, anywhere in a text"""
 _TESTS = re.compile(r"pytest|py\.test|unittest|nose2?|nosetests|behave|tox|nox|trial|\S*test\S*\.py")
@@ -19,6 +23,7 @@ _WITH_VALUE = ("--rcfile", "--source", "--include", "--omit", "--context", "--co
 _GAP = r"(?:[ \t]|\\\r?\n)+"
 _VALUED = "|".join(_WITH_VALUE)
 _OPTION = rf"(?:(?:{_VALUED}){_GAP}[^\s-]\S*|-(?!m\b|-module\b)-?\w\S*)"
+_READS = re.compile(rf"(?m)^(?!\s*#).*?(?<![\w./-])coverage{_GAP}(?:annotate|combine|debug|html|json|lcov|report|xml)\b")
 _SHELL_RUN = re.compile(
     rf"(?<![\w./-])(?:(?P<python>(?:[\w./-]*/)?python[\d.]*){_GAP}-m{_GAP}coverage|(?:[\w./-]*/)?coverage){_GAP}run"
     rf"(?P<options>(?:{_GAP}{_OPTION})*){_GAP}(?P<app>(?:-m{_GAP}|--module{_GAP})?[^\s-][^\s\"']*(?:{_GAP}test\b)?)"
@@ -48,11 +53,13 @@ Unwrap = Callable[[Sequence[str], Sequence[str]], Slice | None]
 
 
 def without(*names: str) -> Unwrap:
-    """An Unwrap of a script in front of the app: `python /opt/NAME app.py` becomes `python app.py`."""
+    """An Unwrap of a script between an interpreter and the app: `python /opt/NAME app.py` becomes `python app.py`."""
 
     def unwrap(words: Sequence[str], following: Sequence[str]) -> Slice | None:
-        found = next((n for n, word in enumerate(words) if n and basename(word) in names), None)
-        return None if found is None or not (words[found + 1 :] or following) else Slice(found, found + 1)
+        found = next((n for n, word in enumerate(words) if basename(word) in names), 0)
+        app = (*words[found + 1 :], *following)
+        started = any(_STARTER.fullmatch(word) for word in words[:found])
+        return Slice(found, found + 1) if started and app and _APP.fullmatch(app[0]) else None
 
     return unwrap
 
@@ -95,10 +102,18 @@ def shell_run(text: str, interpreter: str, start: int = 0, end: int | None = Non
 
 
 def shell_without(text: str, name: str, start: int = 0, end: int | None = None) -> Iterator[Cut]:
-    """Every place in a text for a shell where a script of that name stands in front of the app."""
-    pattern = re.compile(rf"(?<=\s)\"?[\w./-]*{re.escape(name)}\"?\s+(?=\S)")
+    """Every place in a text for a shell where a script of that name stands between an interpreter and the app."""
+    starter = rf"(?<![\w./-])(?:[\w./-]*/)?{_STARTS}(?:{_GAP}-\S+)*{_GAP}"
+    pattern = re.compile(
+        rf"{starter}(?P<script>\"?[\w./-]*(?<![\w-]){re.escape(name)}\"?{_GAP})(?=\"?(?:-m|--module|[^\s\"]+\.py)\b)"
+    )
     for found in pattern.finditer(text, start, len(text) if end is None else end):
-        yield Cut(found.start(), found.end(), f"nothing runs {name} any more")
+        yield Cut(*found.span("script"), f"nothing runs {name} any more")
+
+
+def reads_data(text: str) -> bool:
+    """Whether a text for a shell has commands of coverage.py that want the data of one that ran before."""
+    return bool(_READS.search(text))
 
 
 def edit(text: str, tokens: Sequence[Token], part: Slice, what: str) -> Cut:

@@ -111,6 +111,11 @@ def shells(text: str, inner: Callable[[int, int], Iterator[Cut]]) -> Iterator[Cu
                 yield from inner(*yamls.span(way))
 
 
+def started(text: str) -> str:
+    """What starts the containers, a line each."""
+    return "\n".join(" ".join(container.words()) for container in containers(text))
+
+
 def port_names(text: str, port: str) -> set[str]:
     """What containers call the tool's port."""
     entries = (way[-1].node for container in containers(text) for way in container.entries("ports"))
