@@ -283,6 +283,16 @@ def test_tilt_renders_the_overlay_while_coverage_is_on(example: Example, monkeyp
         assert deployment["spec"]["template"]["spec"]["initContainers"][0]["name"] == "podcov-courier"
 
 
+def test_words_in_skaffold_yaml_are_what_skaffold_takes_them_for(write: Write) -> None:
+    release = "{name: y, chartPath: ./chart, namespace: n, setValues: {on: yes, off: 'no', octal: 017, really: true}}"
+    text = f"apiVersion: skaffold/v4beta11\nkind: Config\nmanifests: {{helm: {{releases: [{release}]}}}}\n"
+    folder = write({"skaffold.yaml": text})
+    told = subprocess.run(["skaffold", "diagnose", "--yaml-only"], cwd=folder, capture_output=True, text=True, check=True).stdout
+    (said,) = yaml.safe_load(told)["manifests"]["helm"]["releases"]
+    ((release,),) = (sources.helm for sources in skaffold_file.read(text, path="skaffold.yaml").sources)
+    assert (release.name, release.namespace, dict(release.settings)) == (said["name"], said["namespace"], said["setValues"])
+
+
 def test_tilt_finds_podcov_s_folder_whatever_it_is_called(fresh: Example, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = fresh("hello")
     (folder / "podcov.yaml").write_text(

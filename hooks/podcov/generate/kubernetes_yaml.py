@@ -20,6 +20,7 @@ from podcov.errors import ManifestError
 _NO_YAML = "Correct that line, or the one above it; where a tool such as Helm fills it in first, give podcov what that renders."
 _TAG = "tag:yaml.org,2002:"
 _TRUE, _FALSE = "y|Y|yes|Yes|YES|on|On|ON|true|True|TRUE", "n|N|no|No|NO|off|Off|OFF|false|False|FALSE"
+_ONLY_TRUE_OR_FALSE = re.compile("^(?:true|True|TRUE|false|False|FALSE)$")
 _SCALARS = (
     (f"{_TAG}bool", rf"{_TRUE}|{_FALSE}", "yYnNtTfFoO"),
     (f"{_TAG}float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+."),
@@ -101,9 +102,25 @@ for _class in (_Loader, _FastLoader):
     _class.add_constructor("!number", _scalar)
 
 
-def load(text: str, *, name: str) -> list[dict[str, Any]]:
-    """The documents of a YAML file that are mappings. Raises ManifestError, `NAME:LINE: ...`, where it is no YAML."""
-    return [document for document in _read(text, name) if isinstance(document, dict)]
+def _with_words(loader: Any) -> Any:
+    """A loader for which only `true` and `false` are booleans."""
+    resolvers = {
+        first: [(tag, _ONLY_TRUE_OR_FALSE if tag == f"{_TAG}bool" else pattern) for tag, pattern in known]
+        for first, known in loader.yaml_implicit_resolvers.items()
+    }
+    return type(f"{loader.__name__}WithWords", (loader,), {"yaml_implicit_resolvers": resolvers})
+
+
+_WITH_WORDS = (_with_words(_FastLoader), _with_words(_Loader))
+
+
+def load(text: str, *, name: str, words: bool = False) -> list[dict[str, Any]]:
+    """The documents of a YAML file that are mappings. Raises ManifestError, `NAME:LINE: ...`, where it is no YAML.
+
+    `words`: `y`, `yes`, `on` and the like are texts, as they are for go-yaml 3, by which Skaffold reads its own file.
+    """
+    fast, exact = _WITH_WORDS if words else (_FastLoader, _Loader)
+    return [document for document in _read(text, name, fast, exact) if isinstance(document, dict)]
 
 
 def split(text: str, *, name: str) -> list[Piece]:
@@ -155,13 +172,13 @@ def _not_a_manifest(text: str, document: Any) -> tuple[int, str, str] | None:
     return None
 
 
-def _read(text: str, name: str) -> list[Any]:
+def _read(text: str, name: str, fast: Any = _FastLoader, exact: Any = _Loader) -> list[Any]:
     try:
-        return list(yaml.load_all(text, _FastLoader))
+        return list(yaml.load_all(text, fast))
     except (yaml.YAMLError, UnicodeEncodeError):
         pass
     try:
-        return list(yaml.load_all(text, _Loader))
+        return list(yaml.load_all(text, exact))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ManifestError(f"{name}:{line}: this is no YAML: {error.problem or error.context}", hint=_NO_YAML) from error

@@ -64,7 +64,7 @@ class Skaffold:
     @property
     def profiles(self) -> tuple[str, ...]:
         """The names of the user's own profiles."""
-        documents = kubernetes_yaml.load(blocks.remove(self.text), name=self.path)
+        documents = kubernetes_yaml.load(blocks.remove(self.text), name=self.path, words=True)
         return tuple(str(profile.get("name", "")) for d in documents for profile in d.get("profiles") or ())
 
     @property
@@ -86,7 +86,7 @@ class Skaffold:
 
 def read(text: str, *, path: str, called_from: str | None = None) -> Skaffold:
     """Raises ManifestError where it is no YAML, or of a version that has no `manifests`."""
-    documents = tuple(kubernetes_yaml.load(text, name=path))
+    documents = tuple(kubernetes_yaml.load(text, name=path, words=True))
     for document in documents:
         version = str(document.get("apiVersion", ""))
         if not version.startswith(("skaffold/v3", "skaffold/v4")):
