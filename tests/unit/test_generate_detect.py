@@ -124,6 +124,64 @@ def test_what_nothing_says_is_python_is_left_alone(dockerfile: str, container: s
 
 
 @pytest.mark.parametrize(
+    "dockerfile",
+    [
+        'FROM node:20-alpine\nRUN apk add --virtual .gyp python3 make g++ && npm ci && apk del .gyp\nCMD ["node", "server.js"]',
+        'FROM node:20\nRUN apt-get install -y python3\nENTRYPOINT ["docker-entrypoint.sh"]\nCMD ["node", "server.js"]',
+        "FROM node:20\nRUN apt-get install -y python3\nCMD exec npm start",
+        'FROM debian\nRUN apt-get install -y \\\n  python3 gcc && make && apt-get purge -y python3\nCMD ["/app/run"]',
+        'FROM alpine\nRUN apk add -t .build python3 py3-pip\nRUN pip install x\nRUN ["apk", "del", ".build"]\nCMD ["/app/run"]',
+        'FROM python:3.13\nRUN apt-get install -y nginx\nCMD ["nginx", "-g", "daemon off;"]',
+    ],
+)
+def test_what_is_there_only_to_build_with_and_what_runs_something_else_is_no_python(dockerfile: str) -> None:
+    artifact = Artifact("app", "app", "app/Dockerfile", "skaffold.yaml")
+    detected = look(workload("{name: app, image: app}"), [artifact], **{"app/Dockerfile": dockerfile, "app/requirements.txt": ""})
+    assert detected.services == ()
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "entry", "interpreter"),
+    [
+        ('FROM debian\nRUN apt-get install -y python3\nCMD ["/app/run"]', "environment", "python3"),
+        ('FROM debian\nRUN apt-get install -y python3 gcc && apt-get purge -y gcc\nCMD ["./app.py"]', "entrypoint", "python3"),
+        ('FROM debian:9\nRUN apt-get install -y python\nCMD ["gunicorn", "a"]', "entrypoint", "python"),
+        ('FROM python:2.7-slim\nCMD ["gunicorn", "a"]', "entrypoint", "python"),
+        ('FROM python:2-alpine\nCMD ["/app/run"]', "entrypoint", "python"),
+        ('FROM python:3.13\nCMD ["sh", "-c", "npm run build && python3 -m app"]', "entrypoint", "python3"),
+    ],
+)
+def test_an_interpreter_is_named_where_it_is_certain(dockerfile: str, entry: str, interpreter: str) -> None:
+    service, _ = one(dockerfile, **{"app/requirements.txt": ""})
+    assert (service.entry, service.interpreter, service.sidecar) == (entry, interpreter, entry == "entrypoint")
+
+
+@pytest.mark.parametrize(
+    ("container", "entry", "interpreter"),
+    [
+        ("image: quay.io/oauth2-proxy/oauth2-proxy:v7.6.0", "environment", "python3"),
+        ("image: quay.io/oauth2-proxy/oauth2-proxy:v7.6.0, args: [--http-address=:80]", "environment", "python3"),
+        ("image: quay.io/oauth2-proxy/oauth2-proxy:v7.6.0, command: [/bin/oauth2-proxy]", "environment", "python3"),
+        ("image: acme/app:1, command: [gunicorn, 'app:app']", "entrypoint", "python3"),
+        ("image: acme/app:1, command: [python3.12, app.py]", "entrypoint", "python3.12"),
+    ],
+)
+def test_a_guess_gets_in_by_environment_unless_the_manifest_s_own_command_says_python(
+    container: str, entry: str, interpreter: str
+) -> None:
+    """With the command of the wrong Dockerfile in front, or a sidecar without its interpreter, the pod would not start."""
+    dockerfile = 'FROM python:3.12-slim\nCMD ["python", "/run.py"]\n'
+    detected = look(workload(f"{{name: app, {container}}}"), **{"docker/Dockerfile": dockerfile})
+    (service,), (finding,) = detected.services, detected.findings
+    assert (service.entry, service.interpreter, service.command) == (entry, interpreter, ())
+    assert service.sidecar == (entry == "entrypoint")
+    if entry == "environment":
+        assert finding.level == "warning"
+        assert finding.why.startswith("docker/Dockerfile, the only one here, is a guess")
+        assert ("`interpreter`" if "command:" in container else "`command`") in finding.why
+
+
+@pytest.mark.parametrize(
     ("copy", "files", "source"),
     [
         ("COPY . .", {"app/app.py": ""}, ("app",)),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from podcov.generate import artifacts, image_config, image_names, images, python, skaffold
+from podcov.generate import artifacts, builds, image_config, image_names, images, python, skaffold
 from podcov.generate.artifacts import Artifact
 from podcov.generate.dockerfile import Image
 from podcov.generate.image_names import Reference
@@ -178,6 +178,15 @@ class Files:
         return ()
 
 
+class Listed(Files):
+    """One whose folders can be looked into."""
+
+    def names(self, folder: str) -> Sequence[str]:
+        prefix = "" if folder in ("", ".") else f"{folder}/"
+        below = [path.removeprefix(prefix) for path in self._files if path.startswith(prefix)]
+        return sorted({f"{path.partition('/')[0]}/" if "/" in path else path for path in below})
+
+
 class Asked:
     """A lookup that knows the given images and remembers what it was asked for."""
 
@@ -296,6 +305,87 @@ def test_what_a_build_puts_in_place_of_a_base_is_taken_to_be_one_like_it() -> No
     assert not images.variables_known(built.image)
 
 
+GUESSED = replace(artifact("shop/orders"), guessed=True, origin="app/Dockerfile, by its name")
+ON_PYTHON = 'FROM python:3.13\nENV PORT=80\nCOPY src /src\nCMD ["python3", "app.py"]'
+ITSELF = Image(
+    "",
+    entrypoint=(),
+    cmd=("python3", "app.py"),
+    env={"PORT": "80", "PYTHON_VERSION": "3.13.1", "PYTHON_SHA256": "9cf9"},
+    said_by="docker has the image",
+)
+
+
+def guessed(answer: Image | Unknown) -> Built:
+    return images.find("shop/orders:v1", [GUESSED], Files(**{"app/Dockerfile": ON_PYTHON}), Asked(**{"shop/orders:v1": answer}))
+
+
+def test_a_guess_gives_no_command_and_no_version() -> None:
+    built = guessed(Unknown("nobody knows"))
+    assert (built.artifact, built.guess, built.unknown) == (GUESSED, "app/Dockerfile, by its name", "nobody knows")
+    assert built.words(ANYTHING) is built.words(WITH_ARGS) is None
+    assert not images.variables_known(built.image)
+    assert python.tracers_for(built.image, "line") == ("3.11",)
+
+
+def test_a_guess_that_the_image_agrees_with_is_none_any_more() -> None:
+    built = guessed(ITSELF)
+    assert (built.artifact, built.guess, built.origin) == (GUESSED, "", "docker has the image")
+    assert built.words(ANYTHING) == ("python3", "app.py")
+    assert built.image is not None
+    assert built.image.copies == (("src", "/src"),)
+    assert python.tracers_for(built.image, "line") == ()
+
+
+@pytest.mark.parametrize(
+    "itself",
+    [
+        replace(ITSELF, cmd=("oauth2-proxy",)),
+        replace(ITSELF, entrypoint=("/bin/oauth2-proxy",)),
+        replace(ITSELF, env={}),
+    ],
+)
+def test_a_guess_that_the_image_contradicts_is_dropped(itself: Image) -> None:
+    built = guessed(itself)
+    assert (built.artifact, built.image, built.origin) == (None, itself, "docker has the image")
+
+
+def test_what_the_public_image_of_a_bare_name_says_is_no_answer_to_a_guess() -> None:
+    own = replace(GUESSED, image="orders")
+    asked = Asked(orders=ITSELF)
+    assert images.find("orders", [own], Files(**{"app/Dockerfile": ON_PYTHON}), asked).words(ANYTHING) is None
+    assert asked.names == []
+
+
+COMPOSE = "services:\n  orders:\n    image: shop/orders\n    build: {build}\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "dockerfile", "guess"),
+    [
+        ({"compose.yaml": COMPOSE.format(build="app")}, "app/Dockerfile", False),
+        ({"compose.yaml": COMPOSE.format(build="{context: app, dockerfile: x.Dockerfile}")}, "app/x.Dockerfile", False),
+        ({"compose.yaml": COMPOSE.format(build="{context: app, dockerfile_inline: FROM x}")}, "", False),
+        ({f: COMPOSE.format(build="app") for f in ("compose.yaml", "docker-compose.yml")}, "app/Dockerfile", False),
+        (
+            {
+                "compose.yaml": COMPOSE.format(build="{context: app, target: run}"),
+                "docker-compose.yml": COMPOSE.format(build="{context: app, target: dev}"),
+            },
+            "app/Dockerfile",
+            True,
+        ),
+        ({"orders/Dockerfile": ON_PYTHON, "other/Dockerfile": ON_PYTHON}, "orders/Dockerfile", True),
+        ({"docker/Dockerfile": ON_PYTHON}, "docker/Dockerfile", True),
+    ],
+)
+def test_compose_says_what_an_image_is_built_from_and_a_name_lets_guess_it(
+    files: dict[str, str], dockerfile: str, guess: bool
+) -> None:
+    (found,) = builds.found_for(["shop/orders:v1"], [], Listed(**files))
+    assert (found.image.partition(":")[0], found.dockerfile, found.guessed) == ("shop/orders", dockerfile, guess)
+
+
 BY_BUILDPACKS = Image(
     "", labels={"io.buildpacks.lifecycle.metadata": "{}"}, entrypoint=("/cnb/process/web",), cmd=(), said_by="x"
 )
@@ -313,6 +403,7 @@ def test_images_that_buildpacks_make_are_started_by_a_launcher() -> None:
     [
         ({"PYTHON_VERSION": "3.13.1", "PYTHON_SHA256": "9cf9", "GPG_KEY": "7169"}, "python3"),
         ({"PYTHON_VERSION": "3.14.0", "PYTHON_SHA256": "9cf9"}, "python3"),
+        ({"PYTHON_VERSION": "2.7.18", "GPG_KEY": "7169"}, "python"),
         ({"PYTHON_VERSION": "3.13"}, ""),
         ({"GPG_KEY": "7169"}, ""),
         ({}, ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from podcov.config import parse
 from podcov.errors import ManifestError
 from podcov.generate import instrument, kubernetes_yaml
+from podcov.generate.dockerfile import Image
 from podcov.generate.entering import Surroundings
 from podcov.generate.images import nowhere
 from podcov.generate.inject import Injector
@@ -182,3 +184,46 @@ def test_an_injected_workload_whose_config_maps_are_missing_gets_them() -> None:
     once = inject(deployment(""))
     workload = once[once.rindex("---\n") :]
     assert inject(workload) == once
+
+
+BY_ENVIRONMENT = parse("version: 1\nservices:\n  orders: {workload: deployment/orders, entry: environment, sidecar: false}\n")
+CERTAIN = Image("", env={"PYTHONPATH": "/app"}, said_by="docker has the image")
+
+
+@pytest.mark.parametrize(
+    ("container", "image", "said"),
+    [
+        ("", None, "an image that is not known"),
+        ("", CERTAIN, ""),
+        (", env: [{name: PYTHONPATH, value: /own}]", None, ""),
+        (", env: [{name: PYTHONPATH, value: /own}], envFrom: [{configMapRef: {name: c}}]", CERTAIN, ""),
+        (", envFrom: [{configMapRef: {name: c}}]", CERTAIN, "variables by envFrom"),
+        (", envFrom: [{secretRef: {name: s}, prefix: PYTHON}]", CERTAIN, "variables by envFrom"),
+        (", envFrom: [{secretRef: {name: s}, prefix: APP_}]", CERTAIN, ""),
+        (", envFrom: []", CERTAIN, ""),
+    ],
+)
+def test_a_pythonpath_that_ours_may_hide_is_warned_of(container: str, image: Image | None, said: str) -> None:
+    text = deployment("").replace("python:3.13", f"acme/orders:1{container}")
+    injector = Injector(BY_ENVIRONMENT, Surroundings(NoFiles(), (), lambda _: image), lambda minors: {})
+    warnings = [f for f in injector.text(text, name="stdin")[1] if f.level == "warning"]
+    assert [(f.subject, f.found) for f in warnings] == ([("deployment/orders app", said)] if said else [])
+    assert all("PYTHONPATH" in f.why and "`command`" in f.why for f in warnings)
+
+
+def test_a_command_is_not_taken_from_a_dockerfile_that_is_a_guess() -> None:
+    known = Surroundings(OneDockerfile(), (), nowhere)
+    text = deployment("").replace(", command: [python3, a.py]", "").replace("python:3.13", "acme/orders:1")
+    with pytest.raises(ManifestError, match=r"image acme/orders:1 is but guessed \(Dockerfile, the only one here\)"):
+        Injector(CONFIG, known, lambda minors: {}).text(text, name="stdin")
+    itself = Image("", entrypoint=(), cmd=("python3", "a.py"), said_by="docker has the image")
+    confirmed = Injector(CONFIG, replace(known, lookup=lambda _: itself), lambda minors: {})
+    assert "a.py" in confirmed.text(text, name="stdin")[0]
+
+
+class OneDockerfile(NoFiles):
+    def read(self, path: str) -> bytes | None:
+        return b'FROM python:3.13\nCMD ["python3", "a.py"]\n' if path == "Dockerfile" else None
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        return ("Dockerfile",) if folder in ("", ".") else ()

@@ -24,6 +24,7 @@ from podcov.generate.inject import Injector
 from podcov.generate.project import Project
 from podcov.generate.skaffold_sources import HelmRelease
 from podcov.generate.sources import Renderer
+from podcov.generate.tools import Tools
 
 
 class DiskProject:
@@ -157,8 +158,17 @@ def injector(root: Path, config: Config) -> Injector:
 def surroundings(root: Path, generate: Generate | None = None) -> Surroundings:
     """What the project in `root` builds; where nothing says which files say so, those in their usual places do."""
     files = DiskProject(root)
-    artifacts = tools.read(files, generate or tools.usual(files)).artifacts
+    artifacts = _tools(files, generate).artifacts
     return Surroundings(files, artifacts, image_lookup.lookup, os.environ.get("SKAFFOLD_DEFAULT_REPO", ""))
+
+
+def _tools(files: Project, generate: Generate | None) -> Tools:
+    if generate is None or generate.skaffold or generate.tiltfile:
+        return tools.read(files, generate or tools.usual(files))
+    try:
+        return tools.read(files, tools.usual(files))
+    except ManifestError:
+        return Tools()  # podcov.yaml does not name it, so that it cannot be read is nothing that anybody asked for
 
 
 def kustomize(folder: Path) -> str:

@@ -98,11 +98,9 @@ def image_words(container: Container, image: Image | None) -> tuple[str, ...] | 
     """
     if image is None:
         return None
-    entrypoint = image.entrypoint
+    entrypoint = _entrypoint(image)
     if entrypoint is None:
-        if not _stands_on_known(image):
-            return None
-        entrypoint = ()
+        return None
     if container.args:
         return entrypoint
     return (*entrypoint, *image.cmd) if image.cmd or (image.cmd is not None and entrypoint) else None
@@ -121,7 +119,7 @@ def _of_guess(name: str, artifact: Artifact, files: Project, asked: _Asked) -> B
 
 def _agrees(itself: Image, stated: Image) -> bool:
     """Whether an image may be built from a Dockerfile: it has what that says of its command, and the variables that it sets."""
-    pairs = ((stated.entrypoint, itself.entrypoint), (stated.cmd, itself.cmd))
+    pairs = ((_entrypoint(stated), itself.entrypoint), (stated.cmd, itself.cmd))
     return all(said is None or said == has for said, has in pairs) and stated.env.keys() <= itself.env.keys()
 
 
@@ -157,6 +155,11 @@ def _says_what_runs(image: Image | None) -> bool:
 def _settled(image: Image) -> bool:
     """Whether a Dockerfile alone says what its image runs, and in which environment."""
     return image.cmd is not None and _stands_on_known(image)
+
+
+def _entrypoint(image: Image) -> tuple[str, ...] | None:
+    """The image's ENTRYPOINT, its own or its base's; None where only the base knows."""
+    return () if image.entrypoint is None and _stands_on_known(image) else image.entrypoint
 
 
 def _stands_on_known(image: Image) -> bool:
