@@ -300,6 +300,17 @@ def test_without_a_podcov_yaml_services_are_found_as_init_would_find_them(shop: 
         assert pods[0]["initContainers"] == pods[1]["initContainers"]
 
 
+@pytest.mark.parametrize("skaffold", ["", "apiVersion: skaffold/v1\nkind: Config\n"])
+def test_a_podcov_yaml_that_names_no_build_file_has_the_usual_ones_asked(shop: Path, run: Run, skaffold: str) -> None:
+    """`podcov attach` writes such a one. What nobody names and cannot be read is passed by; then the Dockerfiles are a guess."""
+    (shop / "podcov.yaml").write_text("version: 1\nservices: {orders: {workload: deployment/orders}}\n")
+    if skaffold:
+        (shop / "skaffold.yaml").write_text(skaffold)
+    done = run(shop, "podcov", "inject", "k8s/orders.yaml", code=2 if skaffold else 0)
+    assert ("is but guessed (orders/Dockerfile, by its name)" in done.stderr) == bool(skaffold)
+    assert ("podcov-courier" in done.stdout) != bool(skaffold)
+
+
 def test_without_a_podcov_yaml_and_without_services_it_refuses(tmp_path: Path, run: Run) -> None:
     done = run(tmp_path, "podcov", "inject", stdin=STRANGER, code=2)
     assert done.stdout == ""

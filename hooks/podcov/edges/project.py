@@ -133,12 +133,11 @@ def inject(path: Path, text: str, *, name: str) -> tuple[str, tuple[Finding, ...
     Where there is no such file, services are found as `init` would find them. Raises ManifestError and ConfigError.
     """
     root = path.resolve().parent
-    known = surroundings(root)
     findings: tuple[Finding, ...] = ()
     if path.is_file():
         config = configuration.read(path)
     else:
-        written, findings = api.first_config(manifests.read(text, name=name), Generate(), known, name=name)
+        written, findings = api.first_config(manifests.read(text, name=name), Generate(), surroundings(root), name=name)
         config = parse(written, name=f"{path}, as it would be written")
     injected, more = injector(root, config).text(text, name=name)
     return injected, (*findings, *more)
