@@ -152,8 +152,8 @@ def _entry(container: Container, built: Built, program: str, words: tuple[str, .
         return "environment", "entered by environment, no sidecar", why
     if built.guess and not program:
         asked = f" ({built.unknown})" if built.unknown else ""
-        words = "ENTRYPOINT" if container.args else "ENTRYPOINT and CMD"
-        instead = "`interpreter`" if container.command else f"the image's {words} as `command`"
+        missing = "ENTRYPOINT" if container.args else "ENTRYPOINT and CMD"
+        instead = "`interpreter`" if container.command else f"the image's {missing} as `command`"
         why = f"{built.guess}, is a guess{asked}: if it is right, write {instead} in podcov.yaml, without `entry` and `sidecar`"
         return "environment", "entered by environment, no sidecar", why
     if not program:
