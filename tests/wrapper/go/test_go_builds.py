@@ -136,6 +136,21 @@ def test_counters_that_cannot_be_mapped_are_saved_and_the_record_says_so(
     assert (answer.state, "without a last save" in answer.reason) == ("bounded", True)
 
 
+def test_a_variable_larger_than_the_padding_leaves_the_first_counters_to_be_saved(
+    plain_go: Any, podcov_go: Any, programs: Path, container: Any, direct: Any, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(programs / "ends", source)
+    (source / "huge.go").write_text("package main\n\nvar huge [50 << 20]byte\n\nfunc init() {\n\thuge[len(huge)-1]++\n}\n")
+    podcov = podcov_go.build(tmp_path / "podcov", "-cover", ".", cwd=source)
+    standard = plain_go.build(tmp_path / "standard", "-cover", ".", cwd=source)
+    pod = container(podcov)
+    pod.run("exit")
+    (process,) = pod.status().targets[0].processes
+    assert (process.start.recording, process.ended) == ("saved", True)
+    assert pod.blocks() == direct(standard, "exit")
+
+
 def test_a_test_binary_writes_its_own_profile_and_records(
     plain_go: Any, podcov_go: Any, programs: Path, container: Any, tmp_path: Path
 ) -> None:

@@ -119,7 +119,7 @@ func (t target) named(epoch uint32) *object {
 	return new(object).string("container", t.container).string("start_id", t.start).number("epoch", int64(epoch))
 }
 
-func (p *left) describe() *object {
+func (p *remains) describe() *object {
 	said := new(object).string("id", p.name)
 	if p.record == "" {
 		said.raw("start", "null")
@@ -161,7 +161,7 @@ func (c *counterFile) trouble() string {
 }
 
 // epochs that are over and in which the process ran something, as JSON.
-func (p *left) epochs() []string {
+func (p *remains) epochs() []string {
 	var found []string
 	for _, part := range p.parts {
 		if number := strconv.Itoa(part.epoch); len(found) == 0 || found[len(found)-1] != number {
@@ -197,7 +197,7 @@ func begin(v volume, parameters []string) error {
 		began, deadline, metas := time.Now(), time.Now().Add(patience), &layouts{volume: v}
 		var described []*object
 		for _, t := range targets {
-			described = append(described, t.answer(uint32(epoch), func(p *left) (string, string) {
+			described = append(described, t.answer(uint32(epoch), func(p *remains) (string, string) {
 				return p.move(uint32(epoch), metas, deadline)
 			}))
 		}
@@ -206,7 +206,7 @@ func begin(v volume, parameters []string) error {
 }
 
 // answer asks each process of a target that records.
-func (t target) answer(epoch uint32, ask func(*left) (state, reason string)) *object {
+func (t target) answer(epoch uint32, ask func(*remains) (state, reason string)) *object {
 	var processes []string
 	for _, p := range t.processes() {
 		if p.records() {
@@ -229,7 +229,7 @@ func dump(v volume, parameters []string) error {
 	}
 	var described []*object
 	for _, t := range v.targets() {
-		described = append(described, t.answer(t.epoch(), func(p *left) (string, string) {
+		described = append(described, t.answer(t.epoch(), func(p *remains) (string, string) {
 			counters, problem := p.open()
 			if counters == nil {
 				return "failed", problem
@@ -241,7 +241,7 @@ func dump(v volume, parameters []string) error {
 	return say(document(described, time.Now()))
 }
 
-func (p *left) dumped(counters *counterFile, deadline time.Time) (state, reason string) {
+func (p *remains) dumped(counters *counterFile, deadline time.Time) (state, reason string) {
 	if trouble := counters.trouble(); trouble != "" {
 		return "failed", trouble
 	}
@@ -347,15 +347,15 @@ func readFrame() ([]byte, error) {
 		return nil, errors.New("its input begins with " + quoted(string(line)) + " instead of its length")
 	}
 	content := make([]byte, length)
-	for so := 0; so < len(content); {
-		n, err := syscall.Read(0, content[so:])
+	for done := 0; done < len(content); {
+		n, err := syscall.Read(0, content[done:])
 		if err == syscall.EINTR {
 			continue
 		}
 		if n <= 0 {
-			return nil, errors.New("its input was cut off after " + strconv.Itoa(so) + " of " + strconv.Itoa(len(content)) + " bytes")
+			return nil, errors.New("its input was cut off after " + strconv.Itoa(done) + " of " + strconv.Itoa(len(content)) + " bytes")
 		}
-		so += n
+		done += n
 	}
 	return content, nil
 }

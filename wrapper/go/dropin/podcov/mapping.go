@@ -97,8 +97,8 @@ func (s section) mapTo(path string) (file int, mapped *header, err error) {
 		return file, mapped, nil
 	}
 	at := page + from - begin
-	so := unsafe.Slice((*byte)(unsafe.Pointer(from)), to-from) // what has run so far
-	if n, err := syscall.Pwrite(file, so, int64(at)); err != nil || n != len(so) {
+	current := unsafe.Slice((*byte)(unsafe.Pointer(from)), to-from) // what has run so far
+	if n, err := syscall.Pwrite(file, current, int64(at)); err != nil || n != len(current) {
 		return 0, nil, errors.New("its counters cannot be copied")
 	}
 	if _, err = mmap(from, to-from, file, at, syscall.MAP_FIXED); err != nil {

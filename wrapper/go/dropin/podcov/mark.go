@@ -36,7 +36,7 @@ const (
 
 // move begins an epoch in one process: what is in its counters goes into a file of the epoch that it belongs to.
 // It returns the state of the process and, where that is "failed", why.
-func (p *left) move(epoch uint32, metas *layouts, deadline time.Time) (state, reason string) {
+func (p *remains) move(epoch uint32, metas *layouts, deadline time.Time) (state, reason string) {
 	counters, problem := p.open()
 	if counters == nil {
 		return "failed", problem
@@ -73,7 +73,7 @@ func waitForMain(counters *counterFile, deadline time.Time) {
 
 // keep writes the counters to a file and sets them to 0. They are written first: a courier that is killed between the
 // two loses nothing. It returns what went wrong; then nothing was changed.
-func (p *left) keep(counters *counterFile, meta layout, epoch uint32) (problem string) {
+func (p *remains) keep(counters *counterFile, meta layout, epoch uint32) (problem string) {
 	if meta.functions == nil {
 		return noMeta
 	}
@@ -95,7 +95,7 @@ func (p *left) keep(counters *counterFile, meta layout, epoch uint32) (problem s
 }
 
 // freePart is a name for a file of an epoch. There is one of that epoch already where a courier was killed at a mark.
-func (p *left) freePart(epoch uint32) string {
+func (p *remains) freePart(epoch uint32) string {
 	for number := 0; ; number++ {
 		path := p.path(strconv.Itoa(int(epoch)) + "." + strconv.Itoa(number) + ".covcounters")
 		var stat syscall.Stat_t
@@ -106,7 +106,7 @@ func (p *left) freePart(epoch uint32) string {
 }
 
 // running is the file of the current epoch as it stands, with its name; no name where there is nothing.
-func (p *left) running(counters *counterFile, metas *layouts) (name string, content []byte) {
+func (p *remains) running(counters *counterFile, metas *layouts) (name string, content []byte) {
 	if !counters.known() {
 		return "", nil
 	}

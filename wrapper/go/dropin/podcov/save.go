@@ -115,7 +115,7 @@ func saveInterval() time.Duration {
 }
 
 // isSaved has a process that saves do so now, and waits for it. True where there is nothing to wait for.
-func (p *left) isSaved(counters *counterFile, deadline time.Time) bool {
+func (p *remains) isSaved(counters *counterFile, deadline time.Time) bool {
 	if !counters.saves() || !counters.alive || !counters.known() {
 		return true
 	}

@@ -120,7 +120,7 @@ func (t target) lastEpoch() int {
 func (t target) begin(epoch int, run, label string) error {
 	path := t.path + "/epochs"
 	line := strconv.Itoa(epoch) + "\t" + oneField(run) + "\t" + oneField(label) + "\t" + strconv.FormatInt(time.Now().UnixNano(), 10) + "\n"
-	if so, err := readFile(path); err == nil && len(so) > 0 && so[len(so)-1] != '\n' {
+	if lines, err := readFile(path); err == nil && len(lines) > 0 && lines[len(lines)-1] != '\n' {
 		line = "\n" + line // a line that a full volume cut off
 	}
 	file, err := create(path, syscall.O_WRONLY|syscall.O_APPEND)
@@ -139,8 +139,8 @@ func oneField(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// left is what one process left in its target's folder.
-type left struct {
+// remains are what one process left in its target's folder.
+type remains struct {
 	target   target
 	name     string
 	pid      int
@@ -158,9 +158,9 @@ type part struct {
 }
 
 // processes are in the order in which they began.
-func (t target) processes() []*left {
-	byName := map[string]*left{}
-	var found []*left
+func (t target) processes() []*remains {
+	byName := map[string]*remains{}
+	var found []*remains
 	for _, name := range sortedNames(t.path) {
 		process, suffix, is := strings.Cut(name, ".")
 		pid, started, is := processName(process, is)
@@ -169,7 +169,7 @@ func (t target) processes() []*left {
 		}
 		p := byName[process]
 		if p == nil {
-			p = &left{target: t, name: process, pid: pid, started: started}
+			p = &remains{target: t, name: process, pid: pid, started: started}
 			byName[process] = p
 			found = append(found, p)
 		}
@@ -198,7 +198,7 @@ func processName(name string, is bool) (pid, started int, _ bool) {
 	return pid, started, wrong == nil && alsoWrong == nil
 }
 
-func (p *left) add(name, suffix string) {
+func (p *remains) add(name, suffix string) {
 	if suffix == "counters" {
 		p.counters = true
 	}
@@ -209,12 +209,12 @@ func (p *left) add(name, suffix string) {
 	}
 }
 
-func (p *left) path(suffix string) string {
+func (p *remains) path(suffix string) string {
 	return p.target.path + "/" + p.name + "." + suffix
 }
 
 // readRecord reads the start record. One that is being written at this moment is waited for.
-func (p *left) readRecord() {
+func (p *remains) readRecord() {
 	const attempts, pause = 50, 10 * time.Millisecond
 	for attempt := 0; attempt < attempts; attempt++ {
 		content, err := readFile(p.path("start"))
@@ -232,12 +232,12 @@ func (p *left) readRecord() {
 }
 
 // records says whether the process records: its counters are mapped, and its record says so.
-func (p *left) records() bool {
+func (p *remains) records() bool {
 	return strings.Contains(p.record, `"state":"recording"`)
 }
 
 // open maps the counters; nil, and why, where there are none.
-func (p *left) open() (*counterFile, string) {
+func (p *remains) open() (*counterFile, string) {
 	if !p.counters {
 		return nil, "its file of counters is missing"
 	}
