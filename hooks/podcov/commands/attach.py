@@ -17,7 +17,7 @@ from podcov.edges.cluster_api import Json
 from podcov.edges.cluster_attach import Attachments, Done, Inject
 from podcov.edges.cluster_targets import Selection, Target
 from podcov.errors import UsageError
-from podcov.generate import api, instrument, manifests
+from podcov.generate import api, instrument, manifests, seal
 from podcov.generate.inject import Injected
 
 
@@ -75,7 +75,7 @@ def attach(
 
             def prepare() -> None:
                 if text:
-                    config.write_text(text, encoding="utf-8")
+                    config.write_text(seal.signed(text), encoding="utf-8")
                     progress.note(f"wrote {config}")
 
             return await cluster.attach(chosen, inject, scales=scales, dry_run=dry_run, seconds=timeout, prepare=prepare)
