@@ -175,6 +175,16 @@ def test_a_mark_that_a_courier_did_not_finish_is_finished_by_the_next(pod: Any) 
         assert pod.blocks(0) == before
 
 
+def test_a_process_of_another_language_is_not_passed_over(pod: Any) -> None:
+    pod.run("exit")
+    record = {"protocol": 1, "language": "python", "pid": 1, "start_time": 2, "state": "recording", "recording": "mapped"}
+    (pod.target / "1-2-00000000.start").write_text(json.dumps(record) + "\n")
+    answers = {answer.id: answer for answer in pod.mark().targets[0].processes}
+    assert (answers["1-2-00000000"].state, answers["1-2-00000000"].reason[:23]) == ("failed", "it is not a Go process,")
+    status = {process.id: process for process in pod.status().targets[0].processes}["1-2-00000000"]
+    assert (status.alive, status.start.language, status.reason[:23]) == (None, "python", "it is not a Go process,")
+
+
 def test_meta_data_are_written_once_a_build(pod: Any) -> None:
     pod.run("exit")
     (meta,) = (pod.data / "go").iterdir()

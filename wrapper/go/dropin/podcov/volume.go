@@ -231,13 +231,21 @@ func (p *remains) readRecord() {
 	}
 }
 
-// records says whether the process records: its counters are mapped, and its record says so.
+// records says whether the process records, as its record says.
 func (p *remains) records() bool {
-	return strings.Contains(p.record, `"state":"recording"`)
+	return p.says("state", "recording")
+}
+
+// says looks for a text in the start record, which other languages write with other blanks.
+func (p *remains) says(key, value string) bool {
+	return strings.Contains(p.record, quoted(key)+":"+quoted(value)) || strings.Contains(p.record, quoted(key)+": "+quoted(value))
 }
 
 // open maps the counters; nil, and why, where there are none.
 func (p *remains) open() (*counterFile, string) {
+	if p.record != "" && !p.says("language", "go") {
+		return nil, "it is not a Go process, and the courier is one that knows no other: give its container a data volume of its own"
+	}
 	if !p.counters {
 		return nil, "its file of counters is missing"
 	}
