@@ -164,7 +164,7 @@ def test_of_two_namespaces_one_has_to_be_said() -> None:
 )
 def test_what_kubernetes_would_refuse_is_named(container: str, problem: str) -> None:
     text = deployment("").replace("{name: app, image: python:3.13, command: [python3, a.py]}", container)
-    with pytest.raises(ManifestError, match=f"^deployment/orders: .*{problem}"):
+    with pytest.raises(ManifestError, match=f"^stdin:1: deployment/orders: .*{problem}"):
         inject(text)
 
 

@@ -112,7 +112,7 @@ def _workload(service: Service, namespace: str, rendered: Manifests) -> Workload
     if workload is None:
         raise _not_the_one(service, namespace, rendered)
     if workload.problem:
-        raise ManifestError(f"{workload.place}: {workload.problem}", hint="`kubectl apply --dry-run=server` refuses it, too.")
+        raise ManifestError(f"{workload.located}: {workload.problem}", hint="`kubectl apply --dry-run=server` refuses it, too.")
     return workload
 
 
@@ -155,7 +155,7 @@ def _enter(service: Service, workload: Workload, config: Config, known: Surround
     if words is None:
         unknown = "is not known" if not built.guess else f"is but guessed ({built.guess})"
         raise ManifestError(
-            f"{workload.reference}, container {container.name}: no command, and that of image {container.image} {unknown}",
+            f"{workload.located}, container {container.name}: no command, and that of image {container.image} {unknown}",
             hint=f"Write the image's ENTRYPOINT and CMD as `command:` of the service {service.name} in {CONFIG}, "
             "or `entry: environment`, which needs none.",
         )

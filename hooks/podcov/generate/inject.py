@@ -47,7 +47,8 @@ class Injector:
         Raises ManifestError for what is no YAML, and for a service that cannot be measured as podcov.yaml says.
         """
         pieces = kubernetes_yaml.split(text, name=name)
-        injected = self.documents([piece.document for piece in pieces], name=name)
+        places = [manifests.place(name, piece.line, number) for number, piece in enumerate(pieces, 1)]
+        injected = self.documents([piece.document for piece in pieces], name=name, places=places)
         _refuse_doubled_keys([p for p, d in zip(pieces, injected.documents, strict=True) if p.document is not d], name)
         return _joined(pieces, injected), injected.findings
 
@@ -55,9 +56,14 @@ class Injector:
         """The containers of these manifests that are measured, by their workload's key."""
         return self.documents(kubernetes_yaml.load(text, name="manifests")).measured
 
-    def documents(self, documents: Sequence[Mapping[str, Any]], *, name: str = "manifests") -> Injected:
-        """The documents with coverage; those that are not concerned are the same objects. Raises as `text` does."""
-        rendered = manifests.of_documents([_plain(document) for document in documents])
+    def documents(
+        self, documents: Sequence[Mapping[str, Any]], *, name: str = "manifests", places: Sequence[str] = ()
+    ) -> Injected:
+        """The documents with coverage; those that are not concerned are the same objects. `places`: where each stands.
+
+        Raises as `text` does.
+        """
+        rendered = manifests.of_documents([_plain(document) for document in documents], places)
         here = [
             s
             for s in self.config.services
@@ -67,7 +73,7 @@ class Injector:
         maps = maps_for(groups, self.tracers) if groups else ()
         names = [config_map.hashed_name for config_map in maps]
         replicas = self.config.generate.replicas
-        by_key = {w.key: instrument.instrument(w.document, group, names, replicas=replicas) for w, group in groups}
+        by_key = {w.key: instrument.instrument(w.document, group, names, replicas=replicas, where=w.where) for w, group in groups}
         for workload, _ in groups:
             verify.comes_off_again(workload.document, by_key[workload.key])
         namespaces = sorted({w.namespace for w, _ in groups})

@@ -98,11 +98,19 @@ def patch(workload: Workload, entered: Sequence[Entered], maps: Iterable[str], *
 
 
 def instrument(
-    document: Mapping[str, Any], entered: Sequence[Entered], maps: Iterable[str], *, replicas: int | None = None
+    document: Mapping[str, Any],
+    entered: Sequence[Entered],
+    maps: Iterable[str],
+    *,
+    replicas: int | None = None,
+    where: str = "",
 ) -> dict[str, Any]:
-    """A workload with coverage. One that has it already gets it anew: twice is the same as once. Raises as `patch` does."""
+    """A workload with coverage. One that has it already gets it anew: twice is the same as once.
+
+    `where` is the place that errors name. Raises as `patch` does.
+    """
     plain = remove(document)
-    workload = manifests.of_document(plain)
+    workload = manifests.of_document(plain, where)
     if workload is None:
         raise ManifestError(f"{manifests.reference(document)}: it has no pod template with containers")
     _merge(plain, patch(workload, entered, maps, replicas=replicas))
@@ -170,7 +178,7 @@ def _refuse_clashes(workload: Workload, entered: Sequence[Entered]) -> None:
 
 def _refuse(workload: Workload, found: str, what: str) -> None:
     raise ManifestError(
-        f"{workload.reference}: {found}",
+        f"{workload.located}: {found}",
         hint=f"That is {what}. If it is yours, rename it, or leave the service out of podcov.yaml; if an earlier podcov put it "
         "there and kept no record, deploy the workload anew without it.",
     )
@@ -181,12 +189,12 @@ def _refuse_what_cannot_be_extended(workload: Workload, entered: Entered) -> Non
         return
     if doubled := doubled_variable(entered.container, entered.language):
         raise ManifestError(
-            f"{workload.reference}, container {entered.container.name}: {doubled} stands twice in env",
+            f"{workload.located}, container {entered.container.name}: {doubled} stands twice in env",
             hint="Leave one of them: of two, Kubernetes takes the last.",
         )
     if elsewhere := from_elsewhere(entered.container, entered.language):
         raise ManifestError(
-            f"{workload.reference}, container {entered.container.name}: {elsewhere} comes from elsewhere (valueFrom), "
+            f"{workload.located}, container {entered.container.name}: {elsewhere} comes from elsewhere (valueFrom), "
             "so it cannot be extended",
             hint=f"Write `entry: entrypoint` for the service {entered.service.name} in podcov.yaml, and its image's "
             "ENTRYPOINT and CMD as `command:`.",

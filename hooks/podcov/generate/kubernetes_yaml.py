@@ -123,6 +123,13 @@ def load(text: str, *, name: str, words: bool = False) -> list[dict[str, Any]]:
     return [document for document in _read(text, name, fast, exact) if isinstance(document, dict)]
 
 
+def numbered(text: str, *, name: str) -> list[tuple[int, dict[str, Any]]]:
+    """The same, each with the line where it begins, from 1; {} for what is no mapping."""
+    documents = _read(text, name)
+    lines = [text.count("\n", 0, start) + 1 for start in _starts(text)]
+    return [(line, d if isinstance(d, dict) else {}) for line, d in zip(lines, documents, strict=True)]
+
+
 def split(text: str, *, name: str) -> list[Piece]:
     """The documents of a stream together with their text, which joined is the stream.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any
 
 from podcov.generate import kubernetes_yaml
@@ -94,6 +95,13 @@ class Workload:
     """all of it"""
     problem: str = ""
     """what of it Kubernetes would not take, as far as it matters here; empty where nothing is wrong"""
+    where: str = field(default="", compare=False)
+    """file, line and document, as in `deploy/web.yaml:12 (document 2)`; empty where it was rendered from who knows what"""
+
+    @property
+    def located(self) -> str:
+        """Its reference behind the place where it stands: what errors call it."""
+        return f"{self.where}: {self.reference}" if self.where else self.reference
 
     @property
     def reference(self) -> str:
@@ -143,19 +151,28 @@ class Manifests:
         return [w for w in found if w.namespace == namespace] or [w for w in found if not (w.namespace and namespace)]
 
 
-def read(text: str, *, name: str = "rendered manifests") -> Manifests:
-    """What rendered manifests deploy. Raises ManifestError where they are no YAML, or no manifests."""
-    return of_documents(kubernetes_yaml.load(text, name=name))
+def read(text: str, *, name: str = "rendered manifests", rendered: bool = True) -> Manifests:
+    """What manifests deploy. Raises ManifestError where they are no YAML. Only lines of what was not `rendered` mean anything."""
+    found = kubernetes_yaml.numbered(text, name=name)
+    places = [name if rendered else place(name, line, number) for number, (line, _) in enumerate(found, 1)]
+    return of_documents([document for _, document in found], places)
 
 
-def of_documents(documents: Iterable[Mapping[str, Any]]) -> Manifests:
-    """The same, of documents that are read already; lists are looked into."""
-    flat = [item for document in documents for item in flatten(document)]
+def of_documents(documents: Iterable[Mapping[str, Any]], places: Sequence[str] = ()) -> Manifests:
+    """The same, of documents that are read already; lists are looked into. `places` say where each document stands."""
+    flat = [
+        (item, where) for document, where in zip(documents, chain(places, repeat("")), strict=False) for item in flatten(document)
+    ]
     return Manifests(
-        workloads=tuple(workload for d in flat if (workload := of_document(d))),
-        services=tuple(service for d in flat if (service := _service(d))),
-        autoscaled=frozenset(_scale_target(d) for d in flat if d.get("kind") == "HorizontalPodAutoscaler"),
+        workloads=tuple(workload for d, where in flat if (workload := of_document(d, where))),
+        services=tuple(service for d, _ in flat if (service := _service(d))),
+        autoscaled=frozenset(_scale_target(d) for d, _ in flat if d.get("kind") == "HorizontalPodAutoscaler"),
     )
+
+
+def place(name: str, line: int, number: int) -> str:
+    """Where a document stands, for people."""
+    return f"{name}:{line}" + (f" (document {number})" if number > 1 else "")
 
 
 def key(document: Mapping[str, Any]) -> Key:
@@ -184,7 +201,7 @@ def flatten(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from flatten(item)
 
 
-def of_document(document: Mapping[str, Any]) -> Workload | None:
+def of_document(document: Mapping[str, Any], where: str = "") -> Workload | None:
     """The workload that a document is; None where it has no pod template with containers."""
     path = template_path(document)
     template = _at(document, path)
@@ -210,6 +227,7 @@ def of_document(document: Mapping[str, Any]) -> Workload | None:
         replicas=replicas if isinstance(replicas, int) else None,
         document=document,
         problem=_problem(pod, (*inits, *containers)),
+        where=where,
     )
 
 

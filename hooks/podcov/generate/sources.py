@@ -105,14 +105,14 @@ def read(files: Project, renderer: Renderer, sources: Sources) -> Manifests:
     found = []
     places: dict[Key, str] = {}
     for text, name in _rendered(files, renderer, sources):
-        found.append(manifests.read(text, name=name))
+        found.append(manifests.read(text, name=name, rendered=files.read(name) is None))
         for workload in found[-1].workloads:
             if workload.name and workload.key in places:
                 raise ManifestError(
-                    f"{name}: {workload.reference} is in {places[workload.key]} already",
+                    f"{workload.where or name}: {workload.reference} is in {places[workload.key]} already",
                     hint="The one would overwrite the other in the cluster: leave one of them out, or give it another name.",
                 )
-            places[workload.key] = name
+            places[workload.key] = workload.where or name
     return Manifests(
         tuple(w for m in found for w in m.workloads),
         tuple(s for m in found for s in m.services),
