@@ -23,6 +23,7 @@ import pytest
 import yaml
 from corpus_shapes import Document, Key, Shape, documents, joined, kustomize_command, output, render, shapes, skaffold
 from podcov.commands import main
+from podcov.edges import tracers
 from podcov.generate import instrument, python
 
 SHAPES = shapes()
@@ -93,6 +94,7 @@ class Adopted:
 def environment() -> Iterator[Mapping[str, str]]:
     """The real tools and this checkout's podcov on the PATH; no cluster, and no engine and no registry that know an image."""
     home = Path(os.environ.get("PODCOV_CLUSTER_HOME") or Path.home() / ".cache" / "podcov-cluster")
+    tracers.ensure(tracers.minors_for("line"))  # a package index has them, and will not be there either
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], str(home / "bin")]))
         patch.setenv("KUBECONFIG", os.devnull)
