@@ -11,7 +11,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
@@ -217,24 +216,29 @@ def test_no_module_of_python_may_be_the_name_of_a_service() -> None:
 
 def test_no_package_that_it_needs_may_be_the_name_of_a_service() -> None:
     template = template_source.read_folder(assets.new_template("python"))
-    needed = {"pip", *(needs for line in ("flask", "gunicorn", "pytest") for needs in closure(line))}
+    needed = {"pip", *resolved("flask", "gunicorn", "pytest")}
     assert {"werkzeug", "packaging", "pluggy"} <= needed
-    for package in sorted(needed & {name for name in packages_distributions() if re.fullmatch("[a-z][a-z0-9]*", name)}):
+    for package in sorted(name for name in needed if re.fullmatch("[a-z][a-z0-9]*", name)):
         with pytest.raises(NewError, match="is a package that the service or its tests need"):
             new.render(template, Wanted(package, "python", 8080))
 
 
-def closure(distribution: str) -> set[str]:
-    """A distribution and all that it needs on any machine, by their names in lower case."""
-    found: set[str] = set()
-    wanted = [distribution]
-    while wanted:
-        name = wanted.pop().lower()
-        found.add(name)
-        lines = [line for line in requires(name) or () if "extra ==" not in line and "python_version" not in line]
-        needs = {re.split(r"[^A-Za-z0-9_.-]", line)[0] for line in lines if "win32" not in line}
-        wanted += [need for need in needs if need.lower() not in found]
-    return found
+def resolved(*distributions: str) -> set[str]:
+    """These distributions and all that they need, by their names in lower case, as pip would install them now."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--ignore-installed",
+        "--quiet",
+        "--report",
+        "-",
+        *distributions,
+    ]
+    done = subprocess.run([*pip, *distributions], capture_output=True, text=True, check=True)
+    return {entry["metadata"]["name"].lower() for entry in json.loads(done.stdout)["install"]}
 
 
 # --- a team's own template -------------------------------------------------------------------------------------------
