@@ -225,18 +225,7 @@ def test_no_package_that_it_needs_may_be_the_name_of_a_service() -> None:
 
 def resolved(*distributions: str) -> set[str]:
     """These distributions and all that they need, by their names in lower case, as pip would install them now."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--dry-run",
-        "--ignore-installed",
-        "--quiet",
-        "--report",
-        "-",
-        *distributions,
-    ]
+    pip = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
     done = subprocess.run([*pip, *distributions], capture_output=True, text=True, check=True)
     return {entry["metadata"]["name"].lower() for entry in json.loads(done.stdout)["install"]}
 
