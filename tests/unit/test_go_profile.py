@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from podcov.errors import DamagedError, MergeError, NoDataError
 from podcov.formats.go_profile import LARGEST, Block, Mode, Profile, dump, merge, parse
 
-FILES = ("example.com/shop/cart/cart.go", "example.com/shop/cart-api/a.go", "/root/local.go")
+FILES = ("example.com/shop/cart/cart.go", "example.com/shop/cart-api/a.go", "/src/local.go")
 
 
 def block(line: int, *, file: str = FILES[0], length: int = 1, statements: int = 1) -> Block:

@@ -68,7 +68,7 @@ def podcov_yaml(detected: Detected, generate: Generate) -> str:
 
 def _of_workload(workload: Workload, known: Surroundings) -> Iterator[tuple[Service | None, Finding]]:
     for container in workload.init_containers:
-        yield None, Finding(_subject(workload, container), "an init container", "left alone")
+        yield None, Finding(workload.said(container), "an init container", "left alone")
     for container in workload.containers:
         own = known.image(container, asking=False)
         # What others build is measured only where its command says that it is ours, so there is no need to ask what it is.
@@ -76,13 +76,9 @@ def _of_workload(workload: Workload, known: Surroundings) -> Iterator[tuple[Serv
         yield _of_container(workload, container, known.image(container, asking=True) if asks else own, known)
 
 
-def _subject(workload: Workload, container: Container) -> str:
-    return f"{workload.reference} {container.name}" + (f" in {workload.namespace}" if workload.namespace else "")
-
-
 def _of_container(workload: Workload, container: Container, built: Built, known: Surroundings) -> tuple[Service | None, Finding]:
     files = known.files
-    subject = _subject(workload, container)
+    subject = workload.said(container)
     words = built.words(container)
     command = container.command or (*(words or (built.image.command if built.image else ())), *container.args)
     reasons = {name: _recognised(language, built, command, files) for name, language in LANGUAGES.items()}

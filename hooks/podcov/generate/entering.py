@@ -72,7 +72,7 @@ def enter(config: Config, rendered: Manifests, known: Surroundings, services: It
 def isolated(groups: Sequence[Group]) -> list[Finding]:
     """Commands that keep the wrapper out, and variables that the wrapper's own may keep out."""
     return [
-        Finding(f"{workload.reference} {e.container.name}", found, decided, why, "warning")
+        Finding(workload.said(e.container), found, decided, why, "warning")
         for workload, group in groups
         for e in group
         for found, decided, why in (*_kept_out(e), *_hidden(e))

@@ -108,6 +108,10 @@ class Workload:
         """As `podcov.yaml` names it: `deployment/orders`."""
         return f"{self.kind.lower()}/{self.name}"
 
+    def said(self, container: Container) -> str:
+        """One of its containers, as findings name it: `deployment/orders app in shop`."""
+        return f"{self.reference} {container.name}" + (f" in {self.namespace}" if self.namespace else "")
+
     @property
     def scales(self) -> bool:
         """Whether it says how many pods there are."""

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
-
-Kustomize = Callable[[str], str]
-"""A folder with a kustomization in, rendered manifests out. Raises ManifestError with what the real kustomize said."""
 
 
 class Project(Protocol):

@@ -54,7 +54,7 @@ class Toolchain:
 def plain_go() -> Toolchain:
     """The toolchain that this machine has."""
     if not shutil.which("go"):
-        pytest.skip("no go on the path")
+        pytest.skip("there is no go on the PATH: these tests build real Go programs, and CI has it")
     goroot = Path(call("go", "env", "GOROOT").strip())
     return Toolchain(goroot, call("go", "env", "GOVERSION").strip())
 

@@ -95,7 +95,7 @@ def test_a_workspace_and_vendored_dependencies(
 @pytest.fixture
 def no_c() -> None:
     if not shutil.which("gcc"):
-        pytest.skip("no gcc")
+        pytest.skip("there is no gcc, which cgo compiles with: `tests/cluster/cluster build` installs it")
 
 
 @pytest.mark.usefixtures("no_c")
@@ -205,7 +205,10 @@ def test_other_systems_get_the_standard_runtime(podcov_go: Any, programs: Path, 
         )
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root, to be somebody else")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare"),
+    reason="needs root and unshare, to run as another user in a chroot; CI has both",
+)
 def test_an_image_from_scratch_read_only_and_without_root(
     podcov_go: Any, plain_go: Any, programs: Path, container: Any, direct: Any, tmp_path: Path
 ) -> None:

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs root, to mount a small volume")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("mount"), reason="needs root and mount, to fill a small volume; CI has both"
+)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_a_mark_for_which_there_is_no_room_fails_and_changes_nothing(pod: Any) -
 
 def test_other_users_processes_and_a_umask_do_no_harm(pod: Any) -> None:
     if os.geteuid() != 0:
-        pytest.skip("needs root, to be two others")
+        pytest.skip("needs root, to run processes as two other users; CI is root")
     for folder in (pod.folder, *pod.folder.parents):
         if folder.stat().st_uid == 0 and folder != Path("/"):
             folder.chmod(folder.stat().st_mode | 0o055)
