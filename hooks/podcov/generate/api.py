@@ -112,6 +112,7 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED) -> Plan
 
     Raises ConfigError and ManifestError; nothing is written by this.
     """
+    outside = replace(outside, renderer=sources.Once(outside.renderer))
     adoptions = adoption.recognise(files)
     text, found = _configuration(files, outside, asked, adoptions)
     config = parse(text)

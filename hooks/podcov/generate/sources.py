@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from posixpath import dirname
 from typing import Protocol
 
@@ -27,6 +28,20 @@ class Renderer(Protocol):
 
     def helm(self, release: HelmRelease) -> str:
         """What a chart renders."""
+
+
+class Once:
+    """A renderer that renders each thing once: what is read first, compared later and tried in the end is the same text."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._kustomize = cache(renderer.kustomize)
+        self._helm = cache(renderer.helm)
+
+    def kustomize(self, folder: str) -> str:
+        return self._kustomize(folder)
+
+    def helm(self, release: HelmRelease) -> str:
+        return self._helm(release)
 
 
 @dataclass(frozen=True, slots=True)
