@@ -22,15 +22,9 @@ from podcov.generate.inject import Injected
 
 
 @click.command(short_help="Add coverage to workloads that already run.")
-@click.argument("targets", nargs=-1)
-@click.option("-l", "--selector", default="", help="All workloads with these labels.")
-@click.option("--helm", "release", default="", metavar="RELEASE", help="All workloads of this Helm release.")
+@attachments.chosen
 @click.option("--replicas", type=click.IntRange(min=1), help="How many pods each has meanwhile; default: as many as now.")
 @click.option("--force", is_flag=True, help="Patch even what an operator would change back: once you have paused that.")
-@click.option("--dry-run", is_flag=True, help="Show what would be changed, and whether Kubernetes would take it.")
-@click.option(
-    "--timeout", default=attachments.SECONDS, show_default=True, metavar="S", help="Seconds that pods have to get ready."
-)
 @options.cluster
 @options.common
 def attach(

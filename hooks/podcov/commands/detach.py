@@ -15,13 +15,7 @@ from podcov.edges.cluster_targets import Selection
 
 
 @click.command(short_help="Take coverage off again.")
-@click.argument("targets", nargs=-1)
-@click.option("-l", "--selector", default="", help="All workloads with these labels.")
-@click.option("--helm", "release", default="", metavar="RELEASE", help="All workloads of this Helm release.")
-@click.option("--dry-run", is_flag=True, help="Show what would be changed, and whether Kubernetes would take it.")
-@click.option(
-    "--timeout", default=attachments.SECONDS, show_default=True, metavar="S", help="Seconds that pods have to get ready."
-)
+@attachments.chosen
 @options.cluster
 @options.common
 def detach(
