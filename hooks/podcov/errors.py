@@ -83,13 +83,6 @@ class NoDataError(PodcovError):
     exit_code = Exit.NO_DATA
 
 
-class IncompleteError(PodcovError):
-    """The ledger holds failures."""
-
-    slug = "incomplete"
-    exit_code = Exit.INCOMPLETE
-
-
 class DamagedError(PodcovError):
     """A file that podcov wrote or pulled is truncated or not what it says it is."""
 

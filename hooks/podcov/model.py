@@ -132,11 +132,6 @@ class FileCoverage:
         return frozenset(line for r in self.regions if r.covered for line in range(r.start[0], r.end[0] + 1))
 
     @property
-    def missing_lines(self) -> frozenset[int]:
-        missing = {line for r in self.regions if not r.covered for line in range(r.start[0], r.end[0] + 1)}
-        return frozenset(missing - self.covered_lines)
-
-    @property
     def numbers(self) -> Numbers:
         ran = {r.start[0] for r in self.regions if r.covered}
         return Numbers(

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, slots=True)
-class Common:
-    """`-c`, `--json`, `-q`, `-v`: what every command takes."""
-
-    config: Path
-    json: bool
-    quiet: bool
-    verbose: bool
 
 
 def common(command: F) -> F:

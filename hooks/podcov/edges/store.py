@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from podcov.edges import whole_files
 from podcov.errors import DamagedError, NoDataError, UsageError
@@ -46,16 +45,6 @@ class RunFolder:
             return (self.path / name).read_bytes()
         except FileNotFoundError:
             return None
-
-    def read_json(self, name: str) -> Any:
-        """The value, or None where there is no such file. Raises DamagedError where it is not JSON."""
-        content = self.read(name)
-        if content is None:
-            return None
-        try:
-            return json.loads(content)
-        except ValueError as error:
-            raise DamagedError(f"{self.path / name}: is not JSON: {error}", hint="run the tests again") from None
 
     def save_target(self, info: TargetInfo, files: Mapping[str, bytes]) -> Path:
         """Stores what was pulled of one target. A later pull of the same target replaces an earlier one as a whole."""
