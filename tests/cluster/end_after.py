@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import reach_services
 from reach_services import kubectl
 
-END = "import os, signal; os.kill(1, signal.SIGTERM)"
+END = (Path(__file__).parent / "end_when_idle.py").read_text()
 RESTARTED = "jsonpath={.status.containerStatuses[0].restartCount}=1"
 
 
