@@ -20,6 +20,8 @@ from podcov.yaml_document import Document, Path, Problem, name_path
 Entry = Literal["entrypoint", "environment"]
 Way = Literal["overlay", "inject"]
 
+DumpBy = Literal["signal", "killswitch", "exit"]
+
 COURIER_CONTAINER = "podcov-courier"
 """name of the native sidecar that the generator adds and the cluster platform calls"""
 
@@ -35,6 +37,27 @@ class LocalService:
     ready: str = ""
     """a URL (placeholders as above) that answers below 500 once the service is up"""
     replicas: int = 1
+    build: tuple[str, ...] = ()
+    """a command that makes what `command` runs, in the same directory; a Go toolchain in it records"""
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """How a service that measures its coverage itself is made to hand it over (`services.NAME.dump`).
+
+    `signal`: its own handler writes its counters into `folder`. `killswitch`: a request ends it, and its test binary writes
+    `profile`; what started it starts it again. `exit`: it writes into `folder` when it ends, so its workload is scaled to 0.
+    """
+
+    by: DumpBy
+    folder: str = "/tmp/coverage"  # noqa: S108 in the container
+    """where the service writes, in the container: GOCOVERDIR, or the folder of `profile`"""
+    signal: str = "USR1"
+    port: int = 19999
+    path: str = "/"
+    profile: str = "cover.out"
+    source: Literal["pods", "nodes"] = "pods"
+    """where its files are taken from after its end: its pod, which podcov holds back, or the container that is its (Kind) node"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +78,11 @@ class Service:
     """top-level packages that are measured although they are installed in site-packages"""
     paths: Mapping[str, str] = field(default_factory=dict)
     """explicit mappings, container folder or file to local one; they win"""
+    pods: str = ""
+    """a pattern that the names of its pods match (`shop-api-*`), where neither workload nor selector is known"""
     interpreter: str = "python3"
+    binary: str = ""
+    """the program in the image, of a compiled service that is its own courier"""
     entry: Entry = "entrypoint"
     command: tuple[str, ...] = ()
     """the image's own ENTRYPOINT and CMD, needed for `entrypoint` where the manifest has no command"""
@@ -65,6 +92,8 @@ class Service:
     """regular expressions on command lines: interpreters that need not register"""
     coverage_config: str = ""
     """the service's own coverage configuration (.coveragerc, pyproject.toml, setup.cfg, tox.ini); found where empty"""
+    dump: Dump | None = None
+    """None: podcov records, and has nothing to ask for"""
     local: LocalService | None = None
 
 
@@ -179,6 +208,8 @@ def _service(document: Document, name: str) -> Service:
     parts = _values(document, ("services", name))
     if "local" in parts:
         parts["local"] = LocalService(**_values(document, ("services", name, "local")))
+    if "dump" in parts:
+        parts["dump"] = Dump(**_values(document, ("services", name, "dump")))
     return Service(name=name, **parts)
 
 
@@ -189,7 +220,7 @@ def _values(document: Document, path: Path) -> dict[str, Any]:
 
 def _value(document: Document, path: Path, value: Any) -> Any:
     match path[-1], value:
-        case "command", str():
+        case "command" | "build", str():
             return tuple(shlex.split(value))
         case "env", dict():
             return {key: document.texts[(*path, key)] for key in value}
@@ -236,7 +267,7 @@ def address_variables(prefix: str, host: str, port: int) -> dict[str, str]:
 
 def _unsplittable_commands(document: Document) -> Iterator[Problem]:
     for path, text in document.texts.items():
-        if path[-1] != "command" or path[-2] == "env":
+        if path[-1] not in ("command", "build") or path[-2] == "env":
             continue
         try:
             if not shlex.split(text):
@@ -252,7 +283,7 @@ def _unreachable_services(document: Document) -> Iterator[Problem]:
         path = ("services", name)
         if data.get("platform") == "local" and "local" not in service:
             yield _problem(document, path, "`platform: local` needs `local: {command: ...}` to run it")
-        elif not service.keys() & {"workload", "selector", "local"}:
+        elif not service.keys() & {"workload", "selector", "pods", "local"}:
             yield _problem(document, path, "cannot be found; write for example `workload: deployment/NAME` and `container: NAME`")
         if "workload" in service and "selector" not in service:
             namespace = service.get("namespace", data.get("namespace", ""))

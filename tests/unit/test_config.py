@@ -273,6 +273,7 @@ def test_errors_call_the_file_what_the_caller_calls_it() -> None:
         (Config, []),
         (Service, ["$defs", "service"]),
         (LocalService, ["$defs", "service", "properties", "local"]),
+        (config.Dump, ["$defs", "service", "properties", "dump"]),
         (config.Tests, ["$defs", "tests"]),
         (PortForward, ["$defs", "port_forward"]),
         (Generate, ["$defs", "generate"]),
