@@ -30,6 +30,7 @@ COMMANDS = (
     "attach",
     "detach",
     "new",
+    "go",
     "clean",
     "hook",
 )
