@@ -58,6 +58,8 @@ class Dump:
     profile: str = "cover.out"
     source: Literal["pods", "nodes"] = "pods"
     """where its files are taken from after its end: its pod, which podcov holds back, or the container that is its (Kind) node"""
+    engine: Literal["", "docker", "podman"] = ""
+    """what runs the nodes' containers; found where empty"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +117,33 @@ class PortForward:
 
 
 @dataclass(frozen=True, slots=True)
+class SuiteJob:
+    """A Job that the tests run as."""
+
+    image: str
+    service_account: str = ""
+    pull_secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Tests:
+    """The integration tests: a command on this machine, in a pod that runs already (`inside`), or a Job (`job`)."""
+
     command: tuple[str, ...] = ()
     directory: str = "."
     env: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
     """seconds"""
+    inside: str = ""
+    """`deployment/NAME`, `pod/NAME`, ...: `command` is executed in one of its pods"""
+    container: str = ""
+    job: SuiteJob | None = None
+    namespace: str = ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is run, for people: the command, or the image that brings its own; empty where there are no tests."""
+        return self.command or ((self.job.image,) if self.job else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +215,7 @@ def _config(document: Document) -> Config:
     del parts["version"]
     parts["services"] = tuple(_service(document, name) for name in document.data["services"])
     if "tests" in parts:
-        parts["tests"] = Tests(**_values(document, ("tests",)))
+        parts["tests"] = _tests(document)
     if "port_forwards" in parts:
         count = len(document.data["port_forwards"])
         parts["port_forwards"] = tuple(PortForward(**_values(document, ("port_forwards", n))) for n in range(count))
@@ -202,6 +225,13 @@ def _config(document: Document) -> Config:
         helm = tuple(HelmRelease(**_values(document, ("generate", "helm", n))) for n in releases)
         parts["generate"] = Generate(**{**generate, "helm": helm})
     return Config(**parts)
+
+
+def _tests(document: Document) -> Tests:
+    parts = _values(document, ("tests",))
+    if "job" in parts:
+        parts["job"] = SuiteJob(**_values(document, ("tests", "job")))
+    return Tests(**parts)
 
 
 def _service(document: Document, name: str) -> Service:
@@ -242,6 +272,24 @@ def _contradictions(document: Document) -> Iterator[Problem]:
                 path = ("services", name, "ignore_processes", index)
                 yield _problem(document, path, f"this is no regular expression: {error}")
     yield from _clashing_forwards(document)
+    yield from _tests_in_two_places(document)
+
+
+def _tests_in_two_places(document: Document) -> Iterator[Problem]:
+    tests = document.data.get("tests", {})
+    inside = tests.keys() & {"inside", "job"}
+    if len(inside) == 2:
+        yield _problem(document, ("tests", "job"), "the tests are executed `inside` a pod, or they are a `job`; leave one out")
+    if inside and "directory" in tests:
+        yield _problem(document, ("tests", "directory"), "is a folder of this machine, and the tests run in the cluster")
+    if inside and document.data.get("platform") == "local":
+        yield _problem(document, ("tests", min(inside)), "needs a cluster, and `platform` is `local`")
+    if "inside" in tests and "command" not in tests:
+        yield _problem(document, ("tests", "inside"), "needs a `command` to execute there")
+    for key in sorted(tests.keys() & {"container"} if "inside" not in tests else ()):
+        yield _problem(document, ("tests", key), "says where in a pod the tests are executed, and needs `inside`")
+    if "namespace" in tests and not inside:
+        yield _problem(document, ("tests", "namespace"), "is for tests that run in the cluster: `inside` or `job`")
 
 
 def _clashing_forwards(document: Document) -> Iterator[Problem]:

@@ -262,6 +262,21 @@ def test_port_forwards_may_not_take_each_others_names_or_ports() -> None:
     assert variable_prefix("orders-api.v2") == "ORDERS_API_V2"
 
 
+@pytest.mark.parametrize(
+    ("tests", "expected"),
+    [
+        ("{inside: pod/x, job: {image: y}, command: z}", "tests.job: the tests are executed `inside` a pod, or they are a `job`"),
+        ("{job: {image: y}, directory: z}", "tests.directory: is a folder of this machine"),
+        ("{inside: pod/x}", "tests.inside: needs a `command` to execute there"),
+        ("{command: z, container: c}", "tests.container: says where in a pod"),
+        ("{command: z, namespace: n}", "tests.namespace: is for tests that run in the cluster"),
+    ],
+)
+def test_tests_run_in_one_place(tests: str, expected: str) -> None:
+    message = complaint(f"version: 1\nservices: {{x: {{workload: pod/x}}}}\ntests: {tests}\n")
+    assert message.startswith(f"podcov.yaml:3: {expected}")
+
+
 def test_errors_call_the_file_what_the_caller_calls_it() -> None:
     with pytest.raises(ConfigError, match=r"^shop/podcov\.yaml:1: "):
         parse("", name="shop/podcov.yaml")
@@ -275,6 +290,7 @@ def test_errors_call_the_file_what_the_caller_calls_it() -> None:
         (LocalService, ["$defs", "service", "properties", "local"]),
         (config.Dump, ["$defs", "service", "properties", "dump"]),
         (config.Tests, ["$defs", "tests"]),
+        (config.SuiteJob, ["$defs", "tests", "properties", "job"]),
         (PortForward, ["$defs", "port_forward"]),
         (Generate, ["$defs", "generate"]),
         (HelmRelease, ["$defs", "helm_release"]),
