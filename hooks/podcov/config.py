@@ -21,6 +21,7 @@ Entry = Literal["entrypoint", "environment"]
 Way = Literal["overlay", "inject"]
 
 DumpBy = Literal["signal", "killswitch", "exit"]
+Architecture = Literal["amd64", "arm64"]
 
 COURIER_CONTAINER = "podcov-courier"
 """name of the native sidecar that the generator adds and the cluster platform calls"""
@@ -85,6 +86,8 @@ class Service:
     interpreter: str = "python3"
     binary: str = ""
     """the program in the image, of a compiled service that is its own courier"""
+    architecture: Architecture = "amd64"
+    """what its nodes are, where a program of ours goes into its pods: only a service with `dump` gets one"""
     entry: Entry = "entrypoint"
     command: tuple[str, ...] = ()
     """the image's own ENTRYPOINT and CMD, needed for `entrypoint` where the manifest has no command"""

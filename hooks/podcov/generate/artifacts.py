@@ -35,6 +35,8 @@ class Artifact:
     """whether the builder puts a command of its own into the manifest"""
     builder: Builder = "docker"
     """what builds it; a `custom` one may say which Dockerfile it builds from"""
+    main: str = ""
+    """the package that ko builds: a path from the project (`./cmd/server`), or an import path; empty for the context itself"""
     guessed: bool = False
     """whether nobody says so: there is but a name that fits, or Compose says two different things"""
 

@@ -111,8 +111,15 @@ def artifact(spec: Mapping[str, Any], folder: str, origin: str) -> Artifact:
         target=docker.get("target") or "",
         arguments={name: _literal(value) for name, value in arguments.items()},
         builder=next((builder for builder in artifacts.BUILDERS if builder in spec), "docker"),
+        main=_ko_main(spec["ko"] or {}, context) if "ko" in spec else "",
     )
     return artifacts.with_flags(found, [str(flag) for flag in docker.get("cliFlags") or ()])
+
+
+def _ko_main(said: Mapping[str, Any], context: str) -> str:
+    """The package that ko builds. A path begins with a dot; anything else is an import path, as for Go itself."""
+    main = str(said.get("main") or ".")
+    return f"./{project.join(context, said.get('dir') or '.', main)}" if main.startswith(".") else main
 
 
 def at(document: Mapping[str, Any], *keys: str) -> Any:
