@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from podcov.edges.cluster_exec import MOUNTED, UNPACKED, Outcome, Search, parse_status
+from podcov.config import Service
+from podcov.edges.cluster_exec import Invocation, Search, parse_status
+from podcov.languages.couriers import Courier, Outcome
+from podcov.languages.go_courier import GoCourier
+from podcov.languages.python_courier import MOUNTED, UNPACKED, PythonCourier
 
+COURIERS: Mapping[str, Courier] = {"python": PythonCourier(), "go": GoCourier()}
 MISSING = Outcome(None, b"", 'exec: "python9": executable file not found in $PATH: unknown')
 NO_SCRIPT = Outcome(2, b"", f"python3: can't open file '{UNPACKED}': [Errno 2] No such file or directory\n")
 
@@ -44,34 +50,88 @@ def test_a_status_that_was_cut_is_no_status(length: int) -> None:
         parse_status(b'{"metadata":{},"status":"Success"}'[:length])
 
 
+def search(service: Service, *containers: str, sidecar: bool, command: tuple[str, ...] = ()) -> Search:
+    courier = COURIERS[service.language]
+    ways = [Invocation(name, words, courier) for name in containers for words in courier.ways(service, command, sidecar=sidecar)]
+    return Search(ways, nowhere=courier.unknown)
+
+
+def python(interpreter: str = "python3") -> Service:
+    return Service("shop", interpreter=interpreter)
+
+
+def go(binary: str = "") -> Service:
+    return Service("shop", language="go", binary=binary)
+
+
 def test_the_configured_interpreter_and_the_unpacked_wrapper_come_first() -> None:
-    way = next(iter(Search(["app"], ["/venv/bin/python"], sidecar=True)))
+    way = next(iter(search(python("/venv/bin/python"), "app", sidecar=True)))
     assert way.command(["pull"]) == ["/venv/bin/python", "-Es", UNPACKED, "pull"]
-    assert next(iter(Search(["app"], ["/venv/bin/python"], sidecar=False))).script == MOUNTED
+    assert next(iter(search(python("/venv/bin/python"), "app", sidecar=False))).words[-1] == MOUNTED
 
 
 def test_a_missing_script_is_looked_for_elsewhere_with_the_same_interpreter() -> None:
-    search = Search(["app"], ["python3"], sidecar=True)
-    ways = iter(search)
+    looked = search(python(), "app", sidecar=True)
+    ways = iter(looked)
     first = next(ways)
-    assert search.rule_out(first, NO_SCRIPT)
+    assert looked.rule_out(first, NO_SCRIPT)
     second = next(ways)
-    assert (second.interpreter, second.script) == (first.interpreter, MOUNTED)
-    assert search.rule_out(second, NO_SCRIPT)
+    assert (second.words[0], second.words[-1]) == (first.words[0], MOUNTED)
+    assert looked.rule_out(second, NO_SCRIPT)
     assert list(ways) == []
-    assert "ConfigMap" in search.reason
+    assert "ConfigMap" in looked.reason
 
 
 def test_a_missing_interpreter_is_replaced_by_the_next() -> None:
-    search = Search(["app", "worker"], ["python9"], sidecar=False)
+    looked = search(python("python9"), "app", "worker", sidecar=False)
     tried = []
-    for way in search:
-        tried.append((way.container, way.interpreter))
-        assert search.rule_out(way, MISSING)
+    for way in looked:
+        tried.append((way.container, way.words[0]))
+        assert looked.rule_out(way, MISSING)
     names = ["python9", "python3", "python", "/usr/local/bin/python3", "/usr/bin/python3"]
     assert tried == [(container, name) for container in ("app", "worker") for name in names]
-    assert "`interpreter`" in search.reason
-    assert "python9" in search.reason
+    assert "`interpreter`" in looked.reason
+    assert "python9" in looked.reason
+
+
+def test_a_go_service_is_its_own_courier() -> None:
+    way = next(iter(search(go("/app"), "app", sidecar=False)))
+    assert way.command(["mark", "run-1", "tests"]) == ["/app", "--podcov-courier", "mark", "run-1", "tests"]
+
+
+def test_the_sidecar_says_which_program_it_is() -> None:
+    looked = search(go(), "podcov-courier", sidecar=True, command=("/ko-app/shop", "--podcov-courier", "serve"))
+    assert next(iter(looked)).words == ("/ko-app/shop", "--podcov-courier")
+
+
+def test_without_one_the_services_own_command_does_and_else_nothing() -> None:
+    looked = search(go(), "app", sidecar=False, command=("/srv/shop", "--port=80"))
+    assert next(iter(looked)).words == ("/srv/shop", "--podcov-courier")
+    nowhere = search(go(), "app", sidecar=False)
+    assert list(nowhere) == []
+    assert "`binary`" in nowhere.reason
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(2, b"", "flag provided but not defined: -podcov-courier\nUsage of /app:\n"),
+        Outcome(0, b"usage: app [options]\n", ""),
+        Outcome(1, b"", "listen tcp :8080: bind: address already in use"),
+    ],
+)
+def test_a_program_without_podcov_is_no_courier(outcome: Outcome) -> None:
+    looked = search(go("/app"), "app", sidecar=False)
+    assert looked.rule_out(next(iter(looked)), outcome)
+    assert list(looked) == []
+    assert "coverage profile" in looked.reason
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    looked = search(go("/app"), "app", sidecar=False)
+    assert looked.rule_out(next(iter(looked)), Outcome(None, b"", 'exec: "/app": stat /app: no such file or directory: unknown'))
+    assert "`binary`" in looked.reason
+    assert "/app is not in the image" in looked.reason
 
 
 @pytest.mark.parametrize(("exit_code", "signal"), [(137, 9), (143, 15), (0, 0), (1, 0), (128, 0), (255, 0), (None, 0)])
@@ -80,15 +140,20 @@ def test_a_command_that_was_killed_is_told_from_one_that_failed(exit_code: int |
 
 
 @pytest.mark.parametrize(
-    "outcome",
+    ("service", "outcome"),
     [
-        Outcome(0, b"{}", ""),
-        Outcome(1, b"", "podcov: the data volume is not there"),
-        Outcome(2, b"", "usage: podcov_courier.py"),
-        Outcome(None, b"", "container is not running"),
-        Outcome(137, b"", ""),
+        (python(), Outcome(0, b"{}", "")),
+        (python(), Outcome(1, b"", "podcov: the data volume is not there")),
+        (python(), Outcome(2, b"", "usage: podcov_courier.py")),
+        (python(), Outcome(None, b"", "container is not running")),
+        (python(), Outcome(137, b"", "")),
+        (go("/app"), Outcome(0, b'{"protocol":1}', "")),
+        (go("/app"), Outcome(0, b"podcov-bundle 1 2\n{}", "")),
+        (go("/app"), Outcome(1, b"", "podcov courier: pull: the data volume is not there")),
+        (go("/app"), Outcome(None, b"", "container is not running")),
+        (go("/app"), Outcome(137, b"", "")),
     ],
 )
-def test_what_the_courier_itself_says_rules_nothing_out(outcome: Outcome) -> None:
-    search = Search(["app"], ["python3"], sidecar=True)
-    assert not search.rule_out(next(iter(search)), outcome)
+def test_what_the_courier_itself_says_rules_nothing_out(service: Service, outcome: Outcome) -> None:
+    looked = search(service, "app", sidecar=True, command=("/app", "--podcov-courier", "serve"))
+    assert not looked.rule_out(next(iter(looked)), outcome)

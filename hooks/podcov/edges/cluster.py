@@ -11,14 +11,16 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from types import TracebackType
 from typing import Self
 
+from podcov import languages
 from podcov.config import Config, Service
 from podcov.edges import cluster_access, cluster_exec, cluster_labels, cluster_pods
 from podcov.edges.cluster_api import Api, Failed
-from podcov.edges.cluster_exec import Cut, Invocation, Outcome, Search
+from podcov.edges.cluster_exec import Cut, Invocation, Search
 from podcov.edges.cluster_forwards import open_forwards
 from podcov.edges.cluster_pods import Pod
 from podcov.edges.cluster_table import Entry, PodTable
 from podcov.errors import ClusterError, NoDataError
+from podcov.languages.couriers import Outcome
 from podcov.platform import ContainerStart, CourierAddress, CourierAnswer, CourierUnreachable, PlatformEvent
 
 SKAFFOLD_RUN_ID = "skaffold.dev/run-id"
@@ -283,7 +285,7 @@ class ClusterPlatform:
         if entry and not entry.instrumented:
             raise CourierUnreachable(address, "the pod does not carry podcov: was it deployed without the coverage profile?")
         key = address.pod_uid, address.container
-        search = Search(self._containers(address, entry), self._interpreters(address), sidecar=address.sidecar)
+        search = self._search(address, entry)
         for way in [self._invocations[key]] if key in self._invocations else search:
             outcome = await cluster_exec.run(
                 self._api, address.namespace, address.pod, way.container, way.command(arguments), stdin
@@ -307,10 +309,24 @@ class ClusterPlatform:
         running = [container for container in address.containers if entry.pod.running(container)]
         return running or [address.container]
 
-    def _interpreters(self, address: CourierAddress) -> list[str]:
-        entry = self._table.entry(address.pod_uid)
-        services: Iterable[Service] = entry.services.values() if entry else [self._config.service(address.service)]
-        return [service.interpreter for service in services]
+    def _search(self, address: CourierAddress, entry: Entry | None) -> Search:
+        ways: list[Invocation] = []
+        unknown = "nothing was tried"
+        for container in self._containers(address, entry):
+            command = entry.pod.command(container) if entry else ()
+            for service in self._services(container, address, entry):
+                courier = languages.of(service.language).courier
+                found = courier.ways(service, command, sidecar=address.sidecar)
+                ways += [Invocation(container, words, courier) for words in found]
+                unknown = courier.unknown
+        return Search(ways, nowhere=unknown)
+
+    def _services(self, container: str, address: CourierAddress, entry: Entry | None) -> Iterable[Service]:
+        """Whose courier may be in a container: the sidecar is one of them all."""
+        if entry is None:
+            return [self._config.service(address.service)]
+        own = entry.services.get(container)
+        return [own] if own else entry.services.values()
 
     async def _replaced(self, address: CourierAddress, entry: Entry | None) -> bool:
         """A StatefulSet gives a new pod the name of the old one, and exec goes by name."""

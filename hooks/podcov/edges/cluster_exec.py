@@ -1,4 +1,4 @@
-"""One command in a container: exec over a websocket, and where the courier and an interpreter for it are found."""
+"""One command in a container: exec over a websocket, and which of the ways to call a courier leads to one."""
 
 from __future__ import annotations
 
@@ -10,47 +10,12 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from podcov.edges.cluster_api import Api
+from podcov.languages.couriers import Courier, Outcome, Words
 
 STDIN, STDOUT, STDERR, STATUS = range(4)
 _CHUNK = 1 << 16
 _CLOSING_SECONDS = 5.0
 """How long the server may take to close the connection after it has told the exit status."""
-
-SCRIPT = "podcov_courier.py"
-UNPACKED, MOUNTED = f"/podcov/data/wrapper/{SCRIPT}", f"/podcov/wrapper/{SCRIPT}"
-INTERPRETERS = ("python3", "python", "/usr/local/bin/python3", "/usr/bin/python3")
-FLAGS = "-Es"
-"""The courier must not be recorded itself where PYTHONPATH leads to the wrapper."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A command that ran to its end, or could not be begun."""
-
-    exit_code: int | None
-    """None where it could not be begun, `stderr` says why"""
-    stdout: bytes
-    stderr: str
-
-    @property
-    def no_executable(self) -> bool:
-        """The container has no such program."""
-        if self.exit_code is None:
-            return any(
-                text in self.stderr
-                for text in ("executable file", "no such file or directory", "not a directory", "permission denied")
-            )
-        return self.exit_code in (126, 127) and not self.stdout
-
-    @property
-    def signal(self) -> int:
-        """The signal that ended it, as a shell tells it; 0 where it ended by itself."""
-        return self.exit_code - 128 if self.exit_code is not None and 128 < self.exit_code < 160 else 0
-
-    @property
-    def no_script(self) -> bool:
-        """The interpreter is there, the courier is not."""
-        return self.exit_code == 2 and not self.stdout and "can't open file" in self.stderr and SCRIPT in self.stderr
 
 
 class Cut(Exception):
@@ -124,37 +89,23 @@ async def _receive(websocket: aiohttp.ClientWebSocketResponse, received: _Receiv
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One way to start the courier."""
+    """One way to start a courier."""
 
     container: str
-    interpreter: str
-    script: str
+    words: Words
+    courier: Courier = field(compare=False)
 
     def command(self, arguments: Iterable[str]) -> list[str]:
-        return [self.interpreter, FLAGS, self.script, *arguments]
-
-
-def interpreters(configured: Iterable[str]) -> list[str]:
-    """What to try, the configured ones first, each once."""
-    return list(dict.fromkeys([*configured, *INTERPRETERS]))
-
-
-def scripts(*, sidecar: bool) -> tuple[str, ...]:
-    """Where the courier may be, the likeliest first: only a sidecar unpacks the wrapper."""
-    return (UNPACKED, MOUNTED) if sidecar else (MOUNTED, UNPACKED)
+        return [*self.words, *arguments]
 
 
 class Search:
-    """Goes through the ways to start a courier, and skips those that an outcome has ruled out."""
+    """Goes through the ways to start a courier, the likeliest first, and skips those that an outcome has ruled out."""
 
-    def __init__(self, containers: Sequence[str], configured: Iterable[str], *, sidecar: bool) -> None:
-        self._ways = [
-            Invocation(container, interpreter, script)
-            for container in containers
-            for interpreter in interpreters(configured)
-            for script in scripts(sidecar=sidecar)
-        ]
-        self._reason = "nothing was tried"
+    def __init__(self, ways: Iterable[Invocation], *, nowhere: str) -> None:
+        """`nowhere` is the reason where there are no ways to begin with."""
+        self._ways = list(dict.fromkeys(ways))
+        self._reason = nowhere
 
     def __iter__(self) -> Iterator[Invocation]:
         while self._ways:
@@ -162,17 +113,19 @@ class Search:
 
     def rule_out(self, way: Invocation, outcome: Outcome) -> bool:
         """Whether `outcome` says that `way` does not exist, so that another is to be tried."""
-        if outcome.no_script:
-            self._reason = f"{SCRIPT} is not there: is the wrapper's ConfigMap missing, or damaged?"
-            self._ways = [w for w in self._ways if (w.container, w.script) != (way.container, way.script)]
-        elif outcome.no_executable:
-            self._reason = f"no Python interpreter found; name it as `interpreter` in podcov.yaml ({outcome.stderr.strip()})"
-            self._ways = [w for w in self._ways if (w.container, w.interpreter) != (way.container, way.interpreter)]
-        else:
+        missing = way.courier.missing(way.words, outcome)
+        if missing is None:
             return False
+        self._reason = missing.reason
+        self._ways = [w for w in self._ways if not _shares(w, way, missing.place)]
         return True
 
     @property
     def reason(self) -> str:
         """Why the last way was ruled out."""
         return self._reason
+
+
+def _shares(way: Invocation, other: Invocation, place: int) -> bool:
+    """Both call the same in the same container there."""
+    return way.container == other.container and way.words[place : place + 1] == other.words[place : place + 1]

@@ -41,6 +41,8 @@ class Container:
     """it has podcov's data volume"""
     ports: Mapping[str, int]
     """its named ports"""
+    command: tuple[str, ...] = ()
+    """as its pod gives it; empty where it is the image's"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,10 @@ class Pod:
         """It was told to end, or its containers have ended for good and only sidecars may still run."""
         return self.deleting or self.finished or (bool(self.containers) and all(self._over(c) for c in self.containers))
 
+    def command(self, container: str) -> tuple[str, ...]:
+        """What that container runs, as the pod says it; empty where only its image does."""
+        return next((c.command for c in (*self.containers, *self.sidecars) if c.name == container), ())
+
     def running(self, container: str) -> bool:
         status = self.statuses.get(container)
         return status is not None and status.running
@@ -134,6 +140,7 @@ def _container(document: Mapping[str, Any]) -> Container:
         name=document["name"],
         instrumented=any(m["mountPath"].rstrip("/") == DATA_FOLDER for m in document.get("volumeMounts") or ()),
         ports={p["name"]: p["containerPort"] for p in document.get("ports") or () if p.get("name")},
+        command=tuple(document.get("command") or ()),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from podcov.config import Service
 from podcov.formats.analysis import FileAnalysis, Rules
 from podcov.formats.records import TargetRecords
+from podcov.languages.couriers import Courier
 from podcov.languages.epochs import Numbering
 from podcov.model import FileCoverage, Mode
 from podcov.paths import is_below
@@ -102,6 +103,10 @@ class Language(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def courier(self) -> Courier:
+        """How to call what stands beside a service and hands out its data."""
 
     def needs(self, data: ServiceData) -> tuple[Need, ...]:
         """The texts whose analyses `convert` will want."""

@@ -16,6 +16,7 @@ from podcov import paths
 from podcov.formats.analysis import FileAnalysis, Rules
 from podcov.formats.records import CodeEntry, FileEntry, ProcessRecords
 from podcov.languages.contract import Converted, Need, ServiceData, Target
+from podcov.languages.python_courier import PythonCourier
 from podcov.languages.python_hits import TextHits, branches, read_process, regions
 from podcov.merge import by_service
 from podcov.model import FileCoverage, Mode
@@ -35,6 +36,10 @@ class Python:
     @property
     def name(self) -> str:
         return "python"
+
+    @property
+    def courier(self) -> PythonCourier:
+        return PythonCourier()
 
     def needs(self, data: ServiceData) -> tuple[Need, ...]:
         """Every text that ran, for each version that ran it, and those of files that perhaps nothing loaded."""

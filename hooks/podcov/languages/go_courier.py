@@ -1,0 +1,44 @@
+"""How a Go service's courier is called: it is the service's own program, with an argument. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from podcov.config import Service
+from podcov.languages.couriers import Missing, Outcome, Words
+
+ARGUMENT: Final = "--podcov-courier"
+
+_PROGRAM, _ARGUMENT = 0, 1
+_ANSWERS: Final = (b"{", b"podcov-bundle ")
+_COMPLAINT: Final = "podcov courier: "
+_LONGEST: Final = 200
+"""characters of what somebody else's program said"""
+
+
+class GoCourier:
+    """Fulfils `podcov.languages.couriers.Courier`."""
+
+    unknown = (
+        "which program of the image is the service's is not known: name it as `binary` in podcov.yaml, such as `binary: /app`"
+    )
+
+    def ways(self, service: Service, command: Sequence[str], *, sidecar: bool) -> tuple[Words, ...]:
+        """The program that runs as the sidecar, the configured one, the one that runs as the service."""
+        own = command[0] if command and (not sidecar or ARGUMENT in command) else ""
+        programs = (own, service.binary) if sidecar else (service.binary, own)
+        return tuple((program, ARGUMENT) for program in dict.fromkeys(programs) if program)
+
+    def missing(self, words: Words, outcome: Outcome) -> Missing | None:
+        """Also where the program does not know the argument, and took it for one of its own."""
+        said = " ".join(outcome.stderr.split())
+        if outcome.no_executable:
+            return Missing(_PROGRAM, f"{words[0]} is not in the image; name its program as `binary` in podcov.yaml ({said})")
+        if outcome.exit_code is None or outcome.signal or said.startswith(_COMPLAINT) or outcome.stdout.startswith(_ANSWERS):
+            return None
+        return Missing(
+            _PROGRAM,
+            f"{words[0]} is no courier: the Go toolchain that built it had no podcov in it, or PODCOV_DATA is not set in the "
+            f"container; was the image built by the coverage profile? (it said: {said[:_LONGEST] or 'nothing'})",
+        )
