@@ -1,6 +1,6 @@
 # Sourced by `cluster`: a cluster that is not ours. Either PODCOV_TEST_CONTEXT names a context of the user's kubeconfig, and
 # PODCOV_TEST_REPO a registry that both sides reach; or there are `kind` and a Docker engine, and both are made with those.
-# PODCOV_TEST_BASE is the Python image that the others are made of; %s stands for the version.
+# PODCOV_TEST_BASE is the Python image that the others are made of, PODCOV_TEST_GO_BASE the Go image; %s stands for the version.
 # shellcheck shell=bash disable=SC2154
 
 kind_name=podcov-test
@@ -42,6 +42,15 @@ elsewhere_up() {
     for target in python applications coverage; do elsewhere_image "$version" $target "$target:$version"; done
     [ "$suite" != "$bare_suite" ] || elsewhere_image "$version" bare python:bare
   done
+  elsewhere_golang
+}
+
+elsewhere_golang() {
+  local base
+  # shellcheck disable=SC2059
+  base=$(printf "${PODCOV_TEST_GO_BASE:-golang:%s}" "$go_tag")
+  { docker pull --quiet "$base" && docker tag "$base" "$repo/golang:$go_tag" && docker push --quiet "$repo/golang:$go_tag"; } \
+    >"$log/images.log" 2>&1 || { tail -n 15 "$log/images.log" >&2; fail "could not push $base; see $log/images.log"; }
 }
 
 elsewhere_image() { # VERSION STAGE IMAGE: Docker's own cache knows what has not changed
