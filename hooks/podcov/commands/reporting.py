@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from podcov import assets, pipeline
+from podcov import assets, languages, pipeline
 from podcov.collecting import Progress
 from podcov.commands.session import Project
 from podcov.edges import coverage_config
 from podcov.edges.analysis import Analyst, Remote
-from podcov.edges.python_files import PythonFiles
+from podcov.edges.source_files import SourceFiles
 from podcov.edges.store import RunFolder
 from podcov.errors import PodcovError
 from podcov.formats import checkout_json, ledger_json, report_json, summary
@@ -66,7 +66,7 @@ async def examine(
     Raises MappingError, DamagedError; the raw data stay as they are.
     """
     progress.step("reporting")
-    local = PythonFiles(project.root)
+    local = _sources(project)
     targets = pipeline.read_targets(folder, record.id)
     analyse = _analyse(project, folder, local, remote)
     checkout = _as_first_examined(_checkout(project, local), folder, local, again=again)
@@ -104,22 +104,31 @@ async def analyse_before_it_is_gone(
     What cannot be analysed now is asked for again when the report is made, and only then missing.
     """
     with contextlib.suppress(PodcovError):
-        local = PythonFiles(project.root)
+        local = _sources(project)
         targets = [t for t in pipeline.read_targets(folder, record.id) if t.stored.info.pod_uid == pod_uid]
         needs = pipeline.needs(record, targets, project.config, _checkout(project, local))
         await _analyse(project, folder, local, lambda _: [interpreter])(needs)
 
 
-def _checkout(project: Project, local: PythonFiles) -> pipeline.Checkout:
+def _sources(project: Project) -> SourceFiles:
+    used = sorted({service.language for service in project.config.services})
+    return SourceFiles(project.root, [languages.of(name) for name in used])
+
+
+def _checkout(project: Project, local: SourceFiles) -> pipeline.Checkout:
     return pipeline.Checkout(
         root=str(project.root),
         digests=local.digests,
-        selections={s.name: coverage_config.read(project.root, s) for s in project.config.services},
+        selections={
+            s.name: coverage_config.read(project.root, s)
+            for s in project.config.services
+            if languages.of(s.language).reads_coverage_config
+        },
         default_minor=f"{sys.version_info[0]}.{sys.version_info[1]}",
     )
 
 
-def _as_first_examined(checkout: pipeline.Checkout, folder: RunFolder, local: PythonFiles, *, again: bool) -> pipeline.Checkout:
+def _as_first_examined(checkout: pipeline.Checkout, folder: RunFolder, local: SourceFiles, *, again: bool) -> pipeline.Checkout:
     """The checkout that the run's numbers are made of: kept with the run at first, and what was kept from then on."""
     content = folder.read(_CHECKOUT) if again else None
     if content is not None:
@@ -140,7 +149,7 @@ def _as_kept(checkout: pipeline.Checkout, kept: CheckoutRecord) -> pipeline.Chec
     return replace(checkout, digests=kept.files, selections=selections, today=checkout.digests)
 
 
-def _keep_checkout(checkout: pipeline.Checkout, folder: RunFolder, local: PythonFiles) -> None:
+def _keep_checkout(checkout: pipeline.Checkout, folder: RunFolder, local: SourceFiles) -> None:
     unloaded = {
         service: tuple(path for path in selection.unloaded if path in checkout.digests)
         for service, selection in checkout.selections.items()
@@ -164,7 +173,7 @@ def show(result: Result, *, as_json: bool, files: bool, show_missing: bool = Fal
 
 
 def _analyse(
-    project: Project, folder: RunFolder, local: PythonFiles, remote: RemoteInterpreters
+    project: Project, folder: RunFolder, local: SourceFiles, remote: RemoteInterpreters
 ) -> Callable[[Iterable[Need]], Awaitable[Mapping[Need, FileAnalysis]]]:
     analyst = Analyst(assets.wrapper_folder("python") / "podcov_analysis.py", project.store.cache / "analysis")
 
@@ -178,7 +187,7 @@ def _analyse(
     return analyse
 
 
-def _keep_sources(digests: Iterable[str], folder: RunFolder, local: PythonFiles) -> None:
+def _keep_sources(digests: Iterable[str], folder: RunFolder, local: SourceFiles) -> None:
     """Files that nothing loaded were read from the checkout: the report stays right when that moves on."""
     for digest in digests:
         if folder.source(digest) is None and (content := local.content(digest)) is not None:

@@ -4,7 +4,7 @@ The sequence of calls, for each service of a run (the edges are the pipeline's t
 
     epochs = number_epochs((target.records for all targets of all services), run)
     selection = edges.coverage_config.read(root, service)           # the project's own configuration
-    data = ServiceData(service, targets, epochs, edges.python_files.PythonFiles(root).digests, selection, ...)
+    data = ServiceData(service, targets, epochs, edges.source_files.SourceFiles(root, ...).digests, selection, ...)
     language = of(service.language)
     needs = language.needs(data)                                    # texts that an interpreter has to look at
     tables = await edges.analysis.Analyst(...).tables(needs, source, remote)

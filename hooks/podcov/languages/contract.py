@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -107,6 +107,16 @@ class Language(Protocol):
     @property
     def courier(self) -> Courier:
         """How to call what stands beside a service and hands out its data."""
+
+    @property
+    def reads_coverage_config(self) -> bool:
+        """Whether coverage.py's configuration (`.coveragerc` and the like) is about its services."""
+
+    def is_source(self, path: str, first_line: Callable[[], bytes]) -> bool:
+        """Whether a file of the project may be what its services run.
+
+        `path` is relative to the project, with `/`; `first_line` is that of a script, behind its `#!`, and else empty.
+        """
 
     def needs(self, data: ServiceData) -> tuple[Need, ...]:
         """The texts whose analyses `convert` will want."""

@@ -7,7 +7,7 @@ Everything that only an interpreter of the version that ran a text knows is in c
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -40,6 +40,15 @@ class Python:
     @property
     def courier(self) -> PythonCourier:
         return PythonCourier()
+
+    @property
+    def reads_coverage_config(self) -> bool:
+        return True
+
+    def is_source(self, path: str, first_line: Callable[[], bytes]) -> bool:
+        """By its suffix; without one, a script whose first line names Python."""
+        name = path.rpartition("/")[2]
+        return path.endswith(_SUFFIXES) or ("." not in name.lstrip(".") and b"python" in first_line())
 
     def needs(self, data: ServiceData) -> tuple[Need, ...]:
         """Every text that ran, for each version that ran it, and those of files that perhaps nothing loaded."""

@@ -1,4 +1,4 @@
-"""The project's Python files are found, and nothing that is not the project's."""
+"""The project's sources are found, and nothing that is not the project's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from podcov.edges.python_files import PythonFiles
+from podcov.edges.source_files import SourceFiles
+from podcov.languages import go_files
+from podcov.languages.python import Python
 
 
 @pytest.fixture
@@ -36,11 +38,11 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_sources_and_scripts_are_found(root: Path) -> None:
-    assert sorted(PythonFiles(root).digests) == ["web/build/helpers.py", "web/main.py", "web/serve", "web/window.pyw"]
+    assert sorted(SourceFiles(root, [Python()]).digests) == ["web/build/helpers.py", "web/main.py", "web/serve", "web/window.pyw"]
 
 
 def test_a_text_is_found_by_its_digest_while_it_is_there(root: Path) -> None:
-    files = PythonFiles(root)
+    files = SourceFiles(root, [Python()])
     digest = "sha256:" + sha256(b"web/main.py").hexdigest()
     assert files.digests["web/main.py"] == digest
     assert files.content(digest) == b"web/main.py"
@@ -49,3 +51,21 @@ def test_a_text_is_found_by_its_digest_while_it_is_there(root: Path) -> None:
     assert files.content(digest) is None
     (root / "web/main.py").unlink()
     assert files.content(digest) is None
+
+
+@pytest.mark.parametrize("path", ["main.go", "cmd/server/main.go", "go.mod", "tools/go.mod", "go.work", "build/version.go"])
+def test_gos_sources_and_what_says_where_its_modules_are(path: str) -> None:
+    assert go_files.is_source(path)
+
+
+@pytest.mark.parametrize("path", ["main_test.go", "testdata/src/x.go", "_old/x.go", "go.sum", "main.py", "go.mod/README"])
+def test_what_no_go_program_is_built_from(path: str) -> None:
+    assert not go_files.is_source(path)
+
+
+def test_vendored_modules_are_not_the_projects(tmp_path: Path) -> None:
+    for name in ("vendor/modules.txt", "vendor/example.com/x/x.py", "web/vendor/own.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    assert [*SourceFiles(tmp_path, [Python()]).digests] == ["web/vendor/own.py"]
