@@ -20,7 +20,7 @@ def page(root: Path) -> str:
 
 def test_every_example_is_explained(root: Path, page: str) -> None:
     folders = {path.name for path in (root / "examples").iterdir() if path.is_dir()}
-    assert set(re.findall(r"^\| \[`(\w+)`\]\(\1\) \|", page, re.MULTILINE)) == folders
+    assert set(re.findall(r"^\| \[`([\w-]+)`\]\(\1\) \|", page, re.MULTILINE)) == folders
 
 
 def test_its_commands_exist_in_every_example(root: Path, page: str) -> None:
