@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
-import platform
-import shutil
-import sys
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +17,17 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from podcov import assets
+from podcov import languages
 from podcov.config import Config, LocalService, Service
-from podcov.edges import local_ports, local_process, tracers
+from podcov.edges import local_build, local_ports, local_process
 from podcov.edges.local_balancer import balance
+from podcov.edges.local_go import GoRuntime
 from podcov.edges.local_ports import Ports
 from podcov.edges.local_process import ServiceProcess
+from podcov.edges.local_python import PythonRuntime
+from podcov.edges.local_runtime import Place, Prepared, Runtime
 from podcov.errors import UsageError
+from podcov.languages.couriers import Words
 from podcov.model import Mode
 from podcov.platform import ContainerStart, CourierAddress, CourierAnswer, CourierUnreachable, PlatformEvent
 
@@ -41,6 +41,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 _ANSWER_SECONDS = 5.0
 _SERVER_ERROR = 500
 
+_RUNTIMES: Mapping[str, Runtime] = {"python": PythonRuntime(), "go": GoRuntime()}
+
 
 @dataclass
 class _Replica:
@@ -52,30 +54,39 @@ class _Replica:
     data: Path
     log: Path
     own_ports: Mapping[str, int]
-    interpreter: str = ""
-    wrapper: Path = field(default_factory=Path)
+    prepared: Prepared = field(default_factory=lambda: Prepared((), {}))
     process: ServiceProcess | None = None
 
     @property
     def env(self) -> dict[str, str]:
-        """What the wrapper and the courier are told."""
+        """What the service and its courier are told."""
         return {"PODCOV_DATA": str(self.data), "PODCOV_CONTAINER": self.service.name, "PODCOV_START": START_ID}
 
 
 class LocalPlatform:
-    """Runs the services of a configuration from entering to leaving; fulfils `podcov.platform.Platform`.
+    """Builds and runs the services of a configuration from entering to leaving; fulfils `podcov.platform.Platform`.
 
-    `root` is the folder of podcov.yaml; `folder` is made, and keeps the services' logs and recorded data. Entering raises
-    UsageError where a service cannot be started or is not up within `ready_seconds`; leaving ends every process that was started.
+    `root` is the folder of podcov.yaml; `folder` is made, and keeps the services' logs and recorded data; `note` is told what is
+    being built. Entering raises UsageError where a service cannot be built or started, or is not up within `ready_seconds`;
+    leaving ends every process that was started.
     """
 
     name = "local"
 
-    def __init__(self, config: Config, *, root: Path, folder: Path, ready_seconds: float = READY_SECONDS) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        root: Path,
+        folder: Path,
+        ready_seconds: float = READY_SECONDS,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._config = config
         self._root = root
         self._folder = folder.absolute()
         self._ready_seconds = ready_seconds
+        self._note = note
         self._replicas: list[_Replica] = []
         self._ports = Ports({}, {}, {})
         self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
@@ -89,8 +100,9 @@ class LocalPlatform:
             for service in self._config.services
             for number in range(service.local.replicas if service.local else 0)
         ]
+        await self._build()
         async with AsyncExitStack() as stack:
-            await asyncio.gather(*(self._unpack(replica) for replica in self._replicas))
+            await asyncio.gather(*(self._prepare(replica) for replica in self._replicas))
             for port, replicas in self._ports.balanced().items():
                 await stack.enter_async_context(balance(port, replicas))
             stack.push_async_callback(self._stop, followers := [])
@@ -116,7 +128,8 @@ class LocalPlatform:
         """Waiting for its turn does not count as `seconds`."""
         replica = next(r for r in self._replicas if r.address == address)
         async with self._calls:
-            return await self._call(replica, arguments, b"%d\n%b" % (len(stdin), stdin) if stdin else b"", seconds)
+            framed = b"%d\n%b" % (len(stdin), stdin) if stdin else b""
+            return await self._run(replica, replica.prepared.courier, arguments, framed, seconds)
 
     async def watch(self) -> AsyncIterator[PlatformEvent]:
         """Services that end. They are not started again."""
@@ -175,49 +188,61 @@ class LocalPlatform:
             own_ports=self._ports.replicas[service.name, number],
         )
 
-    async def _unpack(self, replica: _Replica) -> None:
-        """Puts the wrapper into the data folder. An interpreter that cannot run the courier leaves that to podcov's own."""
-        replica.data.mkdir(parents=True, exist_ok=True)
-        replica.wrapper = assets.wrapper_folder(replica.service.language)
-        for interpreter in filter(None, (self._interpreter(replica), sys.executable)):
-            replica.interpreter = interpreter
-            answer = await self._call(replica, ["unpack"], b"", UNPACK_SECONDS)
-            if not answer.exit_code:
-                break
-        else:
-            raise UsageError(
-                f"service {replica.service.name}: the wrapper cannot be unpacked in {replica.data}: {answer.stderr.strip()}",
-                hint="is the disk full, or is this folder not yours to write to?",
-            )
-        unpacked = json.loads(answer.stdout)
-        replica.wrapper = Path(unpacked["folder"])
-        await asyncio.to_thread(_add_tracer, unpacked["python"], self._mode(replica.service), replica.wrapper)
+    async def _build(self) -> None:
+        """Each build once, one after another: builds keep all processors busy by themselves."""
+        done: set[tuple[tuple[str, ...], Path, str]] = set()
+        for replica in self._replicas:
+            key = replica.local.build, self._directory(replica), replica.service.language
+            if not replica.local.build or key in done:
+                continue
+            done.add(key)
+            await self._build_one(replica)
 
-    def _interpreter(self, replica: _Replica) -> str | None:
-        path = replica.local.env.get("PATH") or os.environ.get("PATH")
-        name = replica.service.interpreter
-        return shutil.which(str(self._directory(replica) / name) if "/" in name else name, path=path)
+    async def _build_one(self, replica: _Replica) -> None:
+        name, command, directory = replica.service.name, replica.local.build, self._existing_directory(replica)
+        self._note(f"building {name}: {' '.join(command)}")
+        runtime = _runtime(replica.service)
+        try:
+            env = await asyncio.to_thread(runtime.build_environment, directory, self._own_environment(replica))
+        except UsageError as error:
+            raise UsageError(
+                f"service {name} cannot be built: {error.message}",
+                hint=f"{error.hint} Or leave the service out: podcov run --without {name}".lstrip(),
+            ) from error
+        await local_build.build(name, command, directory, env, self._folder / f"{name}.build.log")
+
+    async def _prepare(self, replica: _Replica) -> None:
+        replica.data.mkdir(parents=True, exist_ok=True)
+        place = Place(
+            service=replica.service,
+            local=replica.local,
+            directory=self._directory(replica),
+            env=self._own_environment(replica),
+            data=replica.data,
+            mode=self._mode(replica.service),
+        )
+        replica.prepared = await _runtime(replica.service).prepare(
+            place, lambda words, command: self._run(replica, words, [command], b"", UNPACK_SECONDS)
+        )
 
     async def _start(self, replica: _Replica) -> ServiceProcess:
+        directory = self._existing_directory(replica)
+        env = {**self._own_environment(replica), **replica.env, **replica.prepared.env}
+        return await local_process.start(replica.service.name, replica.local.command, directory, env, replica.log)
+
+    @staticmethod
+    def _own_environment(replica: _Replica) -> dict[str, str]:
+        """What it would have without podcov."""
+        return {name: value for name, value in os.environ.items() if not name.startswith("PODCOV_")} | dict(replica.local.env)
+
+    def _existing_directory(self, replica: _Replica) -> Path:
         directory = self._directory(replica)
         if not directory.is_dir():
             raise UsageError(
                 f"service {replica.service.name} cannot be started: there is no folder {directory}",
                 hint=f"services.{replica.service.name}.local.directory is relative to podcov.yaml",
             )
-        env = self._environment(replica)
-        return await local_process.start(replica.service.name, replica.local.command, directory, env, replica.log)
-
-    def _environment(self, replica: _Replica) -> dict[str, str]:
-        env = {name: value for name, value in os.environ.items() if not name.startswith("PODCOV_")} | dict(replica.local.env)
-        paths = (str(replica.wrapper), env.get("PYTHONPATH", ""))
-        return {
-            **env,
-            **replica.env,
-            "PODCOV_MODE": self._mode(replica.service),
-            "PODCOV_PACKAGES": ",".join(replica.service.packages),
-            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        }
+        return directory
 
     def _directory(self, replica: _Replica) -> Path:
         return (self._root / replica.local.directory).absolute()
@@ -254,9 +279,12 @@ class LocalPlatform:
         for watcher in self._watchers:
             watcher.put_nowait(PlatformEvent("ended", replica.address))
 
-    async def _call(self, replica: _Replica, arguments: Sequence[str], stdin: bytes, seconds: float) -> CourierAnswer:
+    async def _run(
+        self, replica: _Replica, words: Words, arguments: Sequence[str], stdin: bytes, seconds: float
+    ) -> CourierAnswer:
+        """One command of the courier that `words` call."""
         process = await asyncio.create_subprocess_exec(
-            *(replica.interpreter, "-Es", str(replica.wrapper / "podcov_courier.py"), *arguments),
+            *(*words, *arguments),
             env={"PATH": os.environ.get("PATH", os.defpath), **replica.env},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -281,6 +309,17 @@ class LocalPlatform:
         await asyncio.gather(*followers)
         for watcher in self._watchers:
             watcher.put_nowait(None)
+
+
+def _runtime(service: Service) -> Runtime:
+    """Raises UsageError for a language that cannot be run here, or that podcov does not know."""
+    language = languages.of(service.language).name
+    if language not in _RUNTIMES:
+        raise UsageError(
+            f"service {service.name} is written in {language}, which the local platform cannot run",
+            hint=f"leave it out: podcov run --without {service.name}; or run on the platform `kubernetes`",
+        )
+    return _RUNTIMES[language]
 
 
 async def _all(*waits: Coroutine[Any, Any, None]) -> None:
@@ -316,13 +355,3 @@ async def _status(url: str) -> int:
         writer.write(f"GET {path} HTTP/1.0\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
         status = await reader.readline()
     return int(status.split()[1])
-
-
-def _add_tracer(version: str, mode: Mode, wrapper: Path) -> None:
-    """What Python before 3.12, and branch mode before 3.14, record with. A checkout has it, or it is fetched once."""
-    minor = ".".join(version.split(".")[:2])
-    if minor != "3.11" and not (mode == "branch" and minor in ("3.12", "3.13")):
-        return
-    libc = "gnu" if platform.libc_ver()[0] == "glibc" else "musl"
-    for tracer in tracers.ensure([minor], variants=[f"{platform.machine()}-{libc}"]):
-        shutil.copyfile(tracer, wrapper / tracer.name)

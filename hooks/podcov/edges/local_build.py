@@ -1,0 +1,56 @@
+"""Builds what the local platform runs: the user's own command, whose output is shown where it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from podcov.errors import UsageError
+
+_TAIL_LINES = 40
+
+
+async def build(name: str, command: Sequence[str], folder: Path, env: Mapping[str, str], log: Path) -> None:
+    """Runs `command` in `folder` to its end; what it prints is in `log`. Being cancelled, it ends the command whole.
+
+    Raises UsageError where the command fails, or cannot be started. `name` is the service's.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    words = " ".join(command)
+    try:
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                cwd=folder,
+                env=env,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise UsageError(
+            f"service {name} cannot be built: {words}: {error.strerror}",
+            hint=f"services.{name}.local.build is run in {folder}; or leave the service out: podcov run --without {name}",
+        ) from None
+    try:
+        code = await process.wait()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself meanwhile
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    if code:
+        raise UsageError(
+            f"service {name} cannot be built: {words}: exit code {code}; it printed:\n{_tail(log)}",
+            hint=f"services.{name}.local.build is run in {folder}",
+        )
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(lines[-_TAIL_LINES:]) or "(nothing)"
