@@ -144,6 +144,10 @@ class Tests:
     namespace: str = ""
 
     @property
+    def in_cluster(self) -> bool:
+        return bool(self.inside or self.job)
+
+    @property
     def words(self) -> tuple[str, ...]:
         """What is run, for people: the command, or the image that brings its own; empty where there are no tests."""
         return self.command or ((self.job.image,) if self.job else ())

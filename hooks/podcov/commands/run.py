@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -50,7 +51,8 @@ def run(
     """Run the tests and report what they covered.
 
     COMMAND is what runs the tests; put `--` before it. Default: `tests.command` of podcov.yaml. It finds the declared
-    port-forwards in its environment. Its failure is the exit code, after everything has been collected and reported.
+    port-forwards in its environment, or runs inside the cluster, where podcov.yaml says so. Its failure is the exit code, after
+    everything has been collected and reported.
     """
     where = Where(platform, context, (namespace,) if namespace else (), skaffold_run, tilt, selector)
     return conduct(
@@ -71,11 +73,16 @@ def conduct(
 ) -> int:
     """A whole run; returns its exit code. What hooks call, too."""
     project = Project.open(config).for_platform(where.platform)
-    tests = command or project.config.tests.command
+    tests = command or project.config.tests.words
     if not tests:
         raise UsageError(
             "there is nothing to run: no test command was given",
             hint="give one after `--`, such as: podcov run -- pytest tests/integration; or set tests.command in podcov.yaml",
+        )
+    if project.config.platform == "local" and project.config.tests.in_cluster and not command:
+        raise UsageError(
+            "the tests run inside a cluster, and the services on this machine",
+            hint="give a command that runs here after `--`, such as: podcov run --platform local -- pytest tests/integration",
         )
     with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
         result = asyncio.run(_conduct(project, where, tests, progress, allow_partial=allow_partial, as_json=as_json))
@@ -100,7 +107,7 @@ async def _conduct(
             begun,
             platform,
             folder,
-            lambda env: _suite(project, tests, env, as_json=as_json),
+            lambda env: _stoppable(_suite(project, where, folder.id, tests, env, as_json=as_json)),
             progress,
             time.time,
             lambda pod: analyse_before_it_is_gone(project, folder, begun, pod.pod_uid, interpreter_of(platform, pod)),
@@ -111,18 +118,34 @@ async def _conduct(
         )
 
 
-async def _suite(project: Project, tests: tuple[str, ...], env: Mapping[str, str], *, as_json: bool) -> int:
-    """The tests. Ctrl-C and SIGTERM end them, and what they did until then is collected; once more, and everything ends."""
+def _suite(
+    project: Project, where: Where, run_id: str, tests: tuple[str, ...], env: Mapping[str, str], *, as_json: bool
+) -> Coroutine[Any, Any, int]:
+    """The tests, wherever podcov.yaml has them run."""
     settings = project.config.tests
-    running = asyncio.create_task(
-        suite.run(
-            tests,
-            folder=project.root / settings.directory,
-            env={**env, **settings.env},
-            seconds=settings.timeout,
-            output_to_stderr=as_json,
+    if settings.in_cluster and project.config.platform == "kubernetes":
+        from podcov.edges import cluster_suite
+
+        return cluster_suite.run(
+            settings,
+            settings.command if tests == settings.words else tests,
+            settings.env,
+            context=where.context or project.config.context,
+            namespace=next(iter(where.namespaces), project.config.namespace),
+            run_id=run_id,
         )
+    return suite.run(
+        tests,
+        folder=project.root / settings.directory,
+        env={**env, **settings.env},
+        seconds=settings.timeout,
+        output_to_stderr=as_json,
     )
+
+
+async def _stoppable(tests: Coroutine[Any, Any, int]) -> int:
+    """Ctrl-C and SIGTERM end the tests, and what they did until then is collected; once more, and everything ends."""
+    running = asyncio.create_task(tests)
     stopped_by: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:

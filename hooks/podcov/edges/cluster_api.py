@@ -33,6 +33,8 @@ WATCH_SECONDS = 60
 HEARTBEAT_SECONDS = 20.0
 """Between pings on websockets: balancers in between drop what is idle, typically after a minute."""
 _CLOSING_SECONDS = 1.0
+_LONGEST_LOG_SECONDS = 24 * 3600.0
+"""A log is followed for as long as the container runs; who follows asks again after this time."""
 CHANNELS = "v4.channel.k8s.io"
 """The websocket protocol of exec and port-forward: each frame begins with the number of its channel."""
 
@@ -44,7 +46,12 @@ _ROLES = {
     "pods/exec": "podcov.yaml",
     "pods/portforward": "portforward.yaml",
     "services": "portforward.yaml",
+    "deployments/scale": "exit.yaml",
+    "statefulsets/scale": "exit.yaml",
+    "create jobs": "suite.yaml",
+    "delete jobs": "suite.yaml",
 }
+"""by resource, or by verb and resource"""
 _ROLE_OF_THE_OTHERS = "attach.yaml"
 
 
@@ -269,10 +276,11 @@ class Api:
         )
         return await self._document(_Action("patch", resource.plural, namespace), request)
 
-    async def delete_object(self, resource: Resource, namespace: str, name: str) -> bool:
-        """False where there was none of this name."""
+    async def delete_object(self, resource: Resource, namespace: str, name: str, *, with_dependents: bool = False) -> bool:
+        """False where there was none of this name. A Job's pods stay unless they are to go `with_dependents`."""
         action = _Action("delete", resource.plural, namespace)
-        return await self._if_there(action, self._request("DELETE", resource.path(namespace, name))) is not None
+        query = {"propagationPolicy": "Background"} if with_dependents else {}
+        return await self._if_there(action, self._request("DELETE", resource.path(namespace, name), query)) is not None
 
     async def pod_log(self, namespace: str, pod: str, container: str, *, lines: int, previous: bool = False) -> str:
         """The last lines that a container printed, or its previous start did."""
@@ -280,6 +288,23 @@ class Api:
         path = Resource("v1", "pods", "Pod").path(namespace, f"{pod}/log")
         async with self._response(_Action("get", "pods/log", namespace), self._request("GET", path, query)) as response:
             return (await response.read()).decode(errors="replace")
+
+    async def follow_log(self, namespace: str, pod: str, container: str, *, since: str = "") -> AsyncGenerator[bytes, None]:
+        """What a container prints, line by line, each with its time and a blank in front, until it ends or the server does.
+
+        `since` is an RFC 3339 time; lines of that second come again. The last line may lack its newline.
+        """
+        query = {"container": container, "follow": "true", "timestamps": "true", **({"sinceTime": since} if since else {})}
+        path = Resource("v1", "pods", "Pod").path(namespace, f"{pod}/log")
+        request = self._request("GET", path, query, seconds=_LONGEST_LOG_SECONDS)
+        async with self._response(_Action("get", "pods/log", namespace), request) as response:
+            rest = b""
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield line + b"\n"
+            if rest:
+                yield rest
 
     def exec(
         self, namespace: str, pod: str, container: str, command: Sequence[str], *, stdin: bool
@@ -302,6 +327,7 @@ class Api:
         query: Mapping[str, str] | None = None,
         body: object = None,
         content_type: str = "application/json",
+        seconds: float = REQUEST_SECONDS,
     ) -> aiohttp.ClientResponse:
         serialized = await self._rest.param_serialize(
             method,
@@ -311,7 +337,7 @@ class Api:
             body=body,
             auth_settings=["BearerToken"],
         )
-        answer = await self._rest.call_api(*serialized, _preload_content=False, _request_timeout=REQUEST_SECONDS)
+        answer = await self._rest.call_api(*serialized, _preload_content=False, _request_timeout=seconds)
         response: aiohttp.ClientResponse = answer.response
         return response
 
@@ -374,7 +400,7 @@ class Api:
 
     def _forbidden(self, action: _Action, message: str) -> Forbidden:
         if action.namespace:
-            role = _ROLES.get(action.resource, _ROLE_OF_THE_OTHERS)
+            role = _ROLES.get(f"{action.verbs} {action.resource}") or _ROLES.get(action.resource, _ROLE_OF_THE_OTHERS)
             where = f"namespace {action.namespace!r}"
             hint = f"overlays/rbac/{role} holds the Role that allows it; docs/rbac.md says how to bind it"
         else:
