@@ -10,6 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 _PACKAGE = Path(__file__).parent
 _NOT_IN_PODS = ("bootstrap.py", "sidecar.py", "podcov_analysis.py")
 """Two stand inline in manifests; the third is sent when it is needed."""
+_IN_PODS = {"hand": "hand-*"}
+"""What goes into pods besides modules, by the name of the wrapper: the hand's binaries, not what they are made of."""
 
 
 @cache
@@ -25,8 +27,8 @@ def wrapper_folder(language: str = "python") -> Path:
 
 
 def wrapper_files(language: str = "python") -> dict[str, bytes]:
-    """What goes into the pod's wrapper folder, by file name, in the order of the names."""
-    found = sorted(wrapper_folder(language).glob("*.py"))
+    """What goes into the pod's wrapper folder, by file name, in the order of the names; of `hand`, a binary an architecture."""
+    found = sorted(wrapper_folder(language).glob(_IN_PODS.get(language, "*.py")))
     return {path.name: path.read_bytes() for path in found if path.name not in _NOT_IN_PODS}
 
 

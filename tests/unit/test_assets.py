@@ -16,6 +16,13 @@ def test_the_wrapper_is_what_runs_in_pods_and_nothing_else(root: Path) -> None:
     assert files["sitecustomize.py"] == (root / "wrapper/python/sitecustomize.py").read_bytes()
 
 
+def test_of_the_hand_its_binaries_go_into_pods(root: Path) -> None:
+    files = assets.wrapper_files("hand")
+    assert list(files) == ["hand-aarch64", "hand-x86_64"]
+    assert files["hand-x86_64"] == (root / "wrapper/hand/hand-x86_64").read_bytes()
+    assert max(len(content) for content in files.values()) < 40_000, "both fit a ConfigMap, beside others"
+
+
 def test_what_stands_inline_in_manifests_is_short() -> None:
     assert len(assets.wrapper_text("bootstrap.py").splitlines()) <= 12
     assert len(assets.wrapper_text("sidecar.py").splitlines()) <= 20
