@@ -243,7 +243,8 @@ async def examine(
     counted = [t for t in targets if t.stored.info.id in settled.counted]
     epochs = number_epochs((t.records for t in counted), record.id)
     converted: list[Converted] = []
-    for service in config.services:
+    services = [service for service in config.services if service.name in record.services]
+    for service in services:
         data = _service_data(service, counted, epochs, config, checkout)
         language = languages.of(service.language)
         try:
@@ -259,10 +260,16 @@ async def examine(
         run=record.id,
         epochs=epochs.epochs,
         files=files,
-        services=tuple(s.name for s in config.services),
-        warnings=tuple(dict.fromkeys((*(w for c in converted for w in c.warnings), *divergent(files)))),
+        services=tuple(service.name for service in services),
+        warnings=tuple(dict.fromkeys((*_absent(config, record), *(w for c in converted for w in c.warnings), *divergent(files)))),
     )
     return report, replace(settled.ledger, unreported=tuple(f for c in converted for f in c.failures))
+
+
+def _absent(config: Config, record: RunRecord) -> Iterable[str]:
+    """Services that the report says nothing about."""
+    names = (service.name for service in config.services)
+    return (f"service {name} took no part in this run, and is not reported" for name in names if name not in record.services)
 
 
 def _service_data(

@@ -29,6 +29,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 @click.option("-l", "--selector", default="", help="Only pods with these labels.")
 @click.option("--tilt", is_flag=True, help="Only pods that Tilt deployed.")
 @click.option("--skaffold-run", default="", metavar="ID", help="Only pods of this Skaffold run.")
+@click.option("--without", multiple=True, metavar="SERVICE", help="Leave this service out; may be given several times.")
 @click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")
 @click.option("--files", is_flag=True, help="A row for each file.")
 @options.cluster
@@ -39,6 +40,7 @@ def run(
     selector: str,
     tilt: bool,
     skaffold_run: str,
+    without: tuple[str, ...],
     allow_partial: bool,
     files: bool,
     context: str,
@@ -56,7 +58,15 @@ def run(
     """
     where = Where(platform, context, (namespace,) if namespace else (), skaffold_run, tilt, selector)
     return conduct(
-        config, where, command, allow_partial=allow_partial, files=files, as_json=as_json, quiet=quiet, verbose=verbose
+        config,
+        where,
+        command,
+        without=without,
+        allow_partial=allow_partial,
+        files=files,
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose,
     )
 
 
@@ -65,6 +75,7 @@ def conduct(
     where: Where,
     command: tuple[str, ...] = (),
     *,
+    without: tuple[str, ...] = (),
     allow_partial: bool = False,
     files: bool = False,
     as_json: bool = False,
@@ -72,7 +83,7 @@ def conduct(
     verbose: bool = False,
 ) -> int:
     """A whole run; returns its exit code. What hooks call, too."""
-    project = Project.open(config).for_platform(where.platform)
+    project = Project.open(config).for_platform(where.platform).without(without)
     tests = command or project.config.tests.words
     if not tests:
         raise UsageError(
@@ -101,7 +112,7 @@ async def _conduct(
 ) -> Result:
     _obey_sigterm()
     folder, record = project.new_run(tests, where.context)
-    async with project.platform(where, folder) as platform:
+    async with project.platform(where, folder, progress.step) as platform:
         begun = record
         record = await pipeline.conduct(
             begun,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -40,6 +40,8 @@ class Project:
     config: Config
     root: Path
     store: Store
+    left_out: frozenset[str] = frozenset()
+    """services that take no part in the run that is begun"""
 
     @classmethod
     def open(cls, path: Path) -> Project:
@@ -52,6 +54,21 @@ class Project:
         """The project with its services on another platform than `podcov.yaml` says."""
         return self if name is None else replace(self, config=replace(self.config, platform=name))
 
+    def without(self, names: Sequence[str]) -> Project:
+        """The project with these services left out of the run that is begun. Raises UsageError for unknown names."""
+        services = [service.name for service in self.config.services]
+        for name in names:
+            if name not in services:
+                raise UsageError(f"there is no service {name!r} to leave out", hint=f"services: {', '.join(services)}")
+        if names and set(names) >= set(services):
+            raise UsageError("no service is left to measure", hint=f"--without leaves out {', '.join(names)}, and these are all")
+        return replace(self, left_out=frozenset(names))
+
+    @property
+    def _measured(self) -> Config:
+        """The configuration of a run that is begun now."""
+        return replace(self.config, services=tuple(s for s in self.config.services if s.name not in self.left_out))
+
     def new_run(self, tests: tuple[str, ...], context: str = "") -> tuple[RunFolder, RunRecord]:
         folder = self.store.new_run(lambda: datetime.now().astimezone())
         record = RunRecord(
@@ -59,7 +76,7 @@ class Project:
             platform=self.config.platform,
             context=context or self.config.context,
             started=time.time(),
-            services=tuple(s.name for s in self.config.services),
+            services=tuple(s.name for s in self._measured.services),
             git=git.describe(self.root),
             tests=SuiteRecord(tests),
         )
@@ -71,23 +88,28 @@ class Project:
         self.store.set_latest(folder)
 
     @asynccontextmanager
-    async def platform(self, where: Where, folder: RunFolder) -> AsyncIterator[Platform]:
-        """Where the services run; entering it starts them (local) or connects to them (kubernetes)."""
+    async def platform(
+        self, where: Where, folder: RunFolder, note: Callable[[str], None] = lambda _: None
+    ) -> AsyncIterator[Platform]:
+        """Where the services run; entering it builds and starts them (local) or connects to them (kubernetes).
+
+        `note` is told what takes its time.
+        """
         try:
-            async with self._platform(where, folder) as platform:
+            async with self._platform(where, folder, note) as platform:
                 yield platform
         finally:
             folder.discard_empty()
 
-    def _platform(self, where: Where, folder: RunFolder) -> AbstractAsyncContextManager[Platform]:
+    def _platform(self, where: Where, folder: RunFolder, note: Callable[[str], None]) -> AbstractAsyncContextManager[Platform]:
         if self.config.platform == "local":
             from podcov.edges.local import LocalPlatform
 
-            return LocalPlatform(self.config, root=self.root, folder=folder.path / "local")
+            return LocalPlatform(self._measured, root=self.root, folder=folder.path / "local", note=note)
         from podcov.edges.cluster import ClusterPlatform
 
         return ClusterPlatform(
-            self.config,
+            self._measured,
             context=where.context,
             namespaces=where.namespaces,
             run_id=where.skaffold_run,
