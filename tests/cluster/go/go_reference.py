@@ -1,0 +1,163 @@
+"""What Go's own tools say of a service: built plainly with `-cover`, deployed with GOCOVERDIR, asked, ended by SIGTERM.
+
+The service's own program runs in a pod each, in an image that has Python beside it, because images from scratch can neither
+be told to end nor be copied from.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+END = (Path(__file__).parents[1] / "end_when_idle.py").read_text()
+KEEP = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit()); signal.pause()"
+DATA = "/reference"
+BUILD = re.compile(r"^RUN\b.*\bgo build\b", re.MULTILINE)
+
+Counts = dict[str, int]
+"""a block as text profiles name it (`file:from,to statements`), and how often it ran; 0 or 1 in mode `set`"""
+Ask = Callable[[Sequence[str]], object]
+"""asks the services at these addresses, one a pod"""
+
+
+def counts_of(profile: str) -> Counts:
+    """Of a text profile; blocks that stand in it several times are added up, or joined in mode `set`."""
+    mode, *lines = profile.splitlines()
+    counts: Counts = {}
+    for line in lines:
+        block, _, count = line.rpartition(" ")
+        counts[block] = counts.get(block, 0) + int(count)
+    return {block: min(count, 1) for block, count in counts.items()} if mode == "mode: set" else counts
+
+
+def ran(counts: Mapping[str, int]) -> dict[str, bool]:
+    """Whether, where how often may differ: by readiness probes, for example."""
+    return {block: count > 0 for block, count in counts.items()}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A service as it is without podcov."""
+
+    name: str
+    folder: Path
+    """with its Dockerfile"""
+    args: Sequence[str] = ()
+    flags: str = "-cover"
+    """for GOFLAGS; empty where the Dockerfile has them already"""
+    command: Sequence[str] = ()
+    """instead of the image's ENTRYPOINT and CMD"""
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    port: int = 8080
+    ready: str = "/healthz"
+    replicas: int = 2
+
+
+def reference(space: Any, subject: Subject, ask: Ask, folder: Path) -> Counts:
+    """Deploys the subject into the namespace `space`; `folder` is for files, and is made."""
+    folder.mkdir(parents=True)
+    image, command = _image(space.cluster, subject)
+    pods = [f"{subject.name}-reference-{number}" for number in range(subject.replicas)]
+    space.apply(*(_pod(space, subject, pod, image, command) for pod in pods))
+    space.kubectl("wait", "--for=condition=Ready", *(f"pod/{pod}" for pod in pods), "--timeout=90s")
+    with ExitStack() as forwards:
+        ask([forwards.enter_context(forwarded(space, pod, subject.port)) for pod in pods])
+    for pod in pods:
+        space.kubectl(
+            "exec", pod, "--container", "app", "--", "python3", "-c", END, check=False
+        )  # its own end is killed with the container
+    for pod in pods:
+        ended = "jsonpath={.status.containerStatuses[?(@.name=='app')].state.terminated.exitCode}=0"
+        space.kubectl("wait", f"--for={ended}", f"pod/{pod}", "--timeout=60s")
+        _copy(space, pod, folder / pod)
+    space.kubectl("delete", "pod", *pods, "--wait=false", "--grace-period=0", "--force")
+    return merged(space.cluster, folder, pods)
+
+
+def merged(cluster: Any, folder: Path, pods: Sequence[str]) -> Counts:
+    """What `go tool covdata` makes of a folder each."""
+    profile = folder / "profile.txt"
+    folders = ",".join(str(folder / pod) for pod in pods)
+    cluster.run("go", "tool", "covdata", "textfmt", f"-i={folders}", f"-o={profile}")
+    return counts_of(profile.read_text())
+
+
+def _image(cluster: Any, subject: Subject) -> tuple[str, list[str]]:
+    """The subject's program beside a Python, and how it is called."""
+    plain, image = cluster.image(f"{subject.name}:plain"), cluster.image(f"{subject.name}:reference")
+    recipe = (subject.folder / "Dockerfile").read_text()
+    if subject.flags:
+        recipe = BUILD.sub(lambda build: f'ENV GOFLAGS="$GOFLAGS {subject.flags}"\n{build[0]}', recipe, count=1)
+    given = {"BASE": cluster.image("golang:1.26"), **subject.build_args}
+    options = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
+    with _beside(subject.folder, recipe) as dockerfile:
+        cluster.run("docker", "build", "--quiet", "--tag", plain, "--file", dockerfile, *options, subject.folder)
+    config = json.loads(cluster.run("docker", "image", "inspect", plain).stdout)[0]["Config"]
+    recipe = f"FROM {cluster.image('python:3.13')}\nCOPY --from={plain} / /\n"
+    cluster.run("docker", "build", "--quiet", "--tag", image, "-", stdin=recipe)
+    cluster.run("docker", "push", "--quiet", image)
+    command = list(subject.command) or (config["Entrypoint"] or []) + ([] if subject.args else config["Cmd"] or [])
+    return image, [*command, *subject.args]
+
+
+@contextmanager
+def _beside(folder: Path, recipe: str) -> Iterator[Path]:
+    """A Dockerfile outside the context, so that the context stays as it is."""
+    dockerfile = folder.parent / f".{folder.name}.reference.Dockerfile"
+    dockerfile.write_text(recipe)
+    try:
+        yield dockerfile
+    finally:
+        dockerfile.unlink()
+
+
+def _pod(space: Any, subject: Subject, name: str, image: str, command: Sequence[str]) -> dict[str, Any]:
+    mount = {"name": "reference", "mountPath": DATA}
+    env = {"GOCOVERDIR": DATA, **subject.env}
+    app = {
+        "name": "app",
+        "image": image,
+        "imagePullPolicy": "Always",
+        "command": list(command),
+        "env": [{"name": key, "value": value} for key, value in env.items()],
+        "readinessProbe": {"httpGet": {"path": subject.ready, "port": subject.port}, "periodSeconds": 1},
+        "volumeMounts": [mount],
+    }
+    keeper = {
+        "name": "keeper",
+        "image": space.cluster.image("python:3.13"),
+        "command": ["python3", "-c", KEEP],
+        "volumeMounts": [mount],
+    }
+    spec = {"restartPolicy": "Never", "containers": [app, keeper], "volumes": [{"name": "reference", "emptyDir": {}}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"reference": subject.name}}, "spec": spec}
+
+
+def _copy(space: Any, pod: str, folder: Path) -> None:
+    command = ["kubectl", "--namespace", space.name, "exec", pod, "--container", "keeper", "--", "tar", "-cC", DATA, "."]
+    packed = subprocess.run(command, env=space.cluster.env, stdout=subprocess.PIPE, check=True, timeout=60).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder, filter="data")
+
+
+@contextmanager
+def forwarded(space: Any, pod: str, port: int) -> Iterator[str]:
+    """The address at which a port of the pod can be reached."""
+    command = ["kubectl", "--namespace", space.name, "port-forward", f"pod/{pod}", f":{port}"]
+    with subprocess.Popen(command, env=space.cluster.env, stdout=subprocess.PIPE, text=True) as forwarder:
+        try:
+            said = forwarder.stdout.readline() if forwarder.stdout else ""
+            found = re.search(r"127\.0\.0\.1:(\d+)", said)
+            assert found, f"no port was forwarded: {said}"
+            yield f"http://127.0.0.1:{found[1]}"
+        finally:
+            forwarder.terminate()
