@@ -87,6 +87,19 @@ def running(folder: Path) -> list[int]:
     return [pid for pid in found if pid != os.getpid()]
 
 
+def members(group: int) -> list[str]:
+    """Living processes of a group."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, own, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(own) == group and state not in "ZX":
+            found.append(entry.name)
+    return found
+
+
 async def get(url: str) -> str:
     def fetch() -> str:
         with urllib.request.urlopen(url, timeout=20) as response:
@@ -288,6 +301,43 @@ def test_a_courier_that_fails_or_takes_too_long(platform: Any) -> None:
     within(conduct())
 
 
+def test_what_a_service_runs_is_built_first_and_once(platform: Any, project: Path) -> None:
+    append = "import sys; print('built'); open('built.txt', 'a').write(sys.argv[1])"
+
+    async def conduct() -> None:
+        build = (sys.executable, "-c", append, "x")
+        async with platform(server("hello", replicas=2, build=build), server("other", build=(*build[:-1], "y"))):
+            assert (project / "built.txt").read_text() == "xy"
+
+    within(conduct())
+    assert (project / "run" / "local" / "hello.build.log").read_text() == "built\n"
+
+
+def test_a_build_that_fails_says_what_it_printed(platform: Any, project: Path) -> None:
+    script = "import sys; print('compiling', flush=True); sys.exit('line 3: no such name')"
+    with pytest.raises(UsageError) as caught:
+        within(platform(server("hello", build=(sys.executable, "-c", script))).__aenter__())
+    assert "service hello cannot be built" in caught.value.message
+    assert caught.value.message.endswith("exit code 1; it printed:\ncompiling\nline 3: no such name")
+    assert running(project / "run") == []
+
+
+def test_a_build_ends_with_the_run(platform: Any, project: Path, wait_until: Any) -> None:
+    script = "import os, subprocess; print(os.getpid(), flush=True); subprocess.run(['sleep', '600'])"
+
+    async def conduct() -> None:
+        entering = asyncio.create_task(platform(server("hello", build=(sys.executable, "-c", script))).__aenter__())
+        log = project / "run" / "local" / "hello.build.log"
+        await asyncio.to_thread(wait_until, lambda: log.exists() and log.read_text().endswith("\n"))
+        group = int(log.read_text())
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        await asyncio.to_thread(wait_until, lambda: not members(group), what="the build has ended whole")
+
+    within(conduct())
+
+
 @pytest.mark.parametrize(
     ("services", "message"),
     [
@@ -296,6 +346,10 @@ def test_a_courier_that_fails_or_takes_too_long(platform: Any) -> None:
         (
             (Service("hello", local=LocalService(("no-such-program",)), interpreter=sys.executable),),
             "service hello cannot be started: no-such-program: No such file or directory",
+        ),
+        (
+            (server("hello", build=("no-such-compiler",)),),
+            "service hello cannot be built: no-such-compiler: No such file or directory",
         ),
         (
             (server("hello", replicas=2), server("hello-2")),

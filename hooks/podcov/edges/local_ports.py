@@ -93,7 +93,8 @@ def _local(service: Service) -> LocalService:
     if service.local is None:
         raise UsageError(
             f"service {service.name} cannot run on this machine: podcov.yaml does not say how",
-            hint=f"give services.{service.name}.local a command, or run on the platform `kubernetes`",
+            hint=f"give services.{service.name}.local a command, run on the platform `kubernetes`, or leave the service out: "
+            f"podcov run --without {service.name}",
         )
     return service.local
 
