@@ -111,13 +111,48 @@ class Collector:
         return addresses
 
     async def collect(self) -> None:
-        """Dumps and pulls everything that can be reached now, and waits, bounded, for pods that are just ending."""
+        """Dumps and pulls everything that can be reached now, and waits, bounded, for pods that are just ending.
+
+        What hands over only at its end is ended first, and is there again afterwards. That needs `following`.
+        """
+        async with self._stopped():
+            await self._collect()
+
+    @contextlib.asynccontextmanager
+    async def _stopped(self) -> AsyncIterator[None]:
+        """Those that hand over only at their end have ended meanwhile, and `_take_last` has had, or has, what they left."""
+        last = self.platform.ending_to_hand_over(await self._addresses())
+        if not last:
+            yield
+            return
+        self.progress.step(f"ending {', '.join(sorted({address.service for address in last}))}, to be handed over what ran")
+        # An app may end the moment that it is told to, and its courier waits only for whoever has said so before.
+        await asyncio.gather(*(self._lease(address) for address in last))
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                workloads = await stack.enter_async_context(self.platform.stopping(last))
+                self.progress.note(f"scaled to 0: {', '.join(workloads)}")
+                stack.callback(lambda: self.progress.step(f"starting {', '.join(workloads)} again"))
+            except ClusterError as error:  # what others ran is still to be collected
+                self.progress.note(f"{error.message}; {error.hint}")
+            yield
+
+    async def _lease(self, address: CourierAddress) -> None:
+        if address.sidecar:
+            with contextlib.suppress(*_TROUBLE):  # what it costs shows when its data are taken
+                await self._ask(address, "lease", str(LEASE_SECONDS))
+
+    async def _addresses(self) -> Sequence[CourierAddress]:
+        """Empty, too, where all that this run knows of has ended."""
         try:
-            addresses = await self.platform.addresses()
+            return await self.platform.addresses()
         except NoDataError:
             if not (self._last_pulls or self._marked):
                 raise
-            addresses = ()
+            return ()
+
+    async def _collect(self) -> None:
+        addresses = await self._addresses()
         await self.platform.starts()  # meanwhile we hear of those that the list shows to be ending
         self._collecting = True
         await asyncio.gather(*(self._take(a) for a in addresses if a.pod_uid not in self._last_pulls))

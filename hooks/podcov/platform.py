@@ -89,6 +89,16 @@ class Platform(Protocol):
     async def starts(self) -> Sequence[ContainerStart]:
         """Every container start seen since the watch began, those that are gone included."""
 
+    def ending_to_hand_over(self, addresses: Sequence[CourierAddress]) -> Sequence[CourierAddress]:
+        """Those of them whose services hand over what they ran only when they end."""
+
+    def stopping(self, addresses: Sequence[CourierAddress]) -> AbstractAsyncContextManager[Sequence[str]]:
+        """Ends these; yields the names of the workloads that have no pods meanwhile. Leaving starts them again, however it ended.
+
+        Entering returns when they are gone, or will not go. What is started again is not of the run that this platform serves.
+        Raises ClusterError where they cannot be ended.
+        """
+
     def forwards(self) -> AbstractAsyncContextManager[Mapping[str, str]]:
         """Opens the declared port-forwards; yields the environment variables that tell the tests about them."""
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -49,6 +49,10 @@ class Services:
         self.events: asyncio.Queue[PlatformEvent] = asyncio.Queue()
         self.unanswered = ""
         """why the cluster cannot be asked which containers there are"""
+        self.ending: tuple[CourierAddress, ...] = ()
+        """those that hand over at their end"""
+        self.cannot_end = ""
+        self.scaled: list[str] = []
 
     async def addresses(self) -> Sequence[CourierAddress]:
         return tuple(self.present)
@@ -73,6 +77,23 @@ class Services:
     async def watch(self) -> AsyncIterator[PlatformEvent]:
         while True:
             yield await self.events.get()
+
+    def ending_to_hand_over(self, addresses: Sequence[CourierAddress]) -> Sequence[CourierAddress]:
+        return [address for address in addresses if address in self.ending]
+
+    @asynccontextmanager
+    async def stopping(self, addresses: Sequence[CourierAddress]) -> AsyncIterator[Sequence[str]]:
+        if self.cannot_end:
+            raise ClusterError(self.cannot_end)
+        self.scaled.append("to 0")
+        for address in addresses:
+            await self.happens("ending", address)
+            self.present.remove(address)
+            await self.happens("gone", address)
+        try:
+            yield ["deployment/orders"]
+        finally:
+            self.scaled.append("back")
 
     def forwards(self) -> AbstractAsyncContextManager[Mapping[str, str]]:
         return nullcontext({})
@@ -275,3 +296,39 @@ def test_what_the_cluster_refuses_while_the_tests_run_is_remembered_of_that_pod_
         "uid-1": "the pod ended before its last data could be taken (no answer from context 'kind')",
     }
     assert services.of(LATE)[-3:] == ["dump", "pull", "lease"]
+
+
+def test_what_hands_over_only_at_its_end_is_ended_and_taken_and_started_again() -> None:
+    services = Services(POD, LATE)
+    services.ending = (POD,)
+
+    async def tests(collector: Collector) -> None: ...
+
+    assert conduct(services, tests).collected.lost == {}
+    assert services.scaled == ["to 0", "back"]
+    assert services.of(POD) == ["lease", "mark", "lease", *ORDER_OF_THE_END]
+    assert services.of(LATE) == ["lease", "mark", "dump", "pull", "lease"]
+
+
+def test_it_is_started_again_where_collecting_fails() -> None:
+    services = Services(POD, LATE)
+    services.ending = (POD,)
+    services.troubles = {"dump": [ClusterError("forbidden: pods/exec")]}
+
+    async def tests(collector: Collector) -> None: ...
+
+    with pytest.raises(ClusterError, match="forbidden"):
+        conduct(services, tests)
+    assert services.scaled == ["to 0", "back"]
+
+
+def test_where_it_cannot_be_ended_the_others_are_collected() -> None:
+    services = Services(POD, LATE)
+    services.ending = (POD,)
+    services.cannot_end = "forbidden: patch on deployments"
+
+    async def tests(collector: Collector) -> None: ...
+
+    conduct(services, tests)
+    assert services.of(LATE)[-3:] == ["dump", "pull", "lease"]
+    assert services.scaled == []

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
 from podcov import languages
 from podcov.config import Config, Service
-from podcov.edges import cluster_access, cluster_exec, cluster_labels, cluster_pods
+from podcov.edges import cluster_access, cluster_exec, cluster_labels, cluster_pods, cluster_scale
 from podcov.edges.cluster_api import Api, Failed
 from podcov.edges.cluster_exec import Cut, Invocation, Search
 from podcov.edges.cluster_forwards import open_forwards
 from podcov.edges.cluster_pods import Pod
+from podcov.edges.cluster_scale import Scaled
 from podcov.edges.cluster_table import Entry, PodTable
 from podcov.errors import ClusterError, NoDataError
 from podcov.languages.couriers import Outcome
@@ -36,6 +37,9 @@ ACCEPT_SECONDS = 30.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """seconds between two watches, while they fail"""
 _PODS_NAMED = 12
+GOING_SECONDS = 120.0
+"""that pods of a workload which was scaled to 0 get from one of them being gone to the next"""
+_GOING_POLL = 0.25
 
 
 class ClusterPlatform:
@@ -93,6 +97,8 @@ class ClusterPlatform:
         async with AsyncExitStack() as stack:
             self._api = await stack.enter_async_context(Api(access))
             stack.push_async_callback(self._end_watching)
+            if any(service.dump and service.dump.by == "exit" for service in self._config.services):
+                await self._restore()
             for namespace in self._namespaces:
                 await self._begin_watching(namespace)
             self._stack = stack.pop_all()
@@ -144,6 +150,43 @@ class ClusterPlatform:
     async def starts(self) -> Sequence[ContainerStart]:
         await self._refresh()
         return self._table.starts()
+
+    def ending_to_hand_over(self, addresses: Sequence[CourierAddress]) -> Sequence[CourierAddress]:
+        return [address for address in addresses if self._to_be_scaled(address)]
+
+    @asynccontextmanager
+    async def stopping(self, addresses: Sequence[CourierAddress]) -> AsyncIterator[Sequence[str]]:
+        workloads = list(dict.fromkeys(w for w in map(self._to_be_scaled, addresses) if w))
+        async with cluster_scale.at_zero(self._api, workloads):
+            await self._until_gone({address.pod_uid for address in addresses})
+            try:
+                yield [str(workload) for workload in workloads]
+            finally:
+                self._table.close()
+
+    def _to_be_scaled(self, address: CourierAddress) -> Scaled | None:
+        """What is scaled to have the pod hand over what it ran."""
+        entry = self._table.entry(address.pod_uid)
+        hands_over = entry and any(s.dump and s.dump.by == "exit" for s in entry.services.values())
+        return cluster_scale.workload_of(entry.pod) if entry and hands_over else None
+
+    async def _restore(self) -> None:
+        """What an earlier podcov left at 0 is to be measured, too."""
+        try:
+            await cluster_scale.restore(self._api, self._namespaces)
+        except Failed as failure:
+            raise self._no_answer(failure) from failure
+
+    async def _until_gone(self, uids: set[str]) -> None:
+        """Until none of the pods is there, or none has gone for so long that none will."""
+        loop = asyncio.get_running_loop()
+        left, end = uids, loop.time() + GOING_SECONDS
+        while left and loop.time() < end:
+            await asyncio.sleep(_GOING_POLL)
+            await self._refresh()
+            remaining = {uid for uid in left if (entry := self._table.entry(uid)) and not entry.gone}
+            if remaining != left:
+                left, end = remaining, loop.time() + GOING_SECONDS
 
     def forwards(self) -> AbstractAsyncContextManager[Mapping[str, str]]:
         return open_forwards(self._api, self._config.port_forwards, self._default_namespace)

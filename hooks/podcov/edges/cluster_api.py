@@ -46,8 +46,6 @@ _ROLES = {
     "pods/exec": "podcov.yaml",
     "pods/portforward": "portforward.yaml",
     "services": "portforward.yaml",
-    "deployments/scale": "exit.yaml",
-    "statefulsets/scale": "exit.yaml",
     "create jobs": "suite.yaml",
     "delete jobs": "suite.yaml",
 }

@@ -52,10 +52,15 @@ class PodTable:
         self._namespaces = namespaces
         self._entries: dict[str, Entry] = {}
         self._left_out: set[str] = set()
+        self._closed = False
 
     def leave_out(self, pods: Iterable[Pod]) -> None:
         """These are not of this run, whatever is heard of them later."""
         self._left_out.update(pod.uid for pod in pods)
+
+    def close(self) -> None:
+        """Pods that are heard of from now on for the first time are not of this run."""
+        self._closed = True
 
     def observe(self, pod: Pod) -> list[PlatformEvent]:
         """Takes in the state of a pod; what is new about it, in order. It is `ready` again after each restart."""
@@ -102,7 +107,7 @@ class PodTable:
         return sorted(every, key=lambda s: (s.address.name, s.address.pod_uid, s.container, s.restart))
 
     def _entry(self, pod: Pod) -> Entry | None:
-        if pod.uid in self._left_out:
+        if pod.uid in self._left_out or (self._closed and pod.uid not in self._entries):
             return None
         if pod.uid not in self._entries:
             here = [s for s in self._services if pod.namespace in self._namespaces[s.name]]

@@ -157,6 +157,13 @@ class LocalPlatform:
             if replica.process
         ]
 
+    def ending_to_hand_over(self, addresses: Sequence[CourierAddress]) -> Sequence[CourierAddress]:  # noqa: ARG002
+        """None: local services record."""
+        return ()
+
+    def stopping(self, addresses: Sequence[CourierAddress]) -> AbstractAsyncContextManager[Sequence[str]]:  # noqa: ARG002
+        return contextlib.nullcontext(())
+
     def forwards(self) -> AbstractAsyncContextManager[Mapping[str, str]]:
         """Nothing has to be forwarded: the services listen on this machine."""
         return contextlib.nullcontext(self._ports.environment(self._config.port_forwards))
