@@ -21,6 +21,8 @@ from podcov.errors import UsageError
 
 COVER = ("-cover",)
 """what a build needs beside the toolchain"""
+_BY_VERSION = "podcov"
+"""the folder of a copy in which its `go` is called as Go looks for toolchains: `go1.26.3`"""
 _UNUSED = 24 * 3600
 """seconds after which the copy of an earlier podcov is no build's any more"""
 
@@ -48,16 +50,22 @@ def ensure(go: str | None = None, *, directory: Path | None = None, env: Mapping
 
 
 def environment(
-    copy: Path, base: Mapping[str, str], flags: Sequence[str] = COVER, *, directory: Path | None = None
+    copy: Path | None, base: Mapping[str, str], flags: Sequence[str] = COVER, *, directory: Path | None = None
 ) -> dict[str, str]:
     """`base`, changed so that `go` is the toolchain in `copy` and builds with `flags` behind the user's own GOFLAGS.
 
-    Theirs are those of `base`, else of `go env -w`. Raises UsageError where Go cannot say which these are.
+    Theirs are those of `base`, else of `go env -w`. Without a copy `go` stays what it is. A program that calls another `go`,
+    by its path, gets the one in `copy` too: by GOROOT where that is of the same version, else by GOTOOLCHAIN, which then looks
+    for one of that version on the PATH.
+    Raises UsageError where Go cannot say what its GOFLAGS are.
     """
-    changed = {name: value for name, value in base.items() if name != "GOROOT"}
-    changed["PATH"] = os.pathsep.join(filter(None, (str(copy / "bin"), base.get("PATH", ""))))
-    changed["GOTOOLCHAIN"] = "local"
-    changed["GOFLAGS"] = _merged(_go_env(str(copy / "bin" / "go"), "GOFLAGS", directory, changed), flags)
+    changed = dict(base)
+    if copy is not None:
+        folders = (copy / "bin", copy / _BY_VERSION)
+        changed["GOROOT"] = str(copy)
+        changed["GOTOOLCHAIN"] = _version(copy)
+        changed["PATH"] = os.pathsep.join(filter(None, (*map(str, folders), base.get("PATH", ""))))
+    changed["GOFLAGS"] = _merged(_go_env("go", "GOFLAGS", directory, changed), flags)
     return changed
 
 
@@ -90,9 +98,14 @@ def _merged(own: str, flags: Sequence[str]) -> str:
 
 
 def _name(goroot: Path) -> str:
+    return f"{_version(goroot).replace('/', '_')}-{_wrapper_digest()}-{_place(goroot)}"
+
+
+def _version(goroot: Path) -> str:
+    """Such as `go1.26.3`; `go` where the toolchain does not say, which `wrapper/go/install` then refuses."""
     version = goroot / "VERSION"
-    first = version.read_text(encoding="utf-8").split("\n", 1)[0] if version.is_file() else "go"
-    return f"{first.replace('/', '_')}-{_wrapper_digest()}-{_place(goroot)}"
+    words = version.read_text(encoding="utf-8").split() if version.is_file() else []
+    return words[0] if words else "go"
 
 
 def _place(goroot: Path) -> str:
@@ -133,6 +146,8 @@ def _make(copy: Path, goroot: Path) -> None:
                 done.stderr.strip().removeprefix("podcov: ") or f"{goroot} cannot be copied",
                 hint="GOTOOLCHAIN=go1.26.0, say, in the environment chooses a version that podcov knows.",
             )
+        (fresh / _BY_VERSION).mkdir()
+        (fresh / _BY_VERSION / _version(fresh)).symlink_to("../bin/go")
         fresh.rename(copy)
 
 

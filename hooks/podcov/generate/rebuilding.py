@@ -1,0 +1,156 @@
+"""Which images have to be built with coverage in them, and how their Dockerfiles are derived for that. Pure.
+
+What only runs the code as it is, as Python does, needs nothing of this: its languages are not among `REBUILDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from podcov.config import Service
+from podcov.generate import artifacts, go_rebuild, project
+from podcov.generate.artifacts import Artifact
+from podcov.generate.entering import Group
+from podcov.generate.findings import Finding
+from podcov.generate.project import Project
+from podcov.generate.rebuild import Rebuild
+
+REBUILDS: Mapping[str, Callable[[Service], Rebuild | None]] = {
+    "go": go_rebuild.of,
+}
+_IGNORED = ".dockerignore"
+_BESIDE = ".podcov"
+"""what is put behind the name of a Dockerfile whose context does not hold podcov's folder"""
+_BY_DOCKERFILE = ("docker", "kaniko", "custom")
+_AS_THEY_ARE = ("jib", "bazel")
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """An artifact as it is built for coverage. `dockerfile` is the derived one, a path of the project; empty without one."""
+
+    artifact: Artifact
+    rebuild: Rebuild
+    dockerfile: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilding:
+    """`files` are those that are generated for it, by their paths in the project."""
+
+    rebuilt: tuple[Rebuilt, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    def of(self, origin: str) -> dict[str, Rebuilt]:
+        """By image, those that this `skaffold.yaml` or `Tiltfile` says how to build."""
+        return {one.artifact.image: one for one in self.rebuilt if one.artifact.origin == origin}
+
+
+def plan(groups: Sequence[Group], known: Iterable[Sequence[Artifact]], files: Project, folder: str) -> Rebuilding:
+    """What is built anew for these containers. `known` are Skaffold's artifacts, and Tilt's; `folder` is podcov's own."""
+    sides = list(known)
+    wanted: dict[int, tuple[Artifact, Rebuild]] = {}
+    findings: list[Finding] = []
+    for workload, group in groups:
+        for entered in group:
+            rebuild = _of(entered.service)
+            if rebuild is None:
+                continue
+            image = entered.container.image
+            built = [a for side in sides if (a := artifacts.of_image(side, image)) is not None]
+            for artifact in built:
+                before = wanted.get(id(artifact))
+                wanted[id(artifact)] = (artifact, before[1].joined(rebuild) if before else rebuild)
+            if not built:
+                why = "nothing here builds it, so it has to have coverage in it already: docs/go.md says how"
+                findings.append(Finding(workload.said(entered.container), f"image {image}", "left as it is", why, "warning"))
+    maker = _Maker(files, folder, _by_dockerfile(wanted.values()))
+    rebuilt = tuple(maker.rebuilt(artifact, rebuild) for artifact, rebuild in wanted.values())
+    return Rebuilding(rebuilt, maker.made, (*findings, *maker.findings))
+
+
+def _of(service: Service) -> Rebuild | None:
+    wants = REBUILDS.get(service.language)
+    return wants(service) if wants else None
+
+
+def _by_dockerfile(wanted: Iterable[tuple[Artifact, Rebuild]]) -> dict[str, Rebuild]:
+    """What all images that are built from one Dockerfile need together."""
+    found: dict[str, Rebuild] = {}
+    for artifact, rebuild in wanted:
+        before = found.get(artifact.dockerfile)
+        found[artifact.dockerfile] = before.joined(rebuild) if before else rebuild
+    return found
+
+
+class _Maker:
+    """Derives Dockerfiles, each once."""
+
+    def __init__(self, files: Project, folder: str, rebuilds: Mapping[str, Rebuild]) -> None:
+        self._files, self._folder, self._rebuilds = files, folder, rebuilds
+        self.made: dict[str, bytes] = {}
+        self.findings: list[Finding] = []
+
+    def rebuilt(self, artifact: Artifact, rebuild: Rebuild) -> Rebuilt:
+        one = Rebuilt(artifact, rebuild)
+        if artifact.builder in _BY_DOCKERFILE and artifact.dockerfile:
+            one = replace(one, dockerfile=self._derived(artifact))
+        self.findings += _advice(one, self._files)
+        return one
+
+    def _derived(self, artifact: Artifact) -> str:
+        """The path of the derived Dockerfile; empty where there is nothing to derive it from."""
+        text = project.text(self._files, artifact.dockerfile)
+        rebuild = self._rebuilds[artifact.dockerfile]
+        known = {name: value for name, value in artifact.arguments.items() if value is not None}
+        derived = rebuild.dockerfile(text, known) if text is not None else None
+        if derived is None:
+            why = "no step of it seems to build the service: see docs/go.md" if text is not None else "there is no such file"
+            self.findings.append(Finding(artifact.dockerfile, f"image {artifact.image}", "built as it is", why, "warning"))
+            return ""
+        path = _place(artifact, self._folder, rebuild)
+        self.made[path] = project.encoded(derived.text)
+        ignored = self._files.read(artifact.dockerfile + _IGNORED)
+        if ignored is not None:
+            self.made[path + _IGNORED] = ignored
+        for warning in derived.warnings:
+            self.findings.append(Finding(artifact.dockerfile, warning, "built with podcov in it", "look at it once", "warning"))
+        return path
+
+
+def _place(artifact: Artifact, folder: str, rebuild: Rebuild) -> str:
+    """Within the context, as the Docker engine wants it: in podcov's folder where that is, else beside the user's own."""
+    outside = _is_outside(folder, artifact.context) and not _is_outside(artifact.dockerfile, artifact.context)
+    if outside:
+        return artifact.dockerfile + _BESIDE
+    return project.join(folder, rebuild.folder, project.relative(artifact.dockerfile, ".").replace("../", ""))
+
+
+def _is_outside(path: str, folder: str) -> bool:
+    return project.relative(path, folder).startswith("..")
+
+
+def _advice(one: Rebuilt, files: Project) -> Iterator[Finding]:
+    artifact = one.artifact
+    if artifact.builder in _AS_THEY_ARE:
+        why = f"podcov cannot get into what {artifact.builder} builds"
+        yield Finding(artifact.origin, f"image {artifact.image}", "built as it is", why, "warning")
+    elif artifact.builder == "docker" and not artifact.dockerfile:
+        why = "the Dockerfile is not to be seen: docs/go.md says what to put into it"
+        yield Finding(artifact.origin, f"image {artifact.image}", "built as it is", why, "warning")
+    elif artifact.builder == "custom" and one.dockerfile:
+        named = project.relative(artifact.dockerfile, artifact.context)
+        why = f'where it builds by Docker, have it take -f "${{PODCOV_DOCKERFILE:-{named}}}"'
+        yield Finding(artifact.origin, f"image {artifact.image}", "its command is run by `podcov go`", why)
+    elif artifact.builder == "ko" and _has_builds(artifact, files):
+        why = "Skaffold reads them only where its `ko` says nothing of flags and environment: write there what they say"
+        yield Finding(
+            project.join(artifact.context, ".ko.yaml"), "`builds` of its own", "give way to the profile", why, "warning"
+        )
+
+
+def _has_builds(artifact: Artifact, files: Project) -> bool:
+    text = project.text(files, project.join(artifact.context, ".ko.yaml")) or ""
+    return any(line.startswith("builds:") for line in text.splitlines())
