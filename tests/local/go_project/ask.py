@@ -1,4 +1,4 @@
-"""Asks one question a connection, and then what its arguments are: `kill` ends the process that answers; anything else is asked."""
+"""Asks one question a connection, and then each of its arguments; `kill` ends the process that answers."""
 
 import os
 import signal
