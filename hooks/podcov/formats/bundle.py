@@ -1,4 +1,7 @@
-"""The bundle: many files in one stream, with sums that show whether all of it arrived (`wrapper/PROTOCOL.md`, "A bundle")."""
+"""The bundle: many files in one stream, with sums that show whether all of it arrived (`wrapper/PROTOCOL.md`, "A bundle").
+
+Couriers write them; podcov writes one only where it is the courier itself (`podcov.dumps`).
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,23 @@ def read_bundle(data: bytes) -> Bundle:
     contents_begin = first.end() + int(first[2])
     manifest = _manifest(data[first.end() : contents_begin])
     return Bundle(manifest, _files(manifest, data[contents_begin : last.start()]))
+
+
+def write_bundle(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
+    """The bundle that `read_bundle` reads; its manifest's `files` are made here. Nothing is compressed: it goes nowhere."""
+    entries = [
+        {
+            "path": path,
+            "size": len(content),
+            "stored": len(content),
+            "encoding": "identity",
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+        for path, content in files.items()
+    ]
+    head = json.dumps({**manifest, "files": entries}).encode()
+    data = b"".join((b"podcov-bundle %d %d\n" % (_VERSION, len(head)), head, *files.values()))
+    return data + b"\nend %s\n" % hashlib.sha256(data).hexdigest().encode()
 
 
 def _manifest(data: bytes) -> dict[str, Any]:

@@ -1,0 +1,29 @@
+"""Services that measure themselves: how each kind hands its coverage over. One module a way, one line a way in `_WAYS`.
+
+    host_courier    answers a courier's commands for one pod, so that nobody else need know of this
+    journal         which file is of which epoch, written down beside the files
+    folders         the target folders that are made of the files
+    signal          a handler of the service's own writes, and perhaps clears, its counters
+    killswitch      a request ends a test binary, which writes its profile and is started again
+
+What is done inside a pod is done by `contract.Hands`, which `podcov.edges.cluster_hands` fulfils.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from podcov.config import DumpBy
+from podcov.dumps.contract import Dumped, Hands, HandsError, Listed, NoTool, Piece, Process, Start, Subject, Way
+from podcov.dumps.killswitch import KillswitchWay
+from podcov.dumps.signal import SignalWay
+
+__all__ = ["Dumped", "Hands", "HandsError", "Listed", "NoTool", "Piece", "Process", "Start", "Subject", "Way", "way"]
+
+_WAYS: Final[Mapping[DumpBy, Way]] = {"signal": SignalWay(), "killswitch": KillswitchWay()}
+
+
+def way(by: DumpBy) -> Way:
+    """How services are dumped whose `dump.by` says so."""
+    return _WAYS[by]

@@ -1,0 +1,47 @@
+"""Why a service that should write its counters did not, and what to do: the texts that the ledger shows."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from podcov.dumps.contract import HandsError, Process, Subject
+
+
+def nobody_listens(subject: Subject, processes: Sequence[Process]) -> str:
+    """No process catches the signal that is sent."""
+    name, service = subject.dump.signal, subject.service
+    running = "; ".join(f"{p.pid}: {shlex.join(p.argv) or '?'}" for p in processes[:4])
+    if service.binary:
+        advice = f"is `services.{service.name}.binary` ({service.binary}) what handles it?"
+    else:
+        advice = f"name the program that does as `services.{service.name}.binary`, or its signal as `dump.signal`"
+    return f"no process of the container handles SIG{name.removeprefix('SIG')}; it runs {running}; {advice}"
+
+
+def no_answer(subject: Subject, seconds: float) -> str:
+    """The program counts and catches the signal, and wrote nothing."""
+    return (
+        f"SIG{subject.dump.signal.removeprefix('SIG')} brought no new file in {subject.dump.folder} within {seconds:g} s: has "
+        "the program a handler that calls coverage.WriteCountersDir with its GOCOVERDIR, installed before it serves?"
+    )
+
+
+async def no_meta_data(subject: Subject, processes: Sequence[Process]) -> str:
+    """No program wrote meta-data, which is the first thing that one built with `-cover` does."""
+    folder = subject.dump.folder
+    told = {p.cover_folder for p in processes if p.cover_folder}
+    if not told:
+        return f"GOCOVERDIR is not set in its environment: set it to {folder} in the container's `env`"
+    if folder not in {f.rstrip("/") for f in told} | told:
+        return f"its GOCOVERDIR is {', '.join(sorted(told))}: write that as `services.{subject.service.name}.dump.folder`"
+    try:
+        problem = await subject.hands.probe(subject.container, folder)
+    except HandsError as error:
+        problem = f"nobody could look: {error}"
+    if problem:
+        return f"its GOCOVERDIR {folder} cannot be written to ({problem}): mount a writable volume there"
+    return (
+        f"its GOCOVERDIR {folder} is writable and holds no meta-data: the binary was built without -cover; "
+        "build it with `go build -cover -covermode=atomic`"
+    )

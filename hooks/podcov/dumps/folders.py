@@ -1,0 +1,199 @@
+"""The target folders of a service that measures itself, as a courier of podcov's own would have them. Pure.
+
+There is one for each start of the container. All starts write into the same folder; the time of a piece tells whose it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from podcov.dumps.contract import Piece, Process, Start
+from podcov.dumps.journal import Journal
+from podcov.formats.records import PROTOCOL
+
+NANO = 1_000_000_000
+WHOLE_SECOND = 1.0
+"""platforms round times down to whole seconds"""
+SCAN_REASON = "a service that measures itself is asked for what it measured, and for nothing else"
+FIRST = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What is known of one process: the pieces that it wrote, and whether it lives."""
+
+    id: str
+    pid: int
+    argv: tuple[str, ...]
+    alive: bool
+    pieces: tuple[Piece, ...]
+    wrote_at_end: bool
+    """it ended, and wrote everything before it did"""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One start of the container, and its processes."""
+
+    container: str
+    start: Start
+    journal: Journal
+    processes: tuple[Remains, ...]
+
+    @property
+    def start_id(self) -> str:
+        return start_id(self.start)
+
+    def named(self, **more: Any) -> dict[str, Any]:
+        """The beginning of whatever a courier says of a target."""
+        return {"container": self.container, "start_id": self.start_id, "epoch": self.journal.epoch, **more}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the start records say beside the process: `unsupported` is why it cannot measure itself; empty where it can."""
+
+    binary: str = ""
+    mode: str | None = None
+    unsupported: str = ""
+    argv: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """by name of the piece: the command line that it tells"""
+
+
+def start_id(start: Start) -> str:
+    return f"{start.restart}-{_digest(start)}"
+
+
+def process_id(start: Start, pid: int, life: int = 0) -> str:
+    """As `<process>` in a target folder. A container start has each pid once, as far as its files tell, but for `life`."""
+    return f"{pid}-{life or start.restart}-{_digest(start)}"
+
+
+def _digest(start: Start) -> str:
+    return hashlib.sha256(start.id.encode()).hexdigest()[:8]
+
+
+def folders(
+    container: str,
+    starts: Sequence[Start],
+    pieces: Sequence[Piece],
+    living: Sequence[Process],
+    journal: Journal,
+    also: Collection[int] = (),
+) -> tuple[Folder, ...]:
+    """A folder for each start that ran, or that left something.
+
+    `living` are the processes of the one that runs, and `also` those of them that are to be told of although they wrote nothing.
+    """
+    of_start: dict[int, list[Piece]] = {start.restart: [] for start in starts}
+    for piece in pieces:
+        if start := _start_of(piece, starts):
+            of_start[start.restart].append(piece)
+    return tuple(
+        Folder(
+            container, start, journal, _processes(start, of_start[start.restart], living if start.running else (), journal, also)
+        )
+        for start in starts
+        if start.began is not None or of_start[start.restart]
+    )
+
+
+def _start_of(piece: Piece, starts: Sequence[Start]) -> Start | None:
+    """The first that had not ended before the piece was written."""
+    moment = piece.time / NANO
+    for start, following in zip(starts, [*starts[1:], None], strict=True):
+        if start.finished is not None:
+            until = start.finished + WHOLE_SECOND
+        else:
+            until = following.began if following and following.began is not None else float("inf")
+        if moment <= until:
+            return start
+    return starts[-1] if starts else None
+
+
+def _processes(
+    start: Start, pieces: Sequence[Piece], living: Iterable[Process], journal: Journal, also: Collection[int]
+) -> tuple[Remains, ...]:
+    """Those that wrote something or should have."""
+    alive = {process.pid: process for process in living}
+    past = [Remains(process_id(start, p.pid, p.life), p.pid, (), False, (p,), wrote_at_end=True) for p in pieces if p.life]
+    pids = {p.pid for p in pieces if not p.life} | (alive.keys() & set(also))
+    if not pieces or (past and not start.running and pieces[-1].key in journal.asked):
+        pids.add(min(alive, default=FIRST))
+    lasting = [_remains(start, pid, [p for p in pieces if (p.pid, p.life) == (pid, 0)], alive, journal) for pid in sorted(pids)]
+    return (*past, *lasting)
+
+
+def _remains(start: Start, pid: int, pieces: Sequence[Piece], alive: Mapping[int, Process], journal: Journal) -> Remains:
+    at_end = pid not in alive and bool(pieces) and pieces[-1].key not in journal.asked
+    argv = alive[pid].argv if pid in alive else ()
+    return Remains(process_id(start, pid), pid, argv, pid in alive, tuple(pieces), at_end)
+
+
+def describe(folder: Folder, facts: Facts, sources: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    """The target in `status`; with `sources`, in a pull's manifest."""
+    journal = folder.journal
+    described = folder.named(
+        epochs=[{"epoch": e.number, "run": e.run, "label": e.label, "time": e.time} for e in journal.epochs],
+        processes=[_described(process, folder, facts) for process in folder.processes],
+        unregistered=[],
+        scanned=False,
+        scan_reason=SCAN_REASON,
+    )
+    return described if sources is None else described | {"sources": list(sources)}
+
+
+def _described(process: Remains, folder: Folder, facts: Facts) -> dict[str, Any]:
+    return {
+        "id": process.id,
+        "start": start_record(process, folder.start, facts),
+        "alive": process.alive,
+        "ended": process.wrote_at_end,
+        "reason": facts.unsupported if process.alive else "",
+        "epochs": sorted({folder.journal.of(piece) for piece in process.pieces}),
+        "flags": 0,
+    }
+
+
+def start_record(process: Remains, start: Start, facts: Facts) -> dict[str, Any]:
+    """What a recorder of podcov's own would have written when the process began. `recording` is `dumped`."""
+    argv = process.argv or next((facts.argv[p.name] for p in process.pieces if p.name in facts.argv), ())
+    unsupported = facts.unsupported if process.alive and not process.pieces else ""
+    return {
+        "protocol": PROTOCOL,
+        "language": "go",
+        "pid": process.pid,
+        "start_time": start.restart,
+        "time": int((start.began or 0) * NANO),
+        "executable": facts.binary or next(iter(argv), ""),
+        "argv": list(argv),
+        "implementation": "gc",
+        "state": "unsupported" if unsupported else "recording",
+        "reason": unsupported or None,
+        "recording": "dumped",
+        "mode": facts.mode,
+    }
+
+
+def files(folder: Folder, facts: Facts, contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The folder's files by name; `contents` by name of the piece."""
+    journal = folder.journal
+    lines = (f"{e.number}\t{e.run}\t{e.label}\t{e.time}\n" for e in journal.epochs)
+    found = {"epoch": b"%d\n" % journal.epoch, "epochs": "".join(lines).encode()}
+    for process in folder.processes:
+        record = json.dumps(start_record(process, folder.start, facts))
+        found[f"{process.id}.start"] = f"{record}\n".encode()
+        if process.wrote_at_end:
+            found[f"{process.id}.end"] = b""
+        numbers: dict[int, count[int]] = {}
+        for piece in process.pieces:
+            if piece.name in contents:
+                epoch = journal.of(piece)
+                number = next(numbers.setdefault(epoch, count()))
+                found[f"{process.id}.{epoch}.{number}.{piece.suffix}"] = contents[piece.name]
+    return found

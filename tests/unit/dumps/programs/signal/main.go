@@ -1,0 +1,46 @@
+// Command asked does what the lines on its standard input say, and writes its counters when SIGUSR1 comes.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/coverage"
+	"syscall"
+)
+
+func main() {
+	if handler := os.Getenv("HANDLER"); handler != "none" {
+		writeWhenAsked(os.Getenv("GOCOVERDIR"), handler == "clear")
+	}
+	fmt.Println("ready")
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		switch lines.Text() {
+		case "one":
+			one()
+		case "two":
+			two()
+		case "panic":
+			panic("asked for")
+		}
+		fmt.Println(lines.Text())
+	}
+}
+
+func one() { fmt.Fprintln(os.Stderr, "one ran") }
+
+func two() { fmt.Fprintln(os.Stderr, "two ran") }
+
+func writeWhenAsked(folder string, clear bool) {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
+	go func() {
+		for range asked {
+			coverage.WriteCountersDir(folder)
+			if clear {
+				coverage.ClearCounters()
+			}
+		}
+	}()
+}
