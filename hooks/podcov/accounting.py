@@ -39,6 +39,10 @@ class ProcessFacts:
     damage: tuple[str, ...] = ()
     hits: bool = False
     """something was recorded in the epochs that count"""
+    missing: tuple[str, str] | None = None
+    """slug and reason, where its records themselves say that something is missing"""
+    note: str = ""
+    """what is true of it all the same"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +94,14 @@ def settle(
     lost: Mapping[str, str] | None = None,
     unreached: Mapping[str, str] | None = None,
     ignore: Mapping[str, Sequence[str]] | None = None,
+    unseen: Mapping[str, str] | None = None,
 ) -> Account:
     """The ledger of a run.
 
     `starts` is all that the platform saw, `targets` all that was pulled, `marked_at` when the run began (Unix seconds).
     `lost` says for a pod uid why nothing, or not what it ran last, could be pulled, `unreached` why this run's mark did not get
-    there. `ignore` are regular expressions on command lines, per service, of
-    interpreters that need not register.
+    there. `ignore` are regular expressions on command lines, per service, of interpreters that need not register; `unseen` is
+    what may be wrong in a service of which no process registered, as a question.
     """
     by_container: dict[tuple[str, str], list[TargetFacts]] = defaultdict(list)
     for target in targets:
@@ -114,7 +119,8 @@ def settle(
                 continue
             if folder is None:
                 assert start_seen is not None
-                entries.append(_missing(start_seen, (lost or {}).get(start_seen.address.pod_uid, "")))
+                why = (lost or {}).get(start_seen.address.pod_uid, "")
+                entries.append(_missing(start_seen, why, (unseen or {}).get(start_seen.service, "")))
                 continue
             counted.add(folder.id)
             entry = _pulled(folder, start_seen, (ignore or {}).get(folder.service, ()))
@@ -178,17 +184,14 @@ def _ran_at(moment: float | None, start: ContainerStart | None, target: TargetFa
 _UNREACHED = "the run's mark did not get there ({}): what the tests ran cannot be told from what ran before"
 
 
-def _missing(start: ContainerStart, why: str) -> TargetEntry:
+def _missing(start: ContainerStart, why: str, unseen: str) -> TargetEntry:
     if start.started is None:
         slug, reason = "never-started", "the container never started" + (f": {start.ended}" if start.ended else "")
     elif why:
         slug, reason = "lost", why
     else:
         slug = "no-records"
-        reason = (
-            "no process registered: is the wrapper's ConfigMap missing or damaged, the data volume full or not writable, "
-            "or is no Python running in it?"
-        )
+        reason = f"no process registered: is the data volume full or not writable, or {unseen or 'does nothing run in it?'}"
     return TargetEntry(
         service=start.service,
         name=f"{start.address.name}/{start.container}" if start.address.namespace else start.address.name,
@@ -264,13 +267,13 @@ def _trouble(process: ProcessFacts, target: TargetFacts) -> tuple[str, str]:
         )
     if process.id in target.undumped:
         return "dump-unanswered", f"it was asked to save and did not answer ({target.undumped[process.id]})"
-    return "", ""
+    return process.missing or ("", "")
 
 
 def _note(process: ProcessFacts) -> str:
     if process.recording == "saved" and not process.saved_at_end and not process.alive:
         return f"it ended without a last save: at most its last {process.save_interval or 0:g} s are missing"
-    return ""
+    return process.note
 
 
 def _unregistered(process: Unregistered) -> ProcessEntry:

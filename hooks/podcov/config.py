@@ -193,7 +193,7 @@ class Config:
     namespace: str = ""
     tests: Tests = field(default_factory=Tests)
     port_forwards: tuple[PortForward, ...] = ()
-    reports: tuple[str, ...] = ("html", "xml", "lcov", "json", "markdown")
+    reports: tuple[str, ...] = ("html", "xml", "lcov", "json", "markdown", "go")
     generate: Generate = field(default_factory=Generate)
 
     def service(self, name: str) -> Service:

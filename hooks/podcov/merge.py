@@ -40,6 +40,7 @@ def merge(one: FileCoverage, other: FileCoverage) -> FileCoverage:
         excluded=tuple(sorted(set(one.excluded) | set(other.excluded))),
         package=max(one.package, other.package),
         recorded_paths=tuple(sorted(set(one.recorded_paths) | set(other.recorded_paths))),
+        counting=one.counting if one.counting == other.counting else "set",
     )
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Mode = Literal["line", "branch"]
+Counting = Literal["", "set", "count", "atomic"]
+"""What hits say: whether it ran (nothing, or `set`), or how often (`count`, of which threads can lose some, and `atomic`)."""
 Origin = Literal["local", "recorded", "missing"]
 """Where a file's text is from: the checkout (same content as in the container), the container (the checkout has other
 content, or lacks the file), or nowhere (only the numbers are known)."""
@@ -23,7 +25,8 @@ content, or lacks the file), or nowhere (only the numbers are known)."""
 class Region:
     """A stretch of source with one counter. Python: one logical statement; Go: one block.
 
-    `start` and `end` are (line, column), lines from 1, columns from 1, both inclusive; column 0 means "the whole line".
+    `start` and `end` are (line, column), lines from 1, columns from 1, both inclusive; column 0 means "the whole line". An empty
+    stretch ends before it begins.
     `statements` is what the region counts for. `hits` is how often it ran, where the recorder counts; else 1 or 0.
     `epochs` are those in which it ran.
     """
@@ -111,7 +114,9 @@ class FileCoverage:
     """One source file of one service.
 
     `path` is how people know it: relative to the project with `/`, or `site-packages/...` for an installed package that has no
-    local file. `digest` is `sha256:<hex>` of the text that ran. `recorded_paths` are its absolute paths in the containers.
+    local file. `digest` is `sha256:<hex>` of the text that ran; where that is not known (`missing`), of what is known of it.
+    `recorded_paths` are its absolute paths in the containers, or what its language calls it (Go:
+    `example.com/shop/cart/cart.go`).
     """
 
     service: str
@@ -126,6 +131,7 @@ class FileCoverage:
     excluded: tuple[int, ...] = ()
     package: str = ""
     recorded_paths: tuple[str, ...] = ()
+    counting: Counting = ""
 
     @property
     def covered_lines(self) -> frozenset[int]:

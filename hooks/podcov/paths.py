@@ -64,7 +64,7 @@ def map_files(
     placed: dict[RecordedFile, ReportedFile] = {}
     for file in everything:
         own = file.path.removeprefix(f"{root}/") if root else file.path
-        if told := _explicit(file.path, explicit or {}):
+        if told := explicit_place(file.path, explicit or {}):
             placed[file] = _at(told, file, local)
         elif own != file.path and own in local:
             placed[file] = _at(own, file, local)
@@ -126,8 +126,8 @@ def _by_digest(local: Mapping[str, str], sources: Sequence[str]) -> Mapping[str,
     return {digest: [p for p in paths if any(is_below(p, s) for s in sources)] or paths for digest, paths in twins.items()}
 
 
-def _explicit(path: str, explicit: Mapping[str, str]) -> str | None:
-    """Where the user's mappings lead; of several the longest counts."""
+def explicit_place(path: str, explicit: Mapping[str, str]) -> str | None:
+    """Where the user's mappings (`services.NAME.paths`) lead; of several the longest counts. None where none is for the path."""
     for key in sorted(explicit, key=lambda k: len(_plain(k)), reverse=True):
         if is_below(path, key):
             rest = path[len(_plain(key)) :].lstrip("/")

@@ -18,7 +18,7 @@ from podcov.formats.analysis import FileAnalysis
 from podcov.formats.courier import TargetStatus, target_status
 from podcov.formats.records import ProcessRecords, TargetRecords, parse_target
 from podcov.formats.run_json import RunRecord, SuiteRecord
-from podcov.languages import Converted, Need, Numbering, Selection, ServiceData, number_epochs
+from podcov.languages import Converted, Language, Need, Numbering, Observed, Selection, ServiceData, Text, number_epochs
 from podcov.ledger import Ledger
 from podcov.merge import divergent
 from podcov.model import Report
@@ -137,23 +137,26 @@ def _read_target(stored: StoredTarget, run: str) -> Target:
     return Target(stored, records, target_status(stored.info.courier), (START_UP, *records.epochs_of(run)))
 
 
-def account(record: RunRecord, targets: Iterable[Target], config: Config) -> Account:
+def account(record: RunRecord, targets: Iterable[Target], config: Config, text: Text) -> Account:
     """The ledger of the run, and which targets its numbers are made of."""
+    spoken = {service.name: languages.of(service.language) for service in config.services}
     return settle(
         record.starts,
-        [facts(target, record) for target in targets],
+        [facts(target, record, spoken.get(target.service), text) for target in targets],
         services=record.services,
         run=record.id,
         marked_at=record.marked,
         lost=record.lost,
         unreached=record.unreached,
         ignore={s.name: s.ignore_processes for s in config.services},
+        unseen={name: language.unseen for name, language in spoken.items()},
     )
 
 
-def facts(target: Target, record: RunRecord) -> TargetFacts:
-    """What the ledger wants to know of one target."""
+def facts(target: Target, record: RunRecord, language: Language | None, text: Text) -> TargetFacts:
+    """What the ledger wants to know of one target. `language` is None where podcov.yaml does not have its service any more."""
     info, records, status = target.stored.info, target.records, target.status
+    observed = language.observe(_for_language(target), target.counted_epochs, text) if language else {}
     times = [p.start.time for p in records.processes if p.start and p.start.time]
     alive = {p.id: bool(p.alive) for p in status.processes}
     return TargetFacts(
@@ -165,7 +168,7 @@ def facts(target: Target, record: RunRecord) -> TargetFacts:
         first_time=min(times) / 1e9 if times else None,
         runs=tuple(dict.fromkeys(e.run for e in records.epochs)),
         marked_at=min((e.time / 1e9 for e in records.epochs if e.run == record.id), default=None),
-        processes=tuple(_process(p, target.counted_epochs, alive.get(p.id, False)) for p in records.processes),
+        processes=tuple(_process(p, observed.get(p.id, _UNOBSERVED), alive.get(p.id, False)) for p in records.processes),
         unregistered=tuple(Unregistered(u.pid, u.start_time, u.argv) for u in status.unregistered),
         unmarked=record.unmarked.get(info.id, {}),
         undumped=record.undumped.get(info.id, {}),
@@ -173,7 +176,10 @@ def facts(target: Target, record: RunRecord) -> TargetFacts:
     )
 
 
-def _process(process: ProcessRecords, counted: Iterable[int], alive: bool) -> ProcessFacts:
+_UNOBSERVED = Observed(hits=False)
+
+
+def _process(process: ProcessRecords, observed: Observed, alive: bool) -> ProcessFacts:
     start = process.start
     return ProcessFacts(
         id=process.id,
@@ -188,8 +194,10 @@ def _process(process: ProcessRecords, counted: Iterable[int], alive: bool) -> Pr
         broken=process.stopped_by_error,
         overflow=process.values_left_out,
         trace_replaced=process.trace_replaced,
-        damage=process.damage,
-        hits=any(len(process.epochs.get(epoch, ())) for epoch in counted),
+        damage=(*process.damage, *observed.damage),
+        hits=observed.hits,
+        missing=(observed.slug, observed.reason) if observed.slug else None,
+        note=observed.note,
     )
 
 
@@ -223,30 +231,30 @@ class Checkout:
     today: Mapping[str, str] | None = None
 
 
-def needs(record: RunRecord, targets: Sequence[Target], config: Config, checkout: Checkout) -> tuple[Need, ...]:
+def needs(record: RunRecord, targets: Sequence[Target], config: Config, checkout: Checkout, text: Text) -> tuple[Need, ...]:
     """The texts that converting these targets will want analysed."""
     epochs = number_epochs((t.records for t in targets), record.id)
     return tuple(
         need
         for service in config.services
-        for need in languages.of(service.language).needs(_service_data(service, targets, epochs, config, checkout))
+        for need in languages.of(service.language).needs(_service_data(service, targets, epochs, config, checkout, text))
     )
 
 
 async def examine(
-    record: RunRecord, targets: Sequence[Target], config: Config, checkout: Checkout, analyse: Analyse
+    record: RunRecord, targets: Sequence[Target], config: Config, checkout: Checkout, analyse: Analyse, text: Text
 ) -> tuple[Report, Ledger]:
-    """What the run covered, and what it is made of. Raises MappingError.
+    """What the run covered, and what it is made of. `text` gives sources by digest. Raises MappingError.
 
     A service that no interpreter can be had for is left out, and the ledger says so.
     """
-    settled = account(record, targets, config)
+    settled = account(record, targets, config, text)
     counted = [t for t in targets if t.stored.info.id in settled.counted]
     epochs = number_epochs((t.records for t in counted), record.id)
     converted: list[Converted] = []
     services = [service for service in config.services if service.name in record.services]
     for service in services:
-        data = _service_data(service, counted, epochs, config, checkout)
+        data = _service_data(service, counted, epochs, config, checkout, text)
         language = languages.of(service.language)
         try:
             tables = await analyse(language.needs(data))
@@ -274,19 +282,11 @@ def _absent(config: Config, record: RunRecord) -> Iterable[str]:
 
 
 def _service_data(
-    service: Service, targets: Iterable[Target], epochs: Numbering, config: Config, checkout: Checkout
+    service: Service, targets: Iterable[Target], epochs: Numbering, config: Config, checkout: Checkout, text: Text
 ) -> ServiceData:
     return ServiceData(
         service=service,
-        targets=tuple(
-            languages.Target(
-                name=t.stored.info.address,
-                records=t.records,
-                digests={(s.path, s.size, s.mtime): s.digest for s in t.status.sources},
-            )
-            for t in targets
-            if t.service == service.name
-        ),
+        targets=tuple(_for_language(target) for target in targets if target.service == service.name),
         epochs=epochs,
         local=checkout.digests,
         selection=checkout.selections.get(service.name, Selection()),
@@ -294,6 +294,16 @@ def _service_data(
         default_minor=checkout.default_minor,
         default_mode=service.mode or config.mode,
         today=checkout.today,
+        text=text,
+    )
+
+
+def _for_language(target: Target) -> languages.Target:
+    return languages.Target(
+        name=target.stored.info.address,
+        records=target.records,
+        digests={(s.path, s.size, s.mtime): s.digest for s in target.status.sources},
+        files=target.stored.files,
     )
 
 

@@ -49,8 +49,8 @@ def test_places_are_gos() -> None:
     """Columns count bytes; the end is behind the closing brace."""
     source = "package p\n\nvar ü = 1; func f() {\n\tü++\n}\n\nfunc (t T) größe() {}\n".encode()
     assert declarations(source) == (
-        Declaration("f", (3, 13), (5, 2)),
-        Declaration("größe", (7, 1), (7, 24)),
+        Declaration("f", (3, 13), (3, 22), (5, 2)),
+        Declaration("größe", (7, 1), (7, 22), (7, 24)),
     )
 
 

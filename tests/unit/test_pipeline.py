@@ -24,7 +24,7 @@ def test_a_service_that_no_interpreter_can_analyse_is_named_and_the_run_is_incom
         raise InterpreterError("there is no python3.14", hint="install python3.14")
 
     record = RunRecord("r", "local", services=("orders",))
-    report, ledger = asyncio.run(pipeline.examine(record, (), Config((Service("orders"),)), CHECKOUT, analyse))
+    report, ledger = asyncio.run(pipeline.examine(record, (), Config((Service("orders"),)), CHECKOUT, analyse, lambda _: None))
     assert ledger.unreported == ("service orders: there is no python3.14; install python3.14",)
     assert not ledger.complete
     assert report.files == ()

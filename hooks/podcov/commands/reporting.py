@@ -23,7 +23,7 @@ from podcov.formats import checkout_json, ledger_json, report_json, summary
 from podcov.formats.analysis import FileAnalysis
 from podcov.formats.checkout_json import CheckoutRecord
 from podcov.formats.run_json import RunRecord
-from podcov.languages import Need
+from podcov.languages import Need, Text
 from podcov.ledger import Ledger
 from podcov.model import Report
 from podcov.reports import terminal, write_all
@@ -68,9 +68,10 @@ async def examine(
     progress.step("reporting")
     local = _sources(project)
     targets = pipeline.read_targets(folder, record.id)
-    analyse = _analyse(project, folder, local, remote)
+    text = _texts(folder, local)
+    analyse = _analyse(project, text, remote)
     checkout = _as_first_examined(_checkout(project, local), folder, local, again=again)
-    report, ledger = await pipeline.examine(record, targets, project.config, checkout, analyse)
+    report, ledger = await pipeline.examine(record, targets, project.config, checkout, analyse, text)
     _keep_sources({f.digest for f in report.files}, folder, local)
     code, reason = pipeline.outcome(
         record.tests, ledger, anything=pipeline.recorded_anything(report, ledger), allow_partial=allow_partial
@@ -106,8 +107,9 @@ async def analyse_before_it_is_gone(
     with contextlib.suppress(PodcovError):
         local = _sources(project)
         targets = [t for t in pipeline.read_targets(folder, record.id) if t.stored.info.pod_uid == pod_uid]
-        needs = pipeline.needs(record, targets, project.config, _checkout(project, local))
-        await _analyse(project, folder, local, lambda _: [interpreter])(needs)
+        text = _texts(folder, local)
+        needs = pipeline.needs(record, targets, project.config, _checkout(project, local), text)
+        await _analyse(project, text, lambda _: [interpreter])(needs)
 
 
 def _sources(project: Project) -> SourceFiles:
@@ -173,18 +175,26 @@ def show(result: Result, *, as_json: bool, files: bool, show_missing: bool = Fal
 
 
 def _analyse(
-    project: Project, folder: RunFolder, local: SourceFiles, remote: RemoteInterpreters
+    project: Project, text: Text, remote: RemoteInterpreters
 ) -> Callable[[Iterable[Need]], Awaitable[Mapping[Need, FileAnalysis]]]:
     analyst = Analyst(assets.wrapper_folder("python") / "podcov_analysis.py", project.store.cache / "analysis")
 
-    def source(digest: str) -> bytes | None:
-        recorded = folder.source(digest)  # which may well be empty: `__init__.py`
-        return local.content(digest) if recorded is None else recorded
-
     def analyse(needs: Iterable[Need]) -> Awaitable[Mapping[Need, FileAnalysis]]:
-        return analyst.tables(needs, source, remote)
+        return analyst.tables(needs, text, remote)
 
     return analyse
+
+
+def _texts(folder: RunFolder, local: SourceFiles) -> Text:
+    """Texts by digest. One of the checkout that was asked for is kept with the run: a later report asks for it again."""
+
+    def text(digest: str) -> bytes | None:
+        recorded = folder.source(digest)  # which may well be empty: `__init__.py`
+        if recorded is None and (recorded := local.content(digest)) is not None:
+            folder.add_source(digest, recorded)
+        return recorded
+
+    return text
 
 
 def _keep_sources(digests: Iterable[str], folder: RunFolder, local: SourceFiles) -> None:

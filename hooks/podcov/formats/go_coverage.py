@@ -122,7 +122,7 @@ def gather(files: Mapping[str, bytes]) -> Gathered:
     """
     damage: list[str] = []
     metas: dict[str, bytes] = {}
-    counters: list[str] = []
+    counters: dict[str, bytes] = {}
     ignored: list[str] = []
     for name in sorted(files):
         base = name.rpartition("/")[2]
@@ -131,33 +131,82 @@ def gather(files: Mapping[str, bytes]) -> Gathered:
         elif files[name].startswith(go_meta.MAGIC) or base.startswith(_META):
             metas[name] = files[name]
         elif files[name].startswith(go_counters.MAGIC) or base.startswith(_COUNTERS):
-            counters.append(name)
+            counters[name] = files[name]
         else:
             ignored.append(name)
-    adders = _read_metas(metas, damage)
-    for name in counters:
-        try:
-            _read_counters(name, files[name], adders)
-        except DamagedError as error:
-            damage.append(error.message)
-    builds = tuple(adder.build() for adder in sorted(adders.values(), key=lambda adder: adder.name))
-    return Gathered(builds, tuple(damage), tuple(ignored))
+    metas_read = read_metas(metas)
+    added = add_up(metas_read, counters)
+    return Gathered(added.builds, (*damage, *metas_read.damage, *added.damage.values()), tuple(ignored))
 
 
-def _read_metas(files: Mapping[str, bytes], damage: list[str]) -> dict[str, _Adder]:
-    """The builds by hash. Further files of a build are only compared."""
-    adders: dict[str, _Adder] = {}
+@dataclass(frozen=True, slots=True)
+class NamedMeta:
+    """Meta-data and the name of the file that they are from."""
+
+    name: str
+    meta: Meta
+
+
+@dataclass(frozen=True, slots=True)
+class Metas:
+    """The meta-data of some builds, by hash. `damage` says of each file that was left out what is wrong with it."""
+
+    by_hash: Mapping[str, NamedMeta]
+    damage: tuple[str, ...] = ()
+
+
+def read_metas(files: Mapping[str, bytes]) -> Metas:
+    """Reads covmeta files, contents by name. Further files of a build are only compared."""
+    found: dict[str, NamedMeta] = {}
+    damage: list[str] = []
     for name, data in files.items():
         try:
             build = go_meta.identity(data, name=name).hash
-            first = adders.get(build)
+            first = found.get(build)
             if first is None:
-                adders[build] = _Adder(name, go_meta.parse(data, name=name))
+                found[build] = NamedMeta(name, go_meta.parse(data, name=name))
             elif data != files[first.name]:
                 raise damaged(name, 24, f"it says that it is of the same build as {first.name}, and differs from that")
         except DamagedError as error:
             damage.append(error.message)
-    return adders
+    return Metas(found, tuple(damage))
+
+
+@dataclass(frozen=True, slots=True)
+class AddedUp:
+    """Builds, sorted by name. `damage` says of each file that was left out, by its name, what is wrong with it."""
+
+    builds: tuple[Build, ...]
+    damage: Mapping[str, str]
+
+
+def add_up(metas: Metas, counters: Mapping[str, bytes]) -> AddedUp:
+    """What covcounters files, contents by name, say of these builds; also builds of which nothing was counted."""
+    damage: dict[str, str] = {}
+    adders = {build: _Adder(named.name, named.meta) for build, named in metas.by_hash.items()}
+    for name, data in counters.items():
+        try:
+            _read_counters(name, data, adders)
+        except DamagedError as error:
+            damage[name] = error.message
+    return AddedUp(tuple(adder.build() for adder in sorted(adders.values(), key=lambda adder: adder.name)), damage)
+
+
+def of_profile(profile: Profile, *, name: str) -> Build:
+    """A text profile, as a build of which one process is known; its functions are not: each file is one without a name."""
+    files: dict[str, dict[str, tuple[Block, ...]]] = defaultdict(dict)
+    for file, blocks in blocks_by_file(profile.counts).items():
+        files[file.rpartition("/")[0]][file] = tuple(sorted(blocks))
+    packages = tuple(
+        GoPackage(path, "", "", "", tuple(GoFunction("", file, True, own[file]) for file in sorted(own)))
+        for path, own in sorted(files.items())
+    )
+    counts = {
+        (number, index): tuple(profile.counts[block] for block in function.blocks)
+        for number, package in enumerate(packages)
+        for index, function in enumerate(package.functions)
+    }
+    return Build(name, Meta("", profile.mode, "perblock", packages), counts, 1, {})
 
 
 def _read_counters(name: str, data: bytes, adders: Mapping[str, _Adder]) -> None:
@@ -386,30 +435,49 @@ def _unite(one: _Part, other: _Part, mode: Mode) -> _Part:
 def file_coverages(epochs: Mapping[int, GoCoverage], service: str, place: Callable[[str], Place]) -> tuple[FileCoverage, ...]:
     """The files of a service, from what each epoch of its report counted, sorted by path.
 
-    `place` finds Go's file names (`example.com/shop/cart/cart.go`) in the project. Hits of several epochs are added up.
+    `place` finds Go's file names (`example.com/shop/cart/cart.go`) in the project; they stay the files' recorded paths. Hits of
+    several epochs are added up; they have one mode.
     """
-    regions: dict[str, dict[Block, Region]] = defaultdict(dict)
+    hits: dict[str, dict[Block, int]] = defaultdict(dict)
+    ran: dict[Block, tuple[int, ...]] = {}
     functions: dict[str, set[Function]] = defaultdict(set)
     packages: dict[str, str] = {}
     for epoch, coverage in sorted(epochs.items()):
         for counted in coverage.packages:
-            for function in counted.package.functions:
+            for function, counts in zip(counted.package.functions, counted.counts, strict=True):
                 packages[function.file] = counted.package.path
                 functions[function.file].update(_functions(function))
-            for _, block, count in counted.blocks:
-                before = regions[block.file].get(block) or region(block, 0, ())
-                if count:
-                    hits = add(coverage.mode, before.hits, count)
-                    before = replace(before, hits=hits, epochs=(*before.epochs, epoch))
-                regions[block.file][block] = before
+                known = hits[function.file]
+                for block, count in zip(function.blocks, counts, strict=True):
+                    known[block] = add(coverage.mode, known.get(block, 0), count)
+                    if count:
+                        ran[block] = (*ran.get(block, ()), epoch)
+    modes = {coverage.mode for coverage in epochs.values()}
+    counting: Mode = modes.pop() if len(modes) == 1 else "set"
     files = [
-        _file(service, place(file), packages[file], tuple(sorted(regions[file].values())), tuple(sorted(functions[file])))
+        _file(
+            service,
+            file,
+            place(file),
+            packages[file],
+            counting,
+            tuple(sorted(region(block, count, ran.get(block, ())) for block, count in hits[file].items())),
+            tuple(sorted(functions[file])),
+        )
         for file in packages
     ]
     return tuple(sorted(files, key=lambda file: (file.path, file.digest)))
 
 
-def _file(service: str, place: Place, package: str, regions: tuple[Region, ...], functions: tuple[Function, ...]) -> FileCoverage:
+def _file(
+    service: str,
+    name: str,
+    place: Place,
+    package: str,
+    counting: Mode,
+    regions: tuple[Region, ...],
+    functions: tuple[Function, ...],
+) -> FileCoverage:
     return FileCoverage(
         service=service,
         path=place.path,
@@ -420,14 +488,26 @@ def _file(service: str, place: Place, package: str, regions: tuple[Region, ...],
         regions=regions,
         functions=functions,
         package=package,
+        recorded_paths=(name,),
+        counting=counting,
     )
 
 
 def region(block: Block, hits: int, epochs: tuple[int, ...]) -> Region:
-    """A block as the model has it, with an inclusive end; what ends before the first column ends with the line above."""
+    """A block as the model has it, with an inclusive end; what ends before the first column ends with the line above.
+
+    So an empty block ends before it begins, and no two blocks are the same region.
+    """
     line, column = block.end
     end = (line, column - 1) if column > 1 else (line - 1, 0)
-    return Region(block.start, max(end, block.start), block.statements, hits, epochs)
+    return Region(block.start, end, block.statements, hits, epochs)
+
+
+def block_of(file: str, of: Region) -> Block:
+    """The block that `region` made one of."""
+    line, column = of.end
+    end = (line, column + 1) if column else (line + 1, 1)
+    return Block(file, *of.start, *end, of.statements)
 
 
 def _functions(function: GoFunction) -> Iterable[Function]:

@@ -21,6 +21,7 @@ VERSION: Final = 1
 _MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 _GRANULARITIES: Final = ("perblock", "perfunc")
 _PACKAGE_HEADER_SIZE: Final = 44
+_MODE_AT: Final = 48
 _NUMBERS_OF_A_BLOCK: Final = 5
 _OFFSET: Final = Struct("<I")
 _block: Final = cast(Callable[[tuple[str, int, int, int, int, int]], Block], partial(tuple.__new__, Block))
@@ -77,6 +78,12 @@ def identity(data: bytes, *, name: str = "covmeta") -> Identity:
     return Identity(cursor.take(16, "the hash").hex(), size)
 
 
+def counter_mode(data: bytes, *, name: str = "covmeta") -> Mode:
+    """Reads the mode alone. Raises DamagedError."""
+    identity(data, name=name)
+    return cast(Mode, _choice(Cursor(name, data, _MODE_AT), _MODES, "counter mode"))
+
+
 def parse(data: bytes, *, name: str = "covmeta") -> Meta:
     """Reads a meta-data file; `name` is what errors call it. Raises DamagedError."""
     build = identity(data, name=name)
@@ -84,7 +91,7 @@ def parse(data: bytes, *, name: str = "covmeta") -> Meta:
         raise Cursor(name, data).error(f"the file should have {build.size} bytes, and has {len(data)}", 8)
     cursor = Cursor(name, data, 16)
     count = cursor.integer(8, "the number of packages")
-    cursor.at = 48
+    cursor.at = _MODE_AT
     mode = _choice(cursor, _MODES, "counter mode")
     granularity = _choice(cursor, _GRANULARITIES, "granularity")
     cursor.at = 56

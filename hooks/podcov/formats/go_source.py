@@ -37,6 +37,8 @@ class Declaration(NamedTuple):
 
     name: str
     start: tuple[int, int]
+    body: tuple[int, int]
+    """the brace that opens its body"""
     end: tuple[int, int]
 
 
@@ -62,9 +64,10 @@ def declarations(source: bytes) -> tuple[Declaration, ...]:
     while index < len(tokens):
         token = tokens[index]
         if token.text == b"func" and token.first and not depth:
-            name, end = _function(tokens, index)
-            if end is not None:
-                found.append(Declaration(name, position(token.at), position(tokens[end].at + 1)))
+            name, body = _function(tokens, index)
+            end = len(tokens) if body is None else _closing(tokens, body)
+            if body is not None and end < len(tokens):
+                found.append(Declaration(name, position(token.at), position(tokens[body].at), position(tokens[end].at + 1)))
                 index = end + 1
                 continue
         depth += (token.kind == "open") - (token.kind == "close")
@@ -86,7 +89,7 @@ def _tokens(source: bytes) -> Iterator[_Token]:
 
 
 def _function(tokens: Sequence[_Token], index: int) -> tuple[str, int | None]:
-    """The name of the function that `func` at `index` declares, and the index of its closing brace, None without a body."""
+    """The name of the function that `func` at `index` declares, and the index of the brace of its body, None without one."""
     index += 1
     if tokens[index : index + 1] and tokens[index].text == b"(":
         index = _closing(tokens, index) + 1
@@ -95,8 +98,7 @@ def _function(tokens: Sequence[_Token], index: int) -> tuple[str, int | None]:
         if tokens[token].first:
             return name, None
         if tokens[token].text == b"{" and tokens[before].text not in (b"struct", b"interface"):
-            end = _closing(tokens, token)
-            return name, end if end < len(tokens) else None
+            return name, token
     return name, None
 
 

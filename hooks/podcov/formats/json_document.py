@@ -52,6 +52,10 @@ class Object:
         if not isinstance(self.value, dict):
             raise _surprise(self.where, "an object", self.value)
 
+    def has(self, key: str) -> bool:
+        """For keys that may be left out."""
+        return key in self.value
+
     def text(self, key: str) -> str:
         return self._typed(key, str, "a text")
 

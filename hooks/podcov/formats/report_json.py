@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from typing import Any, Final, get_args
 
 from podcov.formats.json_document import Object, decode
-from podcov.model import Arc, Epoch, FileCoverage, Function, Mode, Origin, Region, Report
+from podcov.model import Arc, Counting, Epoch, FileCoverage, Function, Mode, Origin, Region, Report
 
 SCHEMA: Final = "podcov/report/1"
 
 _MODES: tuple[Mode, ...] = get_args(Mode)
 _ORIGINS: tuple[Origin, ...] = get_args(Origin)
+_COUNTINGS: tuple[Counting, ...] = get_args(Counting)
 
 
 def dump(report: Report) -> bytes:
@@ -63,6 +64,7 @@ def _file(f: FileCoverage) -> dict[str, Any]:
         "arcs": [_arc(a) for a in f.arcs],
         "functions": [{"name": x.name, "kind": x.kind, "start": x.start, "end": x.end} for x in f.functions],
         "excluded": f.excluded,
+        **({"counting": f.counting} if f.counting else {}),
     }
 
 
@@ -94,6 +96,7 @@ def _load_file(f: Object) -> FileCoverage:
             for x in f.objects("functions")
         ),
         excluded=f.integers("excluded"),
+        counting=f.choice("counting", _COUNTINGS) if f.has("counting") else "",
     )
 
 

@@ -21,13 +21,27 @@ from collections.abc import Mapping
 from typing import Final
 
 from podcov.errors import UsageError
-from podcov.languages.contract import Converted, Language, Need, Selection, ServiceData, Target
+from podcov.languages.contract import Converted, Language, Need, Observed, Selection, ServiceData, Target, Text
 from podcov.languages.epochs import Numbering, number_epochs
+from podcov.languages.go import Go
 from podcov.languages.python import Python
 
-__all__ = ["Converted", "Language", "Need", "Numbering", "Selection", "ServiceData", "Target", "number_epochs", "of"]
+__all__ = [
+    "Converted",
+    "Language",
+    "Need",
+    "Numbering",
+    "Observed",
+    "Selection",
+    "ServiceData",
+    "Target",
+    "Text",
+    "number_epochs",
+    "of",
+]
 
 _LANGUAGES: Final[Mapping[str, Language]] = {
+    "go": Go(),
     "python": Python(),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,6 +15,9 @@ from podcov.languages.epochs import Numbering
 from podcov.model import FileCoverage, Mode
 from podcov.paths import is_below
 
+Text = Callable[[str], bytes | None]
+"""The content with a digest, of a file of the project or of a source that was pulled; None where it is not known (any more)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -24,6 +27,23 @@ class Target:
     """`namespace/pod/container`, for messages"""
     records: TargetRecords
     digests: Mapping[tuple[str, int, int], str | None]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """all that lay in its folder, by name: for what only one language has"""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the records of one process say of themselves, for the ledger."""
+
+    hits: bool
+    """something ran in the epochs that count"""
+    damage: tuple[str, ...] = ()
+    """each file that cannot be read, and what is wrong with it"""
+    slug: str = ""
+    """of what is missing for another reason, and `reason` says what, and what to do; empty where nothing is"""
+    reason: str = ""
+    note: str = ""
+    """what is true of it all the same"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +97,7 @@ class ServiceData:
     default_mode: Mode = "line"
     today: Mapping[str, str] | None = None
     """as `local`, now: tells where a text is; None: the same"""
+    text: Text = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +138,14 @@ class Language(Protocol):
 
         `path` is relative to the project, with `/`; `first_line` is that of a script, behind its `#!`, and else empty.
         """
+
+    @property
+    def unseen(self) -> str:
+        """What may be wrong where no process of a container left anything, as a question: `is no Python running in it?`; goes on
+        from `or`."""
+
+    def observe(self, target: Target, counted: Collection[int], text: Text) -> Mapping[str, Observed]:
+        """What became of each process of a target, by its id. `counted` are the target's own epochs that count."""
 
     def needs(self, data: ServiceData) -> tuple[Need, ...]:
         """The texts whose analyses `convert` will want."""

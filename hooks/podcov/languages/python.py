@@ -7,7 +7,7 @@ Everything that only an interpreter of the version that ran a text knows is in c
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -15,7 +15,7 @@ from typing import Final
 from podcov import paths
 from podcov.formats.analysis import FileAnalysis, Rules
 from podcov.formats.records import CodeEntry, FileEntry, ProcessRecords
-from podcov.languages.contract import Converted, Need, ServiceData, Target
+from podcov.languages.contract import Converted, Need, Observed, ServiceData, Target, Text
 from podcov.languages.python_courier import PythonCourier
 from podcov.languages.python_hits import TextHits, branches, read_process, regions
 from podcov.merge import by_service
@@ -38,6 +38,10 @@ class Python:
         return "python"
 
     @property
+    def unseen(self) -> str:
+        return "is the wrapper's ConfigMap missing or damaged, or is no Python running in it?"
+
+    @property
     def courier(self) -> PythonCourier:
         return PythonCourier()
 
@@ -49,6 +53,10 @@ class Python:
         """By its suffix; without one, a script whose first line names Python."""
         name = path.rpartition("/")[2]
         return path.endswith(_SUFFIXES) or ("." not in name.lstrip(".") and b"python" in first_line())
+
+    def observe(self, target: Target, counted: Collection[int], text: Text) -> Mapping[str, Observed]:  # noqa: ARG002
+        """Damage is in the records already."""
+        return {p.id: Observed(any(len(p.epochs.get(epoch, ())) for epoch in counted)) for p in target.records.processes}
 
     def needs(self, data: ServiceData) -> tuple[Need, ...]:
         """Every text that ran, for each version that ran it, and those of files that perhaps nothing loaded."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from podcov.ledger import Ledger
 from podcov.model import Report
-from podcov.reports import coveragepy, html, markdown
+from podcov.reports import coveragepy, go_profiles, html, markdown
 from podcov.reports.material import Material, Sources
 
 Writer = Callable[[Material, Path], tuple[Path, ...]]
@@ -24,6 +24,7 @@ WRITERS: Final[Mapping[str, Writer]] = {
     "json": coveragepy.write_json,
     "markdown": markdown.write,
     "coverage": coveragepy.write_data,
+    "go": go_profiles.write,
 }
 
 

@@ -1,0 +1,146 @@
+"""Where in the project a file lies that Go calls `example.com/shop/cart/cart.go`. Pure.
+
+The name is the import path of the package and the name of the file. `go.mod` files say which folder has which import path, by
+their own module and by what they replace. What is in none of these (the standard library, the module cache, vendored packages)
+has no place in the project.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from podcov.errors import MappingError
+from podcov.formats import go_mod
+from podcov.formats.go_fit import misfit
+from podcov.formats.go_meta import GoFunction
+from podcov.paths import explicit_place, is_below
+
+_MODULE_FILES: Final = ("go.mod", "go.work")
+
+Text = Callable[[str], bytes | None]
+"""the content with a digest, None where it is not known"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A local file for a name of Go's. `misfit` says why it is not the text that ran; empty where it can be."""
+
+    path: str
+    digest: str
+    misfit: str = ""
+
+
+class Places:
+    """The Go files of the project. `local` maps paths to digests; `explicit` and `sources` are those of the service in
+    podcov.yaml."""
+
+    def __init__(
+        self,
+        local: Mapping[str, str],
+        text: Text,
+        *,
+        explicit: Mapping[str, str],
+        sources: Sequence[str],
+        root: str,
+        service: str,
+    ) -> None:
+        self._local = local
+        self._text = text
+        self._explicit = explicit
+        self._sources = sources
+        self._root = root
+        self._service = service
+
+    def find(self, name: str, functions: Sequence[GoFunction]) -> Found | None:
+        """The file; of several that it could be, the one that its blocks fit. None where the project has none.
+
+        Raises MappingError where several fit.
+        """
+        candidates = self._preferred(dict.fromkeys(path for path in self._candidates(name) if path in self._local))
+        found = [self._found(path, functions) for path in candidates]
+        fitting = [one for one in found if not one.misfit]
+        if len(fitting) > 1:
+            raise self._ambiguity(name, fitting)
+        return next(iter(fitting or found), None)
+
+    def _found(self, path: str, functions: Sequence[GoFunction]) -> Found:
+        digest = self._local[path]
+        content = self._text(digest)
+        return Found(path, digest, "cannot be read any more" if content is None else misfit(content, functions))
+
+    def _preferred(self, paths: Iterable[str]) -> list[str]:
+        """Those in the service's own folders, if any is."""
+        everything = list(paths)
+        return [path for path in everything if any(is_below(path, source) for source in self._sources)] or everything
+
+    def _candidates(self, name: str) -> Iterable[str]:
+        told = explicit_place(name, self._explicit)
+        if told is not None:
+            return [told]
+        if name.startswith("/"):
+            return self._of_a_build_path(name)
+        return self._of_an_import_path(name)
+
+    def _of_an_import_path(self, name: str) -> list[str]:
+        """In the module with the longest path that the name begins with and that has such a file."""
+        parts = name.split("/")
+        for size in range(len(parts) - 1, 0, -1):
+            folders = self._folders.get("/".join(parts[:size]), ())
+            if paths := [path for folder in folders if (path := posixpath.join(folder, *parts[size:])) in self._local]:
+                return paths
+        return []
+
+    def _of_a_build_path(self, name: str) -> list[str]:
+        """The file of a package that was built by the names of its files is known by its path in the build: as on this machine,
+        or the local one that shares the longest end with it."""
+        own = name.removeprefix(f"{self._root}/") if self._root else name
+        if own in self._local:
+            return [own]
+        parts = name.split("/")
+        for begin in range(1, len(parts)):
+            end = "/".join(parts[begin:])
+            if paths := [path for path in self._go_files.get(parts[-1], ()) if path == end or path.endswith(f"/{end}")]:
+                return paths
+        return []
+
+    @cached_property
+    def _go_files(self) -> Mapping[str, Sequence[str]]:
+        """By their last names."""
+        files: dict[str, list[str]] = defaultdict(list)
+        for path in sorted(self._local):
+            if path.endswith(".go"):
+                files[posixpath.basename(path)].append(path)
+        return files
+
+    @cached_property
+    def _folders(self) -> Mapping[str, Sequence[str]]:
+        """Module path -> the folders that it may be, as the project's go.mod and go.work files say."""
+        folders: dict[str, dict[str, None]] = defaultdict(dict)
+        for module, folder in self._declared_folders():
+            folders[module][folder] = None
+        return {module: sorted(found) for module, found in folders.items()}
+
+    def _declared_folders(self) -> Iterator[tuple[str, str]]:
+        for path, digest in self._local.items():
+            if posixpath.basename(path) not in _MODULE_FILES or (content := self._text(digest)) is None:
+                continue
+            folder = posixpath.dirname(path)
+            declared = go_mod.parse(content)
+            if declared.module:
+                yield declared.module, folder
+            for module, target in declared.replaced.items():
+                place = posixpath.normpath(posixpath.join(folder, target))
+                yield module, "" if place == "." else place
+
+    def _ambiguity(self, name: str, fitting: Sequence[Found]) -> MappingError:
+        package = posixpath.dirname(name)
+        return MappingError(
+            f"{self._service}: {name} ran, and several local files can be it: {', '.join(one.path for one in fitting)}",
+            hint=f"name the service's folders as services.{self._service}.source in podcov.yaml, or say it under "
+            f"services.{self._service}.paths: {{{package}: {posixpath.dirname(fitting[0].path) or '.'}}}",
+        )
