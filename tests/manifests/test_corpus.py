@@ -24,7 +24,7 @@ import yaml
 from corpus_shapes import Document, Key, Shape, documents, joined, kustomize_command, output, render, shapes, skaffold
 from podcov.commands import main
 from podcov.edges import tracers
-from podcov.generate import instrument, python
+from podcov.generate import entered, instrument, python
 
 SHAPES = shapes()
 ACCEPTED = [shape for shape in SHAPES if shape.base]
@@ -32,7 +32,7 @@ REFUSED = [shape for shape in SHAPES if not shape.base]
 NOBODY = "http://127.0.0.1:9"
 REGENERATE = bool(os.environ.get("PODCOV_REGENERATE"))
 NAMED = {python.entrypoint("")[-1]: "<bootstrap>", python.courier("")[2]: "<sidecar>"}
-NAMED |= {instrument.literal(script): name for script, name in NAMED.items()}
+NAMED |= {entered.literal(script): name for script, name in NAMED.items()}
 _HASHED = re.compile(r"(podcov-(?:wrapper|tracers)(?:-\d+)?)-[a-z0-9]{10}\b")
 
 

@@ -328,7 +328,7 @@ def test_an_unknown_language_is_refused() -> None:
     files = MemoryProject({"podcov.yaml": CONFIG.replace("{workload", "{language: cobol, workload"), "Tiltfile": ""})
     with pytest.raises(api.ManifestError, match=r"services\.app\.language: podcov cannot get into containers in cobol") as caught:
         planned(files, workload("{name: app, image: app}"))
-    assert caught.value.hint == "It knows: python."
+    assert caught.value.hint == "It knows: go, python."
 
 
 def test_tracers_are_asked_for_where_the_image_may_need_them() -> None:

@@ -8,12 +8,15 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from podcov.config import Service
 from podcov.generate import artifacts, builds, image_config, image_names, images, python, skaffold
 from podcov.generate.artifacts import Artifact
 from podcov.generate.dockerfile import Image
+from podcov.generate.entered import Entered
 from podcov.generate.image_names import Reference
 from podcov.generate.images import Built, Lookup, Unknown
 from podcov.generate.manifests import Container
+from podcov.generate.proposals import Seen
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 
@@ -320,12 +323,17 @@ def guessed(answer: Image | Unknown) -> Built:
     return images.find("shop/orders:v1", [GUESSED], Files(**{"app/Dockerfile": ON_PYTHON}), Asked(**{"shop/orders:v1": answer}))
 
 
+def tracers(image: Image | None) -> tuple[str, ...]:
+    """The minor versions whose tracer an image may need."""
+    return python.additions(Entered(Service("app"), Container("app", "app", {}), "line", image=image)).tracers
+
+
 def test_a_guess_gives_no_command_and_no_version() -> None:
     built = guessed(Unknown("nobody knows"))
     assert (built.artifact, built.guess, built.unknown) == (GUESSED, "app/Dockerfile, by its name", "nobody knows")
     assert built.words(ANYTHING) is built.words(WITH_ARGS) is None
     assert not images.variables_known(built.image)
-    assert python.tracers_for(built.image, "line") == ("3.11",)
+    assert tracers(built.image) == ("3.11",)
 
 
 def test_a_guess_that_the_image_agrees_with_is_none_any_more() -> None:
@@ -334,7 +342,7 @@ def test_a_guess_that_the_image_agrees_with_is_none_any_more() -> None:
     assert built.words(ANYTHING) == ("python3", "app.py")
     assert built.image is not None
     assert built.image.copies == (("src", "/src"),)
-    assert python.tracers_for(built.image, "line") == ()
+    assert tracers(built.image) == ()
 
 
 @pytest.mark.parametrize(
@@ -413,7 +421,8 @@ def test_a_company_s_base_that_stands_on_python_has_its_interpreter(env: dict[st
     base = replace(COMPANY, env=env)
     built = found('FROM company/base\nENTRYPOINT ["/start"]\nCMD []', Asked(**{"company/base": base}))
     assert python.interpreter(built.image, ("/start",)) == interpreter
-    assert python.recognise(built.image, ("/start",), "app", Files()) == ("built on company/base" if interpreter else "")
+    seen = Seen(Container("app", "app", {"command": ["/start"]}), built, Files())
+    assert python.recognise(seen) == ("built on company/base" if interpreter else "")
 
 
 CONFIG = {

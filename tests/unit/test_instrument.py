@@ -14,7 +14,7 @@ from podcov.config import Service
 from podcov.errors import ManifestError
 from podcov.generate import instrument, manifests
 from podcov.generate.dockerfile import Image
-from podcov.generate.instrument import Entered
+from podcov.generate.entered import Entered
 
 Document = dict[str, Any]
 MAPS = ("podcov-wrapper-abc", "podcov-tracers-def")

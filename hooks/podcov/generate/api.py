@@ -174,7 +174,7 @@ def first_config(rendered: Manifests, generate: Generate, known: Surroundings, *
         looked_at = "\n".join(f"  {f.subject}: {f.found}; {f.why or f.decided}" for f in detected.findings)
         raise ManifestError(
             f"{name}: there is no service in it that podcov can measure\n{looked_at}".rstrip(),
-            hint=f"Where one of these is written in Python, say so in {CONFIG}: docs/podcov-yaml.md has an example.",
+            hint=f"Where one of these is written in {detect.WRITTEN_IN}, say so in {CONFIG}: docs/podcov-yaml.md has an example.",
         )
     return detect.podcov_yaml(detected, generate), detected.findings
 

@@ -15,6 +15,7 @@ from typing import Any
 
 WRAPPER = "podcov-wrapper"
 TRACERS = "podcov-tracers"
+HAND = "podcov-hand"
 OURS: Mapping[str, str] = {"podcov/wrapper": "true"}
 """the label that podcov alone gives, by which it knows what it may remove"""
 LABELS: Mapping[str, str] = {"app.kubernetes.io/part-of": "podcov", **OURS}
@@ -31,11 +32,12 @@ _ESCAPED_BY_GO = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u
 
 @dataclass(frozen=True, slots=True)
 class ConfigMap:
-    """`files` are contents by key; `folder` is where the overlay keeps them."""
+    """`files` are contents by key; `folder` is where the overlay keeps them, `wrapper` the folder of `wrapper/` it belongs to."""
 
     name: str
     folder: str
     files: Mapping[str, bytes]
+    wrapper: str = "python"
 
     @property
     def hashed_name(self) -> str:
@@ -58,11 +60,16 @@ class ConfigMap:
         return {key: values for key, values in (("binaryData", binaries), ("data", texts)) if values}
 
 
-def plan(wrapper: Mapping[str, bytes], tracers: Mapping[str, bytes]) -> tuple[ConfigMap, ...]:
-    """The ConfigMaps for these files, none too large for `kubectl apply`."""
+def plan(wrappers: Mapping[str, Mapping[str, bytes]], tracers: Mapping[str, bytes]) -> tuple[ConfigMap, ...]:
+    """The ConfigMaps for the files of these wrappers and for tracers, none too large for `kubectl apply`."""
+    parts = (
+        (WRAPPER, "wrapper", wrappers.get("python", {}), "python"),
+        (TRACERS, "tracers", tracers, "python"),
+        (HAND, "hand", wrappers.get("hand", {}), "hand"),
+    )
     return tuple(
-        ConfigMap(name if number == 1 else f"{name}-{number}", folder, {file: files[file] for file in portion})
-        for name, folder, files in ((WRAPPER, "wrapper", wrapper), (TRACERS, "tracers", tracers))
+        ConfigMap(name if number == 1 else f"{name}-{number}", folder, {file: files[file] for file in portion}, wrapper)
+        for name, folder, files, wrapper in parts
         for number, portion in enumerate(_portions(files), 1)
     )
 
@@ -71,7 +78,7 @@ def is_ours(document: Mapping[str, Any]) -> bool:
     """Whether a manifest is one of these, by its kind and name."""
     metadata = document.get("metadata") or {}
     name = str(metadata.get("name", ""))
-    return document.get("kind") == "ConfigMap" and name.startswith((f"{WRAPPER}-", f"{TRACERS}-"))
+    return document.get("kind") == "ConfigMap" and name.startswith(tuple(f"{ours}-" for ours in (WRAPPER, TRACERS, HAND)))
 
 
 def _portions(files: Mapping[str, bytes]) -> list[Sequence[str]]:

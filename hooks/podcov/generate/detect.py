@@ -7,15 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from podcov import assets
-from podcov.config import Entry, Generate, PortForward, Service, variable_prefix
-from podcov.generate import instrument, yaml_text
+from podcov.config import Dump, Generate, PortForward, Service, variable_prefix
+from podcov.generate import yaml_text
 from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
 from podcov.generate.images import Built
-from podcov.generate.language import LANGUAGES, Language
+from podcov.generate.language import LANGUAGES
 from podcov.generate.manifests import Container, KubernetesService, Manifests, Workload
-from podcov.generate.project import Project
+from podcov.generate.proposals import Seen
 
+WRITTEN_IN = " or ".join(LANGUAGES)
+"""what podcov can measure, for people"""
 _TEST_FOLDERS = ("tests/integration", "tests/e2e", "integration_tests", "tests")
 
 
@@ -77,95 +79,37 @@ def _of_workload(workload: Workload, known: Surroundings) -> Iterator[tuple[Serv
 
 
 def _of_container(workload: Workload, container: Container, built: Built, known: Surroundings) -> tuple[Service | None, Finding]:
-    files = known.files
     subject = workload.said(container)
-    words = built.words(container)
-    command = container.command or (*(words or (built.image.command if built.image else ())), *container.args)
-    reasons = {name: _recognised(language, built, command, files) for name, language in LANGUAGES.items()}
+    seen = Seen(container, built, known.files)
+    reasons = {name: language.recognise(seen) for name, language in LANGUAGES.items()}
     name, reason = next(((name, reason) for name, reason in reasons.items() if reason), ("", ""))
     if not name:
         return None, _left_alone(subject, container, built)
-    language = LANGUAGES[name]
-    sources = language.sources(built.image, built.context, files)
-    service = Service(
-        name="",
+    proposal = LANGUAGES[name].propose(seen)
+    finding = Finding(subject, f"{name}: {reason}", proposal.decided, proposal.why, proposal.level)
+    if proposal.service is None:
+        return None, finding
+    said = proposal.command_matters and not container.command and not _stands_in_the_project(seen, known)
+    return replace(
+        proposal.service,
         language=name,
         workload=workload.reference,
         container=container.name if len(workload.containers) > 1 else "",
         namespace=workload.namespace,
-        source=sources,
-        packages=language.packages(built.image, sources, built.context, files),
-    )
-    program = _program(language, container, built, command, files)
-    entered, decided, why = _entry(container, built, program, words)
-    if entered == "environment" and (variable := instrument.from_elsewhere(container, language)):
-        why = f"its {variable} comes from elsewhere (valueFrom), so it cannot be extended: write its `command` in podcov.yaml"
-        return None, Finding(subject, f"{name}: {reason}", "left alone", why, "warning")
-    finding = Finding(subject, f"{name}: {reason}", decided, why, "info" if program else "warning")
-    said = entered == "entrypoint" and not container.command and not _stands_in_the_project(container, words, known)
-    return replace(
-        service,
-        interpreter=program or service.interpreter,
-        entry=entered,
-        sidecar=bool(program) and not _is_overridden(built),
-        command=(words or ()) if said else (),
+        command=(seen.words or ()) if said else (),
     ), finding
 
 
-def _stands_in_the_project(container: Container, words: tuple[str, ...] | None, known: Surroundings) -> bool:
+def _stands_in_the_project(seen: Seen, known: Surroundings) -> bool:
     """Whether what the image runs is said by files of the project, and about that image: then nobody else need be asked again."""
-    return known.image(container, asking=False).words(container) == words
-
-
-def _program(language: Language, container: Container, built: Built, command: tuple[str, ...], files: Project) -> str:
-    """The interpreter that is certainly in the image. A guess counts only where the manifest's own command is of the language."""
-    own = (*container.command, *container.args) if container.command else ()
-    guessed = built.guess and not language.recognise(None, own, "", files)
-    return "" if built.launcher or guessed else language.interpreter(built.image, command)
-
-
-def _recognised(language: Language, built: Built, command: tuple[str, ...], files: Project) -> str:
-    reason = language.recognise(built.image, command, built.context, files)
-    file = language.project_file(built.context, files) if built.artifact and built.launcher and not reason else ""
-    return reason or (f"buildpacks, {file} in {built.context}" if file else "")
-
-
-def _is_overridden(built: Built) -> bool:
-    return built.artifact is not None and built.artifact.entrypoint
+    return known.image(seen.container, asking=False).words(seen.container) == seen.words
 
 
 def _left_alone(subject: str, container: Container, built: Built) -> Finding:
-    known = ", ".join(LANGUAGES)
     if built.artifact is None:
         found = f"image {container.image}, which is not built here"
-        return Finding(subject, found, "left alone", f"if it is written in {known}, add it to podcov.yaml")
-    return Finding(subject, f"built in {built.context}", "left alone", f"nothing says that it is written in {known}")
-
-
-def _entry(container: Container, built: Built, program: str, words: tuple[str, ...] | None) -> tuple[Entry, str, str]:
-    """How to get in, said for people, and why."""
-    if _is_overridden(built):
-        why = "Tilt puts the entrypoint of docker_build in place of every command of this image"
-        return "environment", "entered by environment, no sidecar", why
-    if built.launcher:
-        why = "its launcher sets the PATH that the interpreter is found by"
-        return "environment", "entered by environment, no sidecar", why
-    if built.guess and not program:
-        asked = f" ({built.unknown})" if built.unknown else ""
-        missing = "ENTRYPOINT" if container.args else "ENTRYPOINT and CMD"
-        instead = "`interpreter`" if container.command else f"the image's {missing} as `command`"
-        why = f"{built.guess}, is a guess{asked}: if it is right, write {instead} in podcov.yaml, without `entry` and `sidecar`"
-        return "environment", "entered by environment, no sidecar", why
-    if not program:
-        why = "nothing says which interpreter the image has; if you know, write `interpreter` instead"
-        return "environment", "entered by environment, no sidecar", why
-    if container.command:
-        return "entrypoint", "entered in front of its command", "the manifest has one"
-    if words is not None:
-        return "entrypoint", "entered in front of its image's command", built.origin
-    base = f"the base image {built.image.base}" if built.image else f"the image {container.image}"
-    why = f"nothing here says what {base} has for a command{f' ({built.unknown})' if built.unknown else ''}"
-    return "environment", "entered by environment", why
+        return Finding(subject, found, "left alone", f"if it is written in {WRITTEN_IN}, add it to podcov.yaml")
+    return Finding(subject, f"built in {built.context}", "left alone", f"nothing says that it is written in {WRITTEN_IN}")
 
 
 def _named(services: list[Service], workload: Workload, manifests: Manifests) -> list[Service]:
@@ -197,13 +141,17 @@ def _forwards(services: Sequence[KubernetesService]) -> tuple[PortForward, ...]:
 
 def _settings(service: Service) -> dict[str, object]:
     """What is not the default."""
-    said = _said(
-        service, "workload", "container", "namespace", "source", "packages", "interpreter", "entry", "command", "sidecar"
-    )
+    fields = ("workload", "container", "namespace", "source", "packages", "interpreter", "binary", "entry", "command", "sidecar")
     plain = Service(name="")
-    return {key: value for key, value in said.items() if value != getattr(plain, key)} | (
-        {"language": service.language} if service.language != plain.language else {}
-    )
+    said = {key: value for key, value in _said(service, *fields).items() if value != getattr(plain, key)}
+    language = {"language": service.language} if service.language != plain.language else {}
+    return language | said | ({"dump": _dump(service.dump)} if service.dump else {})
+
+
+def _dump(dump: Dump) -> dict[str, object]:
+    plain = Dump(dump.by)
+    fields = ("by", "folder", "signal", "port", "path", "profile", "source")
+    return {key: value for key, value in _said(dump, *fields).items() if key == "by" or value != getattr(plain, key)}
 
 
 def _generate(generate: Generate) -> dict[str, object]:

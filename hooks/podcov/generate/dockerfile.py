@@ -5,6 +5,7 @@ A pod's `command` drops the image's ENTRYPOINT and CMD, so whoever sets one has 
 
 from __future__ import annotations
 
+import copy
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,8 @@ class Image:
     runs: tuple[str, ...] = ()
     from_stages: bool = False
     """whether files come from another stage or image"""
+    taken: tuple[Taken, ...] = ()
+    """what comes from other stages and images"""
     base_varies: bool = False
     """whether `base` may be another one: it is the default of a build argument, or that this is the Dockerfile is a guess"""
     onbuild: tuple[str, ...] = ()
@@ -50,6 +53,16 @@ class Image:
     def command(self) -> tuple[str, ...]:
         """What a container runs that says nothing itself; empty where only the base image knows."""
         return (*(self.entrypoint or ()), *(self.cmd or ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What `COPY --from` takes from another stage, as far as that is carried out, or from another image."""
+
+    origin: Image
+    source: str
+    destination: str
+    """a folder where it ends with `/`; else a folder that is there already, or what `source` is called from then on"""
 
 
 Bases = Callable[[str], Image | None]
@@ -75,7 +88,7 @@ def parse(
     """
     source = dockerfile_text.read(text)
     build = _Build(source.escape, arguments or {}, bases)
-    stages = _stages(source.instructions, build, name)
+    build.stages = stages = _stages(source.instructions, build, name)
     return _evaluate(stages, _chosen(stages, target, name), build).image
 
 
@@ -95,6 +108,9 @@ class _Build:
     bases: Bases
     outer: dict[str, str] = field(default_factory=dict)
     """what ARG declares before the first FROM, and what Docker sets by itself"""
+    stages: Sequence[_Stage] = ()
+    origins: dict[str, Image] = field(default_factory=dict)
+    """what others take from, by the name that they call it"""
 
     def __post_init__(self) -> None:
         predefined = _predefined()
@@ -249,12 +265,28 @@ def _image_step(image: Image, step: Instruction, build: _Build, scope: Mapping[s
 
 
 def _copy(image: Image, step: Instruction, build: _Build, scope: Mapping[str, str]) -> Image:
-    if any(flag.startswith("--from=") for flag in step.flags):
-        return replace(image, from_stages=True)
     words = dockerfile_text.exec_form(step.rest) or tuple(step.rest.split())
     expanded = [build.expand(word, scope) for word in words if "<<" not in word]
     destination = _join(image.workdir, expanded[-1]) if expanded else ""
+    if origin := next((flag.removeprefix("--from=") for flag in step.flags if flag.startswith("--from=")), ""):
+        whole = _origin(build.expand(origin, build.outer), build)
+        slash = "/" if expanded[-1:] and expanded[-1].endswith(("/", ".")) and destination != "/" else ""
+        taken = (Taken(whole, source, f"{destination}{slash}") for source in expanded[:-1])
+        return replace(image, from_stages=True, taken=(*image.taken, *taken))
     return replace(image, copies=(*image.copies, *((source, destination) for source in expanded[:-1])))
+
+
+def _origin(name: str, build: _Build) -> Image:
+    """The stage of that name or number, or another image, which nobody is asked about."""
+    if name not in build.origins:
+        index = int(name) if name.isdecimal() else _named(build.stages, name)
+        known = index is not None and index < len(build.stages)
+        build.origins[name] = Image(name)  # a stage cannot take from itself; one that does ends here
+        if known and index is not None:
+            quiet = copy.copy(build)
+            quiet.bases = nowhere
+            build.origins[name] = _evaluate(build.stages, index, quiet).image
+    return build.origins[name]
 
 
 def _join(folder: str, path: str) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from podcov.config import Config, Service
 from podcov.errors import ManifestError
-from podcov.generate import builds, images, instrument
+from podcov.generate import builds, images, language
 from podcov.generate.artifacts import Artifact
 from podcov.generate.dockerfile import nowhere
+from podcov.generate.entered import Entered, literal
 from podcov.generate.findings import Finding
 from podcov.generate.images import Built, Lookup
-from podcov.generate.instrument import Entered
 from podcov.generate.language import LANGUAGES
 from podcov.generate.manifests import Container, Key, Manifests, Workload
 from podcov.generate.project import Project
@@ -80,17 +80,15 @@ def isolated(groups: Sequence[Group]) -> list[Finding]:
 
 
 def _kept_out(entered: Entered) -> Iterator[tuple[str, str, str]]:
-    if option := entered.language.keeps_out(entered.own_command):
+    if option := language.additions(entered).kept_out:
         yield f"it runs with {option}", "left as it is", "nothing is recorded"
 
 
 def _hidden(entered: Entered) -> Iterator[tuple[str, str, str]]:
     """What a container entered by environment may have from where it cannot be seen: our value would take its place."""
-    if entered.service.entry != "environment":
-        return
     own = {variable["name"] for variable in entered.container.env}
     decided, instead = "entered by environment", "write its `command` in podcov.yaml in place of `entry: environment`"
-    for name in (name for name in entered.language.environment({}) if name not in own):
+    for name in (name for name in language.additions(entered).extended if name not in own):
         if _may_come_along(name, entered.container):
             yield (
                 "variables by envFrom",
@@ -144,7 +142,8 @@ def _enter(service: Service, workload: Workload, config: Config, known: Surround
     container = _container(service, workload)
     built = known.image(container, asking=service.entry == "environment")
     entered = Entered(service, container, service.mode or config.mode, image=built.image)
-    if service.entry == "environment":
+    wanted = LANGUAGES[service.language].wants_command(service)
+    if not wanted:
         return entered
     if container.command:
         return replace(entered, own_command=container.command)
@@ -156,10 +155,9 @@ def _enter(service: Service, workload: Workload, config: Config, known: Surround
         unknown = "is not known" if not built.guess else f"is but guessed ({built.guess})"
         raise ManifestError(
             f"{workload.located}, container {container.name}: no command, and that of image {container.image} {unknown}",
-            hint=f"Write the image's ENTRYPOINT and CMD as `command:` of the service {service.name} in {CONFIG}, "
-            "or `entry: environment`, which needs none.",
+            hint=wanted,
         )
-    return replace(entered, own_command=tuple(map(instrument.literal, words)))
+    return replace(entered, own_command=tuple(map(literal, words)))
 
 
 def _container(service: Service, workload: Workload) -> Container:

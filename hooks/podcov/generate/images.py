@@ -183,4 +183,11 @@ def _with_sources(image: Image, stated: Image | None) -> Image:
     """What an image says of itself, and what its Dockerfile says of where its files come from."""
     if stated is None:
         return image
-    return replace(image, base=stated.base, copies=stated.copies, runs=stated.runs, from_stages=stated.from_stages)
+    return replace(
+        image,
+        base=stated.base,
+        copies=stated.copies,
+        runs=stated.runs,
+        from_stages=stated.from_stages,
+        taken=stated.taken,
+    )

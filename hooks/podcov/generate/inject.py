@@ -5,15 +5,16 @@ What has nothing to do with us comes out byte for byte as it came in, comments a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from podcov import assets
 from podcov.config import Config
 from podcov.errors import ManifestError
-from podcov.generate import config_maps, entering, instrument, kubernetes_yaml, manifests, verify, yaml_text
+from podcov.generate import config_maps, entering, instrument, kubernetes_yaml, language, manifests, verify, yaml_text
 from podcov.generate.config_maps import ConfigMap
+from podcov.generate.entered import Entered
 from podcov.generate.entering import Group, Surroundings
 from podcov.generate.findings import Finding
 from podcov.generate.kubernetes_yaml import Piece
@@ -71,16 +72,23 @@ class Injector:
         ]
         groups = entering.enter(self.config, rendered, self.known, here)
         maps = maps_for(groups, self.tracers) if groups else ()
-        names = [config_map.hashed_name for config_map in maps]
         replicas = self.config.generate.replicas
-        by_key = {w.key: instrument.instrument(w.document, group, names, replicas=replicas, where=w.where) for w, group in groups}
+        by_key = {
+            workload.key: instrument.instrument(
+                workload.document,
+                group,
+                [config_map.hashed_name for config_map in maps_of(group, maps)],
+                replicas=replicas,
+                where=workload.where,
+            )
+            for workload, group in groups
+        }
         for workload, _ in groups:
             verify.comes_off_again(workload.document, by_key[workload.key])
-        namespaces = sorted({w.namespace for w, _ in groups})
         missing = [s.name for s in self.config.services if s.workload and s not in here]
         return Injected(
             documents=tuple(_replaced(document, by_key) for document in documents),
-            config_maps=tuple(config_map.document(namespace) for namespace in namespaces for config_map in maps),
+            config_maps=tuple(config_map.document(namespace) for namespace, config_map in maps_by_namespace(groups, maps)),
             measured={w.key: tuple(e.container.name for e in group) for w, group in groups},
             findings=(*_missing(missing, name), *entering.isolated(groups)),
         )
@@ -88,11 +96,23 @@ class Injector:
 
 def maps_for(groups: Sequence[Group], tracers: Tracers) -> tuple[ConfigMap, ...]:
     """The ConfigMaps that these containers need."""
-    entered = [e for _, group in groups for e in group]
-    minors = sorted({minor for e in entered for minor in e.language.tracers_for(e.image, e.mode)})
-    languages = sorted({e.service.language for e in entered})
-    wrapper = {name: content for language in languages for name, content in assets.wrapper_files(language).items()}
-    return config_maps.plan(wrapper, tracers(minors) if minors else {})
+    added = [language.additions(e) for _, group in groups for e in group]
+    minors = sorted({minor for one in added for minor in one.tracers})
+    wrappers = {name: assets.wrapper_files(name) for name in sorted({one.wrapper.name for one in added if one.wrapper})}
+    return config_maps.plan(wrappers, tracers(minors) if minors else {})
+
+
+def maps_of(group: Sequence[Entered], maps: Sequence[ConfigMap]) -> list[ConfigMap]:
+    """Those of `maps` that a pod with these containers needs."""
+    wrappers = {added.wrapper.name for e in group if (added := language.additions(e)).wrapper}
+    return [config_map for config_map in maps if config_map.wrapper in wrappers]
+
+
+def maps_by_namespace(groups: Sequence[Group], maps: Sequence[ConfigMap]) -> Iterator[tuple[str, ConfigMap]]:
+    """Each of `maps` with each namespace that has pods which need it."""
+    for namespace in sorted({workload.namespace for workload, _ in groups}):
+        members = [e for workload, group in groups if workload.namespace == namespace for e in group]
+        yield from ((namespace, config_map) for config_map in maps_of(members, maps))
 
 
 def _plain(document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from podcov.config import COURIER_CONTAINER, Service
+from podcov.config import COURIER_CONTAINER
 from podcov.errors import ManifestError
-from podcov.generate import manifests
-from podcov.generate.dockerfile import Image
-from podcov.generate.language import LANGUAGES, Language
-from podcov.generate.manifests import Container, Workload
-from podcov.model import Mode
+from podcov.generate import language, manifests
+from podcov.generate.entered import Additions, Entered
+from podcov.generate.manifests import Workload
 
 ORIGINAL = "podcov/original"
 """annotation of the workload: what podcov replaced in it, as JSON, for `remove`"""
@@ -30,10 +28,9 @@ WRAPPER = "podcov-wrapper"
 _IN_MEMORY = {"medium": "Memory", "sizeLimit": "64Mi"}
 _LEAST_MEMORY = 256 * 2**20
 """bytes; a container with less is not made to share them with its data"""
-_MOUNTS = (
-    {"name": DATA, "mountPath": "/podcov/data"},
-    {"name": WRAPPER, "mountPath": "/podcov/wrapper", "readOnly": True},
-)
+_DATA_MOUNT = {"name": DATA, "mountPath": "/podcov/data"}
+_WRAPPER_MOUNT = {"name": WRAPPER, "mountPath": "/podcov/wrapper", "readOnly": True}
+_EXECUTABLE = 0o555
 _COURIER_RESOURCES = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 _MERGE_KEYS = {
@@ -47,18 +44,19 @@ _MERGE_KEYS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
-    """A container that is to be measured. `own_command` is what it runs without us, `image` what is known of its image."""
+class _Member:
+    """A container that is measured, and what its language adds to it."""
 
-    service: Service
-    container: Container
-    mode: Mode
-    own_command: tuple[str, ...] = ()
-    image: Image | None = None
+    entered: Entered
+    added: Additions
 
     @property
-    def language(self) -> Language:
-        return LANGUAGES[self.service.language]
+    def name(self) -> str:
+        return self.entered.container.name
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        return self.entered.container.spec
 
 
 def patch(workload: Workload, entered: Sequence[Entered], maps: Iterable[str], *, replicas: int | None = None) -> dict[str, Any]:
@@ -69,19 +67,20 @@ def patch(workload: Workload, entered: Sequence[Entered], maps: Iterable[str], *
 
     Raises ManifestError where the workload has something in the way.
     """
-    _refuse_clashes(workload, entered)
-    by_name = {e.container.name: e for e in entered}
-    courier = next((e for e in entered if e.service.sidecar), None)
+    members = [_Member(e, language.additions(e)) for e in entered]
+    _refuse_clashes(workload, members)
+    by_name = {member.name: member for member in members}
+    courier = next((member for member in members if member.entered.service.sidecar), None)
     annotates = courier is not None and DEFAULT_CONTAINER not in workload.annotations
     pod = {
-        **(_init_containers(workload, courier) if courier else {}),
+        **(_init_containers(workload, courier, members) if courier else {}),
         "containers": [_container(by_name[c.name]) if c.name in by_name else {"name": c.name} for c in workload.containers],
-        "volumes": [_data_volume(entered), _wrapper_volume(maps)],
+        "volumes": [_data_volume(entered), *_wrapper_volume(members[0].added, maps, held=bool(courier)), *_more_volumes(members)],
     }
     annotations = {DEFAULT_CONTAINER: workload.containers[0].name} if annotates else {}
     template = {**({"metadata": {"annotations": annotations}} if annotations else {}), "spec": pod}
     scaled = replicas if workload.scales else None
-    memory = _remember(workload, entered, annotates=annotates, replicas=scaled)
+    memory = _remember(workload, members, annotates=annotates, replicas=scaled)
     result: dict[str, Any] = {
         "apiVersion": workload.api_version,
         "kind": workload.kind,
@@ -136,7 +135,7 @@ def remove(document: Mapping[str, Any]) -> dict[str, Any]:
     template: Any = plain
     for key in path:
         template = template[key]
-    _restore_pod(template["spec"], memory["containers"])
+    _restore_pod(template["spec"], memory)
     del plain["metadata"]["annotations"][ORIGINAL]
     if memory.get("default-container"):
         template["metadata"]["annotations"].pop(DEFAULT_CONTAINER, None)
@@ -145,11 +144,6 @@ def remove(document: Mapping[str, Any]) -> dict[str, Any]:
     for label, (place, key) in _places(plain, path).items():
         _tidy(place, key, label, memory.get("empty") or {})
     return plain
-
-
-def literal(word: str) -> str:
-    """A word that Kubernetes shall pass on as it is: it would expand `$(NAME)` and halve `$$`."""
-    return word.replace("$", "$$") if "$(" in word or "$$" in word else word
 
 
 def quantity(text: str) -> int:
@@ -161,19 +155,30 @@ def quantity(text: str) -> int:
 # What is added ---------------------------------------------------------------------------------------------------------
 
 
-def _refuse_clashes(workload: Workload, entered: Sequence[Entered]) -> None:
+def _refuse_clashes(workload: Workload, members: Sequence[_Member]) -> None:
     """Raises ManifestError for names and places of ours that are taken by something else."""
     names = [c.name for c in (*workload.init_containers, *workload.containers)]
     if COURIER_CONTAINER in names:
         _refuse(workload, f"there is a container {COURIER_CONTAINER} already", "the name of podcov's sidecar")
     volumes = {v.get("name") for v in _pod(workload).get("volumes") or ()}
-    for taken in (v for v in (DATA, WRAPPER) if v in volumes):
+    for taken in (v for v in (DATA, WRAPPER, *(v["name"] for v in _more_volumes(members))) if v in volumes):
         _refuse(workload, f"there is a volume {taken} already", "the name of one of podcov's")
-    for e in entered:
-        mounted = {str(m.get("mountPath", "")).rstrip("/") for m in e.container.spec.get("volumeMounts") or ()}
-        for path in (m["mountPath"] for m in _MOUNTS if m["mountPath"] in mounted):
-            _refuse(workload, f"container {e.container.name} has something mounted at {path}", "where podcov's volumes go")
-        _refuse_what_cannot_be_extended(workload, e)
+    for member in members:
+        mounted = {str(m.get("mountPath", "")).rstrip("/") for m in member.spec.get("volumeMounts") or ()}
+        for path in (m["mountPath"] for m in (_DATA_MOUNT, _WRAPPER_MOUNT) if m["mountPath"] in mounted):
+            _refuse(workload, f"container {member.name} has something mounted at {path}", "where podcov's volumes go")
+        _refuse_what_cannot_be_extended(workload, member)
+    _refuse_several_recorders(workload, members)
+
+
+def _refuse_several_recorders(workload: Workload, members: Sequence[_Member]) -> None:
+    first, *others = members
+    for other in (other for other in others if other.added.recorder != first.added.recorder):
+        raise ManifestError(
+            f"{workload.located}: {first.name} is measured by {first.added.recorder}, {other.name} by {other.added.recorder}; "
+            "the containers of a pod share one sidecar and one volume, which know one of these only",
+            hint=f"Leave the service {first.entered.service.name} or {other.entered.service.name} out of podcov.yaml.",
+        )
 
 
 def _refuse(workload: Workload, found: str, what: str) -> None:
@@ -184,34 +189,22 @@ def _refuse(workload: Workload, found: str, what: str) -> None:
     )
 
 
-def _refuse_what_cannot_be_extended(workload: Workload, entered: Entered) -> None:
-    if entered.service.entry != "environment":
-        return
-    if doubled := doubled_variable(entered.container, entered.language):
+def _refuse_what_cannot_be_extended(workload: Workload, member: _Member) -> None:
+    """One that stands twice, or whose value is not in the manifest, cannot be changed in its place among all of them."""
+    names = [v["name"] for v in member.entered.container.env]
+    in_place = any(name in member.added.extended for name in names)
+    if doubled := next((name for name in names if in_place and names.count(name) > 1), ""):
         raise ManifestError(
-            f"{workload.located}, container {entered.container.name}: {doubled} stands twice in env",
+            f"{workload.located}, container {member.name}: {doubled} stands twice in env",
             hint="Leave one of them: of two, Kubernetes takes the last.",
         )
-    if elsewhere := from_elsewhere(entered.container, entered.language):
+    elsewhere = (v["name"] for v in member.entered.container.env if v["name"] in member.added.extended and "valueFrom" in v)
+    for name in elsewhere:
         raise ManifestError(
-            f"{workload.located}, container {entered.container.name}: {elsewhere} comes from elsewhere (valueFrom), "
-            "so it cannot be extended",
-            hint=f"Write `entry: entrypoint` for the service {entered.service.name} in podcov.yaml, and its image's "
+            f"{workload.located}, container {member.name}: {name} comes from elsewhere (valueFrom), so it cannot be extended",
+            hint=f"Write `entry: entrypoint` for the service {member.entered.service.name} in podcov.yaml, and its image's "
             "ENTRYPOINT and CMD as `command:`.",
         )
-
-
-def doubled_variable(container: Container, language: Language) -> str:
-    """A variable that stands twice, where one has to be changed in its place among all of them; empty for none."""
-    names = [v["name"] for v in container.env]
-    in_place = any(name in language.environment({}) for name in names)
-    return next((name for name in names if in_place and names.count(name) > 1), "")
-
-
-def from_elsewhere(container: Container, language: Language) -> str:
-    """The variable that `entry: environment` would have to change, and whose value is not in the manifest; empty for none."""
-    needed = language.environment({})
-    return next((v["name"] for v in container.env if v["name"] in needed and "valueFrom" in v), "")
 
 
 def _pod(workload: Workload) -> Mapping[str, Any]:
@@ -228,23 +221,27 @@ def _nested(path: Sequence[str], value: Any) -> Any:
     return value
 
 
-def _container(entered: Entered) -> dict[str, Any]:
-    result: dict[str, Any] = {"name": entered.container.name}
-    if entered.service.entry == "entrypoint":
-        result["command"] = [*map(literal, entered.language.entrypoint(entered.service.interpreter)), *entered.own_command]
-    return {**result, "env": _environment(entered), "volumeMounts": [dict(m) for m in _MOUNTS]}
-
-
-def _environment(entered: Entered) -> list[dict[str, str]]:
-    names = [variable["name"] for variable in entered.container.env]
-    ours = {
-        "PODCOV_DATA": "/podcov/data",
-        "PODCOV_CONTAINER": entered.container.name,
-        "PODCOV_MODE": entered.mode,
-        **({"PODCOV_PACKAGES": ",".join(entered.service.packages)} if entered.service.packages else {}),
+def _container(member: _Member) -> dict[str, Any]:
+    added = member.added
+    return {
+        "name": member.name,
+        **({"command": [*added.command]} if added.command is not None else {}),
+        **({"args": [*added.args]} if added.args is not None else {}),
+        "env": _environment(member),
+        "volumeMounts": [*_mounts(added), *(dict(m) for m in added.mounts)],
     }
+
+
+def _mounts(added: Additions) -> list[dict[str, Any]]:
+    """Of a container and of the sidecar."""
+    return [dict(_DATA_MOUNT), *([dict(_WRAPPER_MOUNT)] if added.wrapper else [])]
+
+
+def _environment(member: _Member) -> list[dict[str, str]]:
+    names = [variable["name"] for variable in member.entered.container.env]
+    ours = {"PODCOV_DATA": "/podcov/data", "PODCOV_CONTAINER": member.name, **member.added.environment}
     own = {name: value for name, value in ours.items() if name not in names}
-    changed = _changed(entered)
+    changed = dict(member.added.extended)
     # A variable may refer to those before it: one that is changed has to stay in its place, so all are named in their order.
     kept = names if changed.keys() & set(names) else []
     return [{"name": n, **({"value": changed.pop(n)} if n in changed else {})} for n in kept] + [
@@ -252,35 +249,27 @@ def _environment(entered: Entered) -> list[dict[str, str]]:
     ]
 
 
-def _changed(entered: Entered) -> dict[str, str]:
-    """The variables that get podcov in, where its command does not."""
-    if entered.service.entry == "entrypoint":
-        return {}
-    image = {name: literal(value) for name, value in entered.image.env.items()} if entered.image else {}
-    return entered.language.environment(image | {v["name"]: str(v.get("value") or "") for v in entered.container.env})
-
-
-def _init_containers(workload: Workload, entered: Entered) -> dict[str, Any]:
+def _init_containers(workload: Workload, courier: _Member, members: Sequence[_Member]) -> dict[str, Any]:
     """The courier starts first and so ends last: it sees everything that the others do."""
-    spec = entered.container.spec
+    spec = courier.spec
     environment = {
         "PODCOV_DATA": "/podcov/data",
-        "PODCOV_CONTAINER": entered.container.name,
+        "PODCOV_CONTAINER": courier.name,
         **({} if workload.grace is None else {"PODCOV_GRACE": f"{workload.grace:g}"}),
         **({"PODCOV_WAIT": "always"} if workload.ends else {}),
     }
-    courier = {
+    sidecar = {
         "name": COURIER_CONTAINER,
-        "image": entered.container.image,
+        "image": courier.entered.container.image,
         **({"imagePullPolicy": spec["imagePullPolicy"]} if "imagePullPolicy" in spec else {}),
         "restartPolicy": "Always",
-        "command": list(map(literal, entered.language.courier(entered.service.interpreter))),
+        "command": [*courier.added.courier, *(path for member in members for path in member.added.watched)],
         "env": [{"name": name, "value": value} for name, value in environment.items()],
         "resources": copy.deepcopy(_COURIER_RESOURCES),
         **({"securityContext": copy.deepcopy(spec["securityContext"])} if spec.get("securityContext") else {}),
-        "volumeMounts": [dict(m) for m in _MOUNTS],
+        "volumeMounts": [*_mounts(courier.added), *(dict(m) for member in members for m in member.added.courier_mounts)],
     }
-    return {"initContainers": [courier, *({"name": c.name} for c in workload.init_containers)]}
+    return {"initContainers": [sidecar, *({"name": c.name} for c in workload.init_containers)]}
 
 
 def _data_volume(entered: Sequence[Entered]) -> dict[str, Any]:
@@ -289,8 +278,19 @@ def _data_volume(entered: Sequence[Entered]) -> dict[str, Any]:
     return {"name": DATA, "emptyDir": {} if scarce else dict(_IN_MEMORY)}
 
 
-def _wrapper_volume(maps: Iterable[str]) -> dict[str, Any]:
-    return {"name": WRAPPER, "projected": {"sources": [{"configMap": {"name": name, "optional": True}} for name in maps]}}
+def _wrapper_volume(added: Additions, maps: Iterable[str], *, held: bool) -> list[dict[str, Any]]:
+    """`held`: there is a sidecar. One that is a program of the wrapper cannot start without it, so that has to be there."""
+    if added.wrapper is None:
+        return []
+    optional = {} if added.wrapper.executable and held else {"optional": True}
+    sources = [{"configMap": {"name": name, **optional}} for name in maps]
+    mode = {"defaultMode": _EXECUTABLE} if added.wrapper.executable else {}
+    return [{"name": WRAPPER, "projected": {**mode, "sources": sources}}]
+
+
+def _more_volumes(members: Iterable[_Member]) -> list[dict[str, Any]]:
+    """Those that languages add; each once, though several containers may share it."""
+    return [*{v["name"]: copy.deepcopy(dict(v)) for member in members for v in member.added.volumes}.values()]
 
 
 # As Kubernetes merges --------------------------------------------------------------------------------------------------
@@ -323,27 +323,37 @@ def _merged_list(present: Sequence[dict[str, Any]], change: Sequence[dict[str, A
 # Back again ------------------------------------------------------------------------------------------------------------
 
 
-def _remember(workload: Workload, entered: Sequence[Entered], *, annotates: bool, replicas: int | None) -> dict[str, Any]:
+def _remember(workload: Workload, members: Sequence[_Member], *, annotates: bool, replicas: int | None) -> dict[str, Any]:
     """What cannot be told from the result: values that are replaced, and what was there but empty (absent is the rule)."""
     places = _places(workload.document, workload.template)
     empty = {label: place[key] for label, (place, key) in places.items() if key in place and not place[key]}
+    volumes = [volume["name"] for volume in _more_volumes(members)]
     return {
-        "containers": {e.container.name: _remember_container(e) for e in entered},
+        "containers": {member.name: _remember_container(member) for member in members},
         **({"default-container": True} if annotates else {}),
         **({"replicas": {"set": replicas, "was": workload.replicas}} if replicas is not None else {}),
+        **({"volumes": volumes} if volumes else {}),
         **({"empty": empty} if empty else {}),
     }
 
 
-def _remember_container(entered: Entered) -> dict[str, Any]:
-    spec = entered.container.spec
-    added = [variable["name"] for variable in _environment(entered) if "value" in variable]
-    replaced = {v["name"]: v for v in entered.container.env if v["name"] in added}
-    empty = {key: spec[key] for key in ("command", "env", "volumeMounts") if key in spec and not spec[key]}
+def _remember_container(member: _Member) -> dict[str, Any]:
+    spec, added = member.spec, member.added
+    variables = {v["name"]: v["value"] for v in _environment(member) if "value" in v}
+    replaced = {v["name"]: v for v in member.entered.container.env if v["name"] in variables}
+    changed = {key: list(words) for key, words in (("command", added.command), ("args", added.args)) if words is not None}
+    empty = {key: spec[key] for key in ("command", "env", "volumeMounts", "args") if key in spec and not spec[key]}
+    if "args" not in changed:
+        empty.pop("args", None)
+    # What does not show by itself that it is ours is repeated, so that what somebody changes later can be told from it.
+    unmarked = {key: words for key, words in changed.items() if not any("podcov" in word for word in words)}
+    unmarked_variables = {name: value for name, value in variables.items() if not _is_marked(name, value)}
+    ours = {**unmarked, **({"env": unmarked_variables} if unmarked_variables else {})}
     return {
-        **({"command": spec.get("command")} if entered.service.entry == "entrypoint" else {}),
-        "env": added,
+        **{key: spec.get(key) for key in changed},
+        "env": [*variables],
         **({"replaced": replaced} if replaced else {}),
+        **({"ours": ours} if ours else {}),
         **({"empty": empty} if empty else {}),
     }
 
@@ -389,34 +399,49 @@ def _restore_replicas(spec: dict[str, Any], memory: Mapping[str, Any]) -> None:
         del spec["replicas"]
 
 
-def _restore_pod(spec: dict[str, Any], containers: Mapping[str, Any]) -> None:
+def _restore_pod(spec: dict[str, Any], memory: Mapping[str, Any]) -> None:
+    volumes = (DATA, WRAPPER, *(memory.get("volumes") or ()))
     _take_out(spec, "initContainers", lambda c: c.get("name") == COURIER_CONTAINER)
-    _take_out(spec, "volumes", lambda v: v.get("name") in (DATA, WRAPPER))
+    _take_out(spec, "volumes", lambda v: v.get("name") in volumes)
     for container in spec.get("containers") or ():
-        if container.get("name") in containers:
-            _restore_container(container, containers[container["name"]])
+        if container.get("name") in memory["containers"]:
+            _restore_container(container, memory["containers"][container["name"]], volumes)
 
 
-def _restore_container(container: dict[str, Any], memory: Mapping[str, Any]) -> None:
-    empty = memory.get("empty") or {}
-    if "command" in memory and any("podcov" in str(word) for word in container.get("command") or ()):
-        if memory["command"] is not None or "command" in empty:
-            container["command"] = memory["command"]
-        else:
-            del container["command"]
+def _restore_container(container: dict[str, Any], memory: Mapping[str, Any], volumes: Sequence[str]) -> None:
+    empty, ours = memory.get("empty") or {}, memory.get("ours") or {}
+    for key in ("command", "args"):
+        if key in memory and _are_ours(container.get(key) or (), ours.get(key)):
+            if memory[key] is not None or key in empty:
+                container[key] = memory[key]
+            else:
+                del container[key]
     replaced = memory.get("replaced") or {}
     added = set(memory.get("env") or ())
+    values = ours.get("env") or {}
     if "env" in container:
-        restored = [replaced.get(v["name"]) if v.get("name") in added and _is_ours(v) else v for v in container["env"] or ()]
+        restored = [
+            replaced.get(v["name"]) if v.get("name") in added and _is_ours(v, values) else v for v in container["env"] or ()
+        ]
         container["env"] = [variable for variable in restored if variable is not None]
-    _take_out(container, "volumeMounts", lambda m: m.get("name") in (DATA, WRAPPER))
+    _take_out(container, "volumeMounts", lambda m: m.get("name") in volumes)
     for key in ("env", "volumeMounts"):
         _tidy(container, key, key, empty)
 
 
-def _is_ours(variable: Mapping[str, Any]) -> bool:
-    """Whether nobody has changed a variable of ours since."""
-    return variable["name"].startswith("PODCOV_") or "/podcov/" in str(variable.get("value"))
+def _are_ours(words: Sequence[Any], unmarked: Sequence[str] | None) -> bool:
+    """Whether nobody has changed a command or its arguments since; `unmarked` are ours where they do not show it themselves."""
+    return list(words) == list(unmarked) if unmarked is not None else any("podcov" in str(word) for word in words)
+
+
+def _is_ours(variable: Mapping[str, Any], unmarked: Mapping[str, str]) -> bool:
+    """The same of a variable of ours."""
+    name, value = variable["name"], str(variable.get("value"))
+    return value == unmarked[name] if name in unmarked else _is_marked(name, value)
+
+
+def _is_marked(name: str, value: str) -> bool:
+    return name.startswith("PODCOV_") or "/podcov/" in value
 
 
 def _take_out(place: dict[str, Any], key: str, ours: Callable[[Mapping[str, Any]], bool]) -> None:

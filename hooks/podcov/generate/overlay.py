@@ -6,16 +6,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from podcov.errors import ManifestError
-from podcov.generate import config_maps, instrument, yaml_text
+from podcov.generate import config_maps, inject, instrument, yaml_text
 from podcov.generate.config_maps import ConfigMap
-from podcov.generate.instrument import Entered
+from podcov.generate.entered import Entered
+from podcov.generate.entering import Group
 from podcov.generate.manifests import Workload
 
 _HEADER = "# Written by `podcov init` from podcov.yaml: change that, not this, and run it again.\n"
 
 
 def files(
-    workloads: Sequence[tuple[Workload, Sequence[Entered]]],
+    workloads: Sequence[Group],
     maps: Sequence[ConfigMap],
     *,
     base: str,
@@ -25,15 +26,16 @@ def files(
 
     Raises ManifestError for workloads that a Kustomize patch cannot reach.
     """
-    names = [config_map.name for config_map in maps]
     everything = [workload for workload, _ in workloads]
-    patches = {_patch_name(w, everything): _patch(w, entered, names, replicas) for w, entered in workloads}
-    namespaces = sorted({workload.namespace for workload in everything})
+    patches = {
+        _patch_name(workload, everything): _patch(workload, group, [m.name for m in inject.maps_of(group, maps)], replicas)
+        for workload, group in workloads
+    }
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [base],
-        "configMapGenerator": [_generator(config_map, namespace) for namespace in namespaces for config_map in maps],
+        "configMapGenerator": [_generator(m, namespace) for namespace, m in inject.maps_by_namespace(workloads, maps)],
         "patches": [{"path": name} for name in patches],
     }
     return {

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from posixpath import basename, dirname
 
 from podcov import assets
+from podcov.config import Entry, Service
 from podcov.generate import dockerfile, image_names, project
 from podcov.generate.dockerfile import Image
+from podcov.generate.entered import Additions, Entered, Wrapper, literal
 from podcov.generate.project import Project
+from podcov.generate.proposals import Proposal, Seen
 from podcov.model import Mode
 
+_WRAPPER = Wrapper("python")
 _WRAPPER_PATH = "/podcov/data/wrapper:/podcov/wrapper"
 _INTERPRETER = re.compile(r"python(3(\.\d+)?)?")
 _STEP = re.compile(r"[;&|\n]+")
@@ -42,16 +47,109 @@ _WORD_END = re.compile(r"[\s;&|()]+")
 _RUNNERS = ("gunicorn", "uvicorn", "hypercorn", "daphne", "granian", "celery", "flask", "fastapi", "waitress-serve")
 
 
-def recognise(image: Image | None, command: Sequence[str], folder: str, files: Project) -> str:
+def recognise(seen: Seen) -> str:
     """Why a container is taken for a Python service, in a few words; empty where it is not."""
-    if _runs_another(command):
-        return ""
+    image, folder = seen.built.image, seen.built.context
+    if _runs_another(seen.command):
+        return _of_buildpacks(seen)
     if image and _is_on_python(image):
         return f"built on {image.base or 'python'}"
-    if runs := _runs_python(command):
+    if runs := _runs_python(seen.command):
         return runs
-    present = project_file(folder, files) if _installed(image) else ""
-    return f"{present} in {folder}" if present else ""
+    present = _project_file(folder, seen.files) if _installed(image) else ""
+    return f"{present} in {folder}" if present else _of_buildpacks(seen)
+
+
+def _of_buildpacks(seen: Seen) -> str:
+    """What is in an image that buildpacks make, nobody says: they go by the project's files, too."""
+    folder = seen.built.context
+    file = _project_file(folder, seen.files) if seen.built.artifact and seen.built.launcher else ""
+    return f"buildpacks, {file} in {folder}" if file else ""
+
+
+def propose(seen: Seen) -> Proposal:
+    """Where its source is, which interpreter it has, and how to get in: the first `podcov.yaml` says so."""
+    image, context = seen.built.image, seen.built.context
+    program = _program(seen)
+    entry, decided, why = _entry(seen, program)
+    folders = _sources(image, context, seen.files)
+    service = Service(
+        name="",
+        source=folders,
+        packages=_packages(image, folders, context, seen.files),
+        interpreter=program or "python3",
+        entry=entry,
+        sidecar=bool(program) and not seen.overridden,
+    )
+    elsewhere = [v["name"] for v in seen.container.env if v["name"] in _environment({}) and "valueFrom" in v]
+    if entry == "environment" and elsewhere:
+        why = f"its {elsewhere[0]} comes from elsewhere (valueFrom), so it cannot be extended: write its `command` in podcov.yaml"
+        return Proposal(None, "left alone", why, "warning")
+    return Proposal(service, decided, why, "info" if program else "warning", command_matters=entry == "entrypoint")
+
+
+def wants_command(service: Service) -> str:
+    """What to write in `podcov.yaml` where nobody knows what the container runs; empty where that need not be known."""
+    if service.entry == "environment":
+        return ""
+    return (
+        f"Write the image's ENTRYPOINT and CMD as `command:` of the service {service.name} in podcov.yaml, "
+        "or `entry: environment`, which needs none."
+    )
+
+
+def additions(entered: Entered) -> Additions:
+    """The wrapper, and the way in: in front of the container's own command, or by its environment."""
+    service = entered.service
+    added = Additions(
+        recorder="Python",
+        courier=tuple(map(literal, courier(service.interpreter))),
+        environment={
+            "PODCOV_MODE": entered.mode,
+            **({"PODCOV_PACKAGES": ",".join(service.packages)} if service.packages else {}),
+        },
+        wrapper=_WRAPPER,
+        tracers=_tracers_for(entered.image, entered.mode),
+        kept_out=keeps_out(entered.own_command),
+    )
+    if service.entry == "entrypoint":
+        return replace(added, command=(*map(literal, entrypoint(service.interpreter)), *entered.own_command))
+    image = {name: literal(value) for name, value in entered.image.env.items()} if entered.image else {}
+    return replace(added, extended=_environment(image | {v["name"]: str(v.get("value") or "") for v in entered.container.env}))
+
+
+def _program(seen: Seen) -> str:
+    """The interpreter that is certainly in the image. A guess counts only where the manifest's own command is Python."""
+    own = (*seen.container.command, *seen.container.args) if seen.container.command else ()
+    guessed = seen.built.guess and (_runs_another(own) or not _runs_python(own))
+    return "" if seen.built.launcher or guessed else interpreter(seen.built.image, seen.command)
+
+
+def _entry(seen: Seen, program: str) -> tuple[Entry, str, str]:
+    """How to get in, said for people, and why."""
+    built, container = seen.built, seen.container
+    if seen.overridden:
+        why = "Tilt puts the entrypoint of docker_build in place of every command of this image"
+        return "environment", "entered by environment, no sidecar", why
+    if built.launcher:
+        why = "its launcher sets the PATH that the interpreter is found by"
+        return "environment", "entered by environment, no sidecar", why
+    if built.guess and not program:
+        asked = f" ({built.unknown})" if built.unknown else ""
+        missing = "ENTRYPOINT" if container.args else "ENTRYPOINT and CMD"
+        instead = "`interpreter`" if container.command else f"the image's {missing} as `command`"
+        why = f"{built.guess}, is a guess{asked}: if it is right, write {instead} in podcov.yaml, without `entry` and `sidecar`"
+        return "environment", "entered by environment, no sidecar", why
+    if not program:
+        why = "nothing says which interpreter the image has; if you know, write `interpreter` instead"
+        return "environment", "entered by environment, no sidecar", why
+    if container.command:
+        return "entrypoint", "entered in front of its command", "the manifest has one"
+    if seen.words is not None:
+        return "entrypoint", "entered in front of its image's command", built.origin
+    base = f"the base image {built.image.base}" if built.image else f"the image {container.image}"
+    why = f"nothing here says what {base} has for a command{f' ({built.unknown})' if built.unknown else ''}"
+    return "environment", "entered by environment", why
 
 
 def _runs_python(command: Sequence[str]) -> str:
@@ -69,7 +167,7 @@ def _runs_another(command: Sequence[str]) -> bool:
     return not python and any(_OF_OTHERS.fullmatch(word) for word in words)
 
 
-def project_file(folder: str, files: Project) -> str:
+def _project_file(folder: str, files: Project) -> str:
     """A file by which a folder is known for a Python project; empty where it has none."""
     present = files.names(folder)
     return next((name for name in _PROJECT_FILES if name in present), "")
@@ -119,7 +217,7 @@ def _installed(image: Image | None) -> str:
     return next((program for program in ("python3", "python") if program in groups), "")
 
 
-def sources(image: Image | None, context: str, files: Project) -> tuple[str, ...]:
+def _sources(image: Image | None, context: str, files: Project) -> tuple[str, ...]:
     """The folders with the service's own source: what the Dockerfile copies, where that is Python; else the build context."""
     found: list[str] = []
     for source, _ in image.copies if image else ():
@@ -132,7 +230,7 @@ def sources(image: Image | None, context: str, files: Project) -> tuple[str, ...
     return tuple(dict.fromkeys(outermost)) or (context,)
 
 
-def packages(image: Image | None, folders: Sequence[str], context: str, files: Project) -> tuple[str, ...]:
+def _packages(image: Image | None, folders: Sequence[str], context: str, files: Project) -> tuple[str, ...]:
     """Top-level names that the source folders provide, where the image may have them installed in site-packages; else nothing."""
     if not image or not (image.from_stages or any(_INSTALLS_PROJECT.search(run) for run in image.runs)):
         return ()
@@ -171,7 +269,7 @@ def entrypoint(program: str) -> tuple[str, ...]:
     return (program, "-c", assets.wrapper_text("bootstrap.py"))
 
 
-def environment(own: Mapping[str, str]) -> dict[str, str]:
+def _environment(own: Mapping[str, str]) -> dict[str, str]:
     """What lets every interpreter of the container find the wrapper; `own` are the variables that it has without us."""
     path = own.get("PYTHONPATH", "")
     return {"PYTHONPATH": f"{_WRAPPER_PATH}:{path}" if path else _WRAPPER_PATH}
@@ -191,7 +289,7 @@ def _minor(image: Image) -> str:
     return found[0] if found else ""
 
 
-def tracers_for(image: Image | None, mode: Mode) -> tuple[str, ...]:
+def _tracers_for(image: Image | None, mode: Mode) -> tuple[str, ...]:
     """The minor versions whose tracer the image may need in this mode. One that is not stated may be any."""
     needed = ("3.11",) if mode == "line" else ("3.11", "3.12", "3.13")
     stated = _minor(image) if image and not image.base_varies else ""

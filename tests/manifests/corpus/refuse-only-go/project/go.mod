@@ -1,3 +1,0 @@
-module example.com/proxy
-
-go 1.24
