@@ -147,6 +147,16 @@ def test_what_started_it_is_told_from_what_the_tests_ran(
     assert {region.epochs for region in files["numbers/numbers.go"].regions if region.covered} == {(1,)}
 
 
+def test_what_measures_itself_in_a_cluster_is_recorded_here(
+    project: Path, podcov: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    config = settings()
+    config["services"]["numbers"]["dump"] = {"by": "signal"}
+    done = podcov(config, "run", "--", sys.executable, "ask.py", "kill")
+    assert (done.returncode, "Ledger: complete" in done.stdout) == (0, True), done.stderr
+    assert any(blocks_of(latest(project, "reports/go.txt").read_text()).values())
+
+
 def test_a_build_that_fails_is_shown(project: Path, podcov: Callable[..., subprocess.CompletedProcess[str]], go: str) -> None:
     (project / "main.go").write_text("package main\n\nfunc main() { undefined() }\n")
     done = podcov(settings(build=["go", "build", "-o", "bin/numbers", "."]), "run", "--", "true")
