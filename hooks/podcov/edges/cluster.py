@@ -6,6 +6,7 @@ What pods mean is decided in `cluster_pods` and `cluster_table`, without a clust
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from types import TracebackType
@@ -13,15 +14,18 @@ from typing import Self
 
 from podcov import languages
 from podcov.config import Config, Service
+from podcov.dumps.host_courier import HostCourier
+from podcov.dumps.metas import Metas
 from podcov.edges import cluster_access, cluster_exec, cluster_labels, cluster_pods, cluster_scale
 from podcov.edges.cluster_api import Api, Failed
 from podcov.edges.cluster_exec import Cut, Invocation, Search
 from podcov.edges.cluster_forwards import open_forwards
+from podcov.edges.cluster_hands import ClusterHands
 from podcov.edges.cluster_pods import Pod
 from podcov.edges.cluster_scale import Scaled
 from podcov.edges.cluster_table import Entry, PodTable
 from podcov.errors import ClusterError, NoDataError
-from podcov.languages.couriers import Outcome
+from podcov.formats.courier import frame
 from podcov.platform import ContainerStart, CourierAddress, CourierAnswer, CourierUnreachable, PlatformEvent
 
 SKAFFOLD_RUN_ID = "skaffold.dev/run-id"
@@ -74,6 +78,9 @@ class ClusterPlatform:
         self._refreshed = float("-inf")
         """when the last list was asked for (the loop's clock)"""
         self._invocations: dict[tuple[str, str], Invocation] = {}
+        self._host_couriers: dict[str, HostCourier] = {}
+        """by pod uid, of those whose services measure themselves"""
+        self._metas = Metas()
         self._backlog: list[PlatformEvent] = []
         self._subscribers: list[asyncio.Queue[PlatformEvent | None]] = []
         self._watchers: list[asyncio.Task[None]] = []
@@ -126,11 +133,10 @@ class ClusterPlatform:
         self, address: CourierAddress, arguments: Sequence[str], stdin: bytes = b"", *, seconds: float = 60
     ) -> CourierAnswer:
         """Also raises ClusterError where exec is forbidden. Waiting for its turn does not count as `seconds`."""
-        framed = b"%d\n%b" % (len(stdin), stdin) if stdin else b""
         if arguments[0] == _WAITING_COMMAND:
-            return await self._call(address, arguments, framed, seconds)
+            return await self._call(address, arguments, stdin, seconds)
         async with self._calls:
-            return await self._call(address, arguments, framed, seconds)
+            return await self._call(address, arguments, stdin, seconds)
 
     async def watch(self) -> AsyncIterator[PlatformEvent]:
         """Also what has happened since the platform was entered, to the first who asks. Raises ClusterError where it must end."""
@@ -313,17 +319,26 @@ class ClusterPlatform:
             raise CourierUnreachable(address, "the pod is gone", gone=True)
         try:
             async with asyncio.timeout(seconds):
-                outcome = await self._run(address, entry, arguments, stdin)
+                if entry and any(service.dump for service in entry.services.values()):
+                    answer = await self._host_courier(entry).answer(arguments, stdin)
+                else:
+                    answer = await self._run(address, entry, arguments, frame(stdin) if stdin else b"")
                 if await self._replaced(address, entry):
                     raise CourierUnreachable(address, "another pod has its name now", gone=True)
         except TimeoutError as error:
             raise CourierUnreachable(address, f"no answer to {arguments[0]!r} within {seconds:g} s") from error
         except (Failed, Cut) as error:
             raise CourierUnreachable(address, str(error), gone=await self._vanished(address)) from error
-        assert outcome.exit_code is not None
-        return CourierAnswer(outcome.exit_code, outcome.stdout, outcome.stderr)
+        return answer
 
-    async def _run(self, address: CourierAddress, entry: Entry | None, arguments: Sequence[str], stdin: bytes) -> Outcome:
+    def _host_courier(self, entry: Entry) -> HostCourier:
+        """What answers for a pod whose services measure themselves."""
+        if entry.pod.uid not in self._host_couriers:
+            hands = ClusterHands(self._api, entry, self._refresh)
+            self._host_couriers[entry.pod.uid] = HostCourier(hands, entry.services, self._metas, time.time)
+        return self._host_couriers[entry.pod.uid]
+
+    async def _run(self, address: CourierAddress, entry: Entry | None, arguments: Sequence[str], stdin: bytes) -> CourierAnswer:
         """Runs the courier the way that worked before, else in the first way that exists."""
         if entry and not entry.instrumented:
             raise CourierUnreachable(address, "the pod does not carry podcov: was it deployed without the coverage profile?")
@@ -341,7 +356,7 @@ class ClusterPlatform:
             if outcome.signal:
                 raise Cut(f"the courier was ended by signal {outcome.signal}: its container was ended, or is out of memory")
             self._invocations[key] = way
-            return outcome
+            return CourierAnswer(outcome.exit_code, outcome.stdout, outcome.stderr)
         raise CourierUnreachable(address, search.reason)
 
     @staticmethod

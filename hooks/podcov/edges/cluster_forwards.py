@@ -142,6 +142,25 @@ class _Route:
         raise Refused(f"pod {self.namespace}/{pod.name} has no port named {self.port!r}")
 
 
+async def get(api: Api, namespace: str, pod: str, port: int, path: str) -> str:
+    """Asks a port of a pod for a path: the status code, `closed` where it ended the connection without, `refused`.
+
+    Raises ClusterError where port-forwarding is forbidden, and Failed.
+    """
+    try:
+        async with api.portforward(namespace, pod, port) as websocket:
+            channels = _Channels(websocket, pod)
+            await channels.send(b"GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n" % path.encode())
+            head = (await channels.receive()).split(maxsplit=2)
+            while await channels.receive():
+                pass
+    except Refused:
+        return "refused"
+    except ConnectionResetError:
+        return "closed"
+    return head[1].decode() if len(head) > 1 else "closed"
+
+
 class _Channels:
     """One forwarded port: data and errors on two channels of a websocket, each of which begins by saying its port."""
 

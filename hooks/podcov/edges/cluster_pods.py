@@ -6,9 +6,11 @@ pods is all that podcov has to be allowed.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 from podcov.config import COURIER_CONTAINER, Service
@@ -18,6 +20,7 @@ from podcov.errors import UsageError
 from podcov.platform import ContainerStart, CourierAddress
 
 DATA_FOLDER = "/podcov/data"
+WRAPPER_FOLDER = "/podcov/wrapper"
 UNSEEN = "unseen"
 """`ContainerStart.ended` of a start that is known from the restart count alone"""
 
@@ -43,6 +46,8 @@ class Container:
     """its named ports"""
     command: tuple[str, ...] = ()
     """as its pod gives it; empty where it is the image's"""
+    mounts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """by path: the volume, and the folder in it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,10 @@ class Pod:
     sidecars: tuple[Container, ...]
     """init containers that keep running beside the others"""
     statuses: Mapping[str, ContainerStatus]
+    node: str = ""
+    """its name; empty while none was found"""
+    node_folders: Mapping[str, str] = field(default_factory=dict)
+    """by volume: the folder of the node that it is"""
 
     @property
     def finished(self) -> bool:
@@ -96,9 +105,24 @@ class Pod:
         """It was told to end, or its containers have ended for good and only sidecars may still run."""
         return self.deleting or self.finished or (bool(self.containers) and all(self._over(c) for c in self.containers))
 
+    def container(self, name: str) -> Container | None:
+        return next((c for c in (*self.containers, *self.sidecars) if c.name == name), None)
+
     def command(self, container: str) -> tuple[str, ...]:
         """What that container runs, as the pod says it; empty where only its image does."""
-        return next((c.command for c in (*self.containers, *self.sidecars) if c.name == container), ())
+        found = self.container(container)
+        return found.command if found else ()
+
+    def node_folder(self, container: str, folder: str) -> str:
+        """Where on the node a folder of a container lies; empty where it is none of the node's."""
+        found = self.container(container)
+        above = [mount for mount in found.mounts if f"{folder}/".startswith(f"{mount}/")] if found else []
+        if not found or not above:
+            return ""
+        closest = max(above, key=len)
+        volume, inside = found.mounts[closest]
+        rest = folder.removeprefix(closest)
+        return posixpath.normpath(f"{self.node_folders[volume]}/{inside}/{rest}") if volume in self.node_folders else ""
 
     def running(self, container: str) -> bool:
         status = self.statuses.get(container)
@@ -132,6 +156,8 @@ def parse(document: Mapping[str, Any]) -> Pod:
         containers=tuple(_container(c) for c in spec.get("containers") or ()),
         sidecars=tuple(_container(c) for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"),
         statuses={s["name"]: _status(s) for s in statuses},
+        node=spec.get("nodeName", ""),
+        node_folders={v["name"]: v["hostPath"]["path"] for v in spec.get("volumes") or () if v.get("hostPath")},
     )
 
 
@@ -141,6 +167,7 @@ def _container(document: Mapping[str, Any]) -> Container:
         instrumented=any(m["mountPath"].rstrip("/") == DATA_FOLDER for m in document.get("volumeMounts") or ()),
         ports={p["name"]: p["containerPort"] for p in document.get("ports") or () if p.get("name")},
         command=tuple(document.get("command") or ()),
+        mounts={m["mountPath"].rstrip("/"): (m["name"], m.get("subPath", "")) for m in document.get("volumeMounts") or ()},
     )
 
 
@@ -196,6 +223,16 @@ def _seconds(time: str | None) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
+class NamePattern:
+    """Pods by their names, `*` and `?` in it standing for what differs."""
+
+    pattern: str
+
+    def owns(self, pod: Pod) -> bool:
+        return fnmatchcase(pod.name, self.pattern)
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     kind: str
     name: str
@@ -226,15 +263,17 @@ def workload(text: str, *, where: str, kinds: Sequence[str] = _WORKLOAD_KINDS) -
     return Workload(kind, name)
 
 
-def criterion(service: Service) -> Workload | LabelSelector:
+def criterion(service: Service) -> Workload | LabelSelector | NamePattern:
     """What says which pods run the service. Raises UsageError where nothing does, or it cannot be understood."""
     if service.selector:
         return cluster_labels.parse(service.selector)
+    if service.pods and not service.workload:
+        return NamePattern(service.pods)
     where = f"services.{service.name}.workload"
     if not service.workload:
         raise UsageError(
-            f"{where}: neither a workload nor a selector says which pods run this service",
-            hint="write `workload: deployment/NAME` in podcov.yaml, or a label selector as `selector`",
+            f"{where}: neither a workload, nor a selector, nor a pattern of names says which pods run this service",
+            hint="write `workload: deployment/NAME` in podcov.yaml, or a label selector as `selector`, or `pods: NAME-*`",
         )
     return workload(service.workload, where=where)
 
@@ -262,7 +301,7 @@ def services_of(services: Iterable[Service], pod: Pod) -> dict[str, Service]:
         if selects(service, pod):
             container = container_of(service, pod)
             if container not in present:
-                if service.selector:
+                if service.selector or service.pods:
                     continue
                 raise UsageError(
                     f"services.{service.name}.container: {pod.namespace}/{pod.name} has no container {container!r}",
@@ -273,23 +312,31 @@ def services_of(services: Iterable[Service], pod: Pod) -> dict[str, Service]:
 
 
 def address_of(claimed: Mapping[str, Service], pod: Pod) -> CourierAddress:
-    """Where the pod's courier is: its sidecar, else the first of the services' containers."""
+    """Where the pod's courier is: its sidecar, else the first of the services' containers.
+
+    What stays on the node outlives the pod, as what a sidecar holds does.
+    """
     first = next(iter(claimed))
-    sidecar = any(c.name == COURIER_CONTAINER for c in pod.sidecars)
+    sidecar = any(c.name == COURIER_CONTAINER for c in pod.sidecars) or on_node(claimed)
     return CourierAddress(
         service=claimed[first].name,
         namespace=pod.namespace,
         pod=pod.name,
         pod_uid=pod.uid,
-        container=COURIER_CONTAINER if sidecar else first,
+        container=COURIER_CONTAINER if sidecar and not on_node(claimed) else first,
         sidecar=sidecar,
         containers=tuple(claimed),
     )
 
 
+def on_node(claimed: Mapping[str, Service]) -> bool:
+    """All that the services leave is taken from the pod's node."""
+    return all(service.dump is not None and service.dump.source == "nodes" for service in claimed.values())
+
+
 def instrumented(claimed: Mapping[str, Service], pod: Pod) -> bool:
-    """At least one of the services' containers has podcov's data volume."""
-    return any(c.instrumented for c in _lasting(pod) if c.name in claimed)
+    """At least one of the services' containers has podcov's data volume, or needs none: it measures itself."""
+    return any(c.instrumented or claimed[c.name].dump for c in _lasting(pod) if c.name in claimed)
 
 
 def _lasting(pod: Pod) -> list[Container]:
