@@ -21,6 +21,7 @@ from podcov.edges.cluster_api import Api, Failed
 from podcov.edges.cluster_exec import Cut, Invocation, Search
 from podcov.edges.cluster_forwards import open_forwards
 from podcov.edges.cluster_hands import ClusterHands
+from podcov.edges.cluster_nodes import NodeCouriers
 from podcov.edges.cluster_pods import Pod
 from podcov.edges.cluster_scale import Scaled
 from podcov.edges.cluster_table import Entry, PodTable
@@ -101,6 +102,7 @@ class ClusterPlatform:
         self._namespaces = sorted({name for names in namespaces.values() for name in names})
         self._default_namespace = default[0]
         self._table = PodTable(self._config.services, namespaces)
+        self._node_couriers = NodeCouriers(self._table)
         async with AsyncExitStack() as stack:
             self._api = await stack.enter_async_context(Api(access))
             stack.push_async_callback(self._end_watching)
@@ -133,6 +135,8 @@ class ClusterPlatform:
         self, address: CourierAddress, arguments: Sequence[str], stdin: bytes = b"", *, seconds: float = 60
     ) -> CourierAnswer:
         """Also raises ClusterError where exec is forbidden. Waiting for its turn does not count as `seconds`."""
+        if courier := self._node_couriers.of(address.pod_uid):
+            return await self._answer(courier, address, arguments, stdin, seconds)
         if arguments[0] == _WAITING_COMMAND:
             return await self._call(address, arguments, stdin, seconds)
         async with self._calls:
@@ -312,6 +316,15 @@ class ClusterPlatform:
             queue.put_nowait(None)
 
     # Calling
+
+    @staticmethod
+    async def _answer(
+        courier: HostCourier, address: CourierAddress, arguments: Sequence[str], stdin: bytes, seconds: float
+    ) -> CourierAnswer:
+        try:
+            return await asyncio.wait_for(courier.answer(arguments, stdin), seconds)
+        except TimeoutError:
+            raise CourierUnreachable(address, f"no answer to {arguments[0]!r} within {seconds:g} s") from None
 
     async def _call(self, address: CourierAddress, arguments: Sequence[str], stdin: bytes, seconds: float) -> CourierAnswer:
         entry = self._table.entry(address.pod_uid)

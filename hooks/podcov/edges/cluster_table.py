@@ -97,6 +97,10 @@ class PodTable:
     def entry(self, uid: str) -> Entry | None:
         return self._entries.get(uid)
 
+    def known(self) -> list[Entry]:
+        """All, those that are gone included."""
+        return list(self._entries.values())
+
     def entries(self) -> list[Entry]:
         """Those that exist, by name."""
         return sorted((e for e in self._entries.values() if not e.gone), key=lambda e: e.address.name)
