@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from podcov.config import Service
+from podcov.config import Dump, Service
 from podcov.errors import ManifestError
 from podcov.generate import instrument, manifests
 from podcov.generate.dockerfile import Image
@@ -21,7 +21,7 @@ MAPS = ("podcov-wrapper-abc", "podcov-tracers-def")
 
 names = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
-variables = st.sampled_from(["PYTHONPATH", "HOME", "DEBUG", "DATABASE_URL", "PODCOV_MODE", "A", "B", "C"])
+variables = st.sampled_from(["PYTHONPATH", "HOME", "DEBUG", "DATABASE_URL", "PODCOV_MODE", "GOCOVERDIR", "A", "B", "C"])
 empties = st.sampled_from([None, [], {}])
 
 
@@ -35,11 +35,16 @@ def merged(*parts: st.SearchStrategy[Document]) -> st.SearchStrategy[Document]:
 
 
 values = st.one_of(
-    st.fixed_dictionaries({"value": texts}),
+    st.fixed_dictionaries({"value": st.one_of(texts, st.sampled_from(["/tmp/coverage", "/elsewhere", "$(HOME)/cover"]))}),
     st.fixed_dictionaries({"valueFrom": st.fixed_dictionaries({"configMapKeyRef": st.just({"name": "settings", "key": "a"})})}),
 )
 environments = st.lists(st.tuples(variables, values), max_size=5).map(lambda found: [{"name": n, **v} for n, v in found])
-mounts = st.lists(names, unique=True, max_size=2).map(lambda ns: [{"name": n, "mountPath": f"/mnt/{n}"} for n in ns])
+mount_paths = st.one_of(
+    names.map(lambda name: f"/mnt/{name}"), st.sampled_from(["/tmp/coverage", "/tmp/", "/tmp/coverage/deeper"])
+)
+mounts = st.lists(mount_paths, unique=True, max_size=2).map(
+    lambda ps: [{"name": f"v{n}", "mountPath": p} for n, p in enumerate(ps)]
+)
 commands = st.lists(st.one_of(texts, st.sampled_from(["python3", "$(A)", "$$x", "-c"])), min_size=1, max_size=4)
 
 
@@ -117,9 +122,15 @@ SERVICES = st.sampled_from(
         Service("orders", sidecar=False),
         Service("orders", entry="environment"),
         Service("orders", entry="environment", sidecar=False, packages=("shop",)),
+        Service("orders", "go", binary="/app"),
+        Service("orders", "go", binary="/app", sidecar=False),
+        Service("orders", "go", dump=Dump("signal"), architecture="arm64"),
+        Service("orders", "go", dump=Dump("killswitch", folder="/tmp/coverage/")),
+        Service("orders", "go", dump=Dump("killswitch"), command=("/loop.sh", "-v"), sidecar=False),
+        Service("orders", "go", dump=Dump("exit", source="nodes")),
     ]
 )
-IMAGES = st.sampled_from([None, Image("python", env={"PYTHONPATH": "/srv"})])
+IMAGES = st.sampled_from([None, Image("python", entrypoint=("python3",), env={"PYTHONPATH": "/srv"})])
 CHOICES = st.sets(st.integers(0, 2), min_size=1)
 REPLICAS = st.sampled_from([None, 1, 3])
 
@@ -127,13 +138,22 @@ REPLICAS = st.sampled_from([None, 1, 3])
 def instrumented(
     document: Document, chosen: set[int], service: Service, image: Image | None, replicas: int | None
 ) -> Document | None:
-    """None where it is refused: a PYTHONPATH that comes from elsewhere cannot be extended."""
+    """None where it is refused: a PYTHONPATH that comes from elsewhere cannot be extended, a second GOCOVERDIR cannot be."""
     group = entered(document, sorted(chosen) if 0 in chosen else [0, *sorted(chosen)], service, image)
+    if service.dump and service.dump.by != "killswitch" and any(_writes_elsewhere(e.container.env) for e in group):
+        with pytest.raises(ManifestError, match=r"dump\.folder: it is /tmp/coverage, and the manifest's GOCOVERDIR is /"):
+            instrument.instrument(document, group, MAPS, replicas=replicas)
+        return None
     if service.entry == "environment" and any(_cannot_be_extended(e.container.env) for e in group):
         with pytest.raises(ManifestError, match=r"PYTHONPATH comes from elsewhere|stands twice in env"):
             instrument.instrument(document, group, MAPS, replicas=replicas)
         return None
     return instrument.instrument(document, group, MAPS, replicas=replicas)
+
+
+def _writes_elsewhere(environment: Sequence[Mapping[str, Any]]) -> bool:
+    own = next((str(v.get("value") or "") for v in environment if v["name"] == "GOCOVERDIR"), "")
+    return own.startswith("/") and "$" not in own and own.rstrip("/") != "/tmp/coverage"
 
 
 def _cannot_be_extended(environment: Sequence[Mapping[str, Any]]) -> bool:
@@ -177,13 +197,14 @@ def test_nothing_but_the_named_containers_changes(
     for index, (left, right) in enumerate(zip(before["containers"], after["containers"], strict=True)):
         if index in measured:
             changed = {key for key in {*left, *right} if left.get(key) != right.get(key)}
-            assert changed <= {"command", "env", "volumeMounts"}
+            assert changed <= {"command", "args", "env", "volumeMounts"}
             assert {v["name"]: v for v in right["env"]}.keys() >= {v["name"] for v in left.get("env") or ()}
         else:
             assert left == right
     ours = 1 if service.sidecar else 0
     assert (after.get("initContainers") or [])[ours:] == (before.get("initContainers") or [])
-    assert after["volumes"][2:] == (before.get("volumes") or [])
+    own = [volume for volume in after["volumes"] if not volume["name"].startswith("podcov-")]
+    assert own == (before.get("volumes") or [])
     rest = {"containers", "initContainers", "volumes"}
     assert {k: v for k, v in after.items() if k not in rest} == {k: v for k, v in before.items() if k not in rest}
 

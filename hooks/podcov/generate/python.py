@@ -102,7 +102,7 @@ def additions(entered: Entered) -> Additions:
     """The wrapper, and the way in: in front of the container's own command, or by its environment."""
     service = entered.service
     added = Additions(
-        recorder="Python",
+        recorder="podcov's wrapper for Python",
         courier=tuple(map(literal, courier(service.interpreter))),
         environment={
             "PODCOV_MODE": entered.mode,

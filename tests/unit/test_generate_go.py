@@ -1,0 +1,455 @@
+"""Go services in manifests: which containers they are, which program that is, and what is added so that they are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+import yaml
+from podcov.config import Dump, Service, parse
+from podcov.errors import ManifestError
+from podcov.generate import detect, go_programs, instrument, manifests, verify
+from podcov.generate.artifacts import Artifact, Builder
+from podcov.generate.detect import Detected
+from podcov.generate.dockerfile import Image, nowhere
+from podcov.generate.entering import Surroundings
+from podcov.generate.findings import Finding
+from podcov.generate.inject import Injector
+from podcov.generate.project import join
+from podcov.generate.survey import Generate
+
+Document = dict[str, Any]
+
+
+class MemoryProject:
+    """A project of the given files."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self._files = {join(path): text.encode() for path, text in files.items()}
+
+    def read(self, path: str) -> bytes | None:
+        return self._files.get(join(path))
+
+    def names(self, folder: str) -> Sequence[str]:
+        prefix = "" if join(folder) == "." else f"{join(folder)}/"
+        below = {path.removeprefix(prefix) for path in self._files if path.startswith(prefix)}
+        return sorted({f"{path.partition('/')[0]}/" if "/" in path else path for path in below})
+
+
+def workload(*containers: str, kind: str = "Deployment", pod: str = "") -> str:
+    listed = "".join(f"      - {container}\n" for container in containers)
+    return (
+        f"---\napiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: app}}\n"
+        f"spec:\n  template:\n    metadata: {{labels: {{app: app}}}}\n    spec:\n{pod}      containers:\n{listed}"
+    )
+
+
+APP = "{name: app, image: app}"
+MODULE = {"app/go.mod": "module example.com/shop/v2\n\ngo 1.24\n", "app/main.go": "package main\n\nfunc main() {}\n"}
+BUILT = "FROM golang:1.24 AS build\nWORKDIR /src\nCOPY . .\nRUN CGO_ENABLED=0 go build -o /out/shop ./cmd/shop\n"
+SCRATCH = f'{BUILT}FROM scratch\nCOPY --from=build /out/shop /shop\nENTRYPOINT ["/shop"]\n'
+
+
+def known(dockerfile: str, files: Mapping[str, str], builder: Builder = "docker", main: str = "") -> Surroundings:
+    path = "app/Dockerfile" if dockerfile else ""
+    artifact = Artifact("app", "app", path, "skaffold.yaml", builder=builder, main=main)
+    return Surroundings(MemoryProject({**files, **({path: dockerfile} if path else {})}), (artifact,), nowhere)
+
+
+def look(dockerfile: str, container: str = APP, files: Mapping[str, str] = MODULE, **more: Any) -> Detected:
+    return detect.detect(manifests.read(workload(container)), known(dockerfile, files, **more))
+
+
+def one(dockerfile: str, container: str = APP, files: Mapping[str, str] = MODULE, **more: Any) -> tuple[Service, Finding]:
+    """The only service of a project whose image is built from `dockerfile` in the folder `app`."""
+    found = look(dockerfile, container, files, **more)
+    (service,), (finding,) = found.services, found.findings
+    return service, finding
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "container", "binary"),
+    [
+        (SCRATCH, APP, "/shop"),
+        (SCRATCH, "{name: app, image: app, command: [/shop, --fast]}", "/shop"),
+        (SCRATCH, "{name: app, image: app, command: [./shop], workingDir: /srv/..}", "/shop"),
+        # kubebuilder's: the manifest has the command
+        (
+            "FROM golang:1.24 AS builder\nWORKDIR /workspace\nRUN CGO_ENABLED=0 go build -a -o manager cmd/main.go\n"
+            "FROM gcr.io/distroless/static:nonroot\nWORKDIR /\nCOPY --from=builder /workspace/manager .\n"
+            'ENTRYPOINT ["/manager"]\n',
+            "{name: app, image: app, command: [/manager], args: [--leader-elect]}",
+            "/manager",
+        ),
+        # make, with a toolchain in the stage, and the stage by its number
+        (
+            "FROM golang:1.24-alpine\nRUN make\nFROM alpine\nCOPY --from=0 /src/bin/ /app/bin/\nCMD /app/bin/shop -v\n",
+            APP,
+            "/app/bin/shop",
+        ),
+        # a company's base image that builds with Go
+        (
+            "FROM company/builder AS b\nRUN set -e; go install ./...\nFROM busybox\nCOPY --from=b /go/bin/shop /usr/bin/\n"
+            'ENTRYPOINT ["/sbin/tini", "-s", "--", "shop"]\n',
+            APP,
+            "/usr/bin/shop",
+        ),
+        # handed on by a stage between
+        (
+            f"{BUILT}FROM scratch AS files\nCOPY --from=build /out/shop /\n"
+            "FROM debian\nWORKDIR /srv\nCOPY --from=files /shop run\nCMD exec ./run\n",
+            APP,
+            "/srv/run",
+        ),
+        ("FROM golang:1.24\nWORKDIR /app\nCOPY . .\nRUN go build -o shop .\nCMD ./shop\n", APP, "/app/shop"),
+        # a script starts it, but there is only one program that Go built
+        (
+            f"{BUILT}FROM alpine\nCOPY --from=build /etc/ssl/certs/ca.crt /etc/ssl/\nCOPY --from=build /out/shop /srv/shop\n"
+            'COPY run.sh /\nENTRYPOINT ["/run.sh"]\n',
+            APP,
+            "/srv/shop",
+        ),
+        # Go beside an interpreter: what runs counts
+        (f'{BUILT}FROM python:3.13\nCOPY --from=build /out/shop /shop\nCMD ["/shop"]\n', APP, "/shop"),
+    ],
+)
+def test_the_program_that_go_built(dockerfile: str, container: str, binary: str) -> None:
+    service, finding = one(dockerfile, container)
+    assert (service.language, service.binary, service.source, service.dump) == ("go", binary, ("app",), None)
+    assert finding.why == f"{binary} is its own courier"
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "container", "language"),
+    [
+        (f'{BUILT}FROM python:3.13\nCOPY --from=build /out/shop /bin/helper\nCMD ["python3", "app.py"]\n', APP, "python"),
+        (f'{BUILT}FROM node:22\nCOPY --from=build /out/shop /bin/helper\nCMD ["node", "app.js"]\n', APP, ""),
+        (f'{BUILT}FROM nginx\nCOPY --from=build /out/assets /usr/share/nginx/html\nCMD ["nginx"]\n', APP, ""),
+        (f'{BUILT}FROM nginx\nCOPY --from=build /out/assets /\nCMD ["/usr/sbin/nginx"]\n', APP, ""),
+        ('FROM alpine\nRUN apk add redis\nCMD ["redis-server"]\n', APP, ""),
+        (SCRATCH, "{name: app, image: nginx}", ""),
+    ],
+)
+def test_what_runs_something_else_is_no_go_service(dockerfile: str, container: str, language: str) -> None:
+    assert [service.language for service in look(dockerfile, container).services] == ([language] if language else [])
+
+
+@pytest.mark.parametrize(
+    ("main", "files", "binary", "source"),
+    [
+        ("./app", MODULE, "/ko-app/v2", "app"),
+        ("./app/cmd/server", MODULE, "/ko-app/server", "app"),
+        ("example.com/shop/v2/cmd/worker", MODULE, "/ko-app/worker", "app"),
+        ("./app", {"go.mod": "module example.com/all"}, "/ko-app/app", "."),
+        ("./app", {}, "/ko-app/ko-app", "app"),
+    ],
+)
+def test_ko_names_a_program_after_its_package(main: str, files: Mapping[str, str], binary: str, source: str) -> None:
+    service, finding = one("", files=files, builder="ko", main=main)
+    assert (service.binary, service.source, finding.found) == (binary, (source,), "go: built by ko")
+
+
+def test_a_program_from_outside_has_to_be_built_by_podcov_s_toolchain() -> None:
+    service, finding = one('FROM scratch\nCOPY bin/shop /shop\nCMD ["/shop"]\n')
+    assert (service.binary, finding.level) == ("/shop", "warning")
+    assert finding.why == "/shop is built outside of its Dockerfile: have that done by `podcov go -- COMMAND`"
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "why"),
+    [
+        ("FROM golang:1.24\nCOPY . .\nCMD go run .\n", "`go` compiles it when it starts: build it in its image to measure it"),
+        (
+            f"{BUILT}FROM alpine\nCOPY --from=build /out/ /srv/\nCMD /srv/run.sh\n",
+            "nothing says which program of the image it is: add it to podcov.yaml, with `language: go` and its `binary`",
+        ),
+    ],
+)
+def test_what_cannot_be_measured_as_it_is_is_left_alone_and_said(dockerfile: str, why: str) -> None:
+    found = look(dockerfile)
+    assert found.services == ()
+    assert [(f.decided, f.why, f.level) for f in found.findings] == [("left alone", why, "warning")]
+
+
+HANDLER = """package %s
+
+import "runtime/coverage"
+
+func Handle() {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIG%s)
+	for range c {
+		coverage.WriteCountersDir(os.Getenv("GOCOVERDIR"))
+		coverage.ClearCounters()
+	}
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "package", "signal", "dump"),
+    [
+        ("app/coverage.go", "main", "USR1", Dump("signal")),
+        ("app/internal/cover/cover.go", "cover", "USR2", Dump("signal", signal="USR2")),
+        ("app/cmd/shop/cover.go", "main", "USR1", Dump("signal")),
+        ("app/cmd/other/cover.go", "main", "USR1", None),
+        ("app/cover_test.go", "main", "USR1", None),
+        ("app/coverage.go", "main", "TERM", None),
+    ],
+)
+def test_a_handler_in_its_own_source_is_asked_by_signal(path: str, package: str, signal: str, dump: Dump | None) -> None:
+    dockerfile = SCRATCH if path != "app/coverage.go" else SCRATCH.replace(" ./cmd/shop", " .")
+    service, _ = one(dockerfile, files={**MODULE, path: HANDLER % (package, signal)})
+    assert service.dump == dump
+    assert service.binary == ("" if dump else "/shop")
+
+
+def test_the_folder_that_it_writes_to_is_kept() -> None:
+    container = "{name: app, image: app, env: [{name: GOCOVERDIR, value: /cov/}]}"
+    files = {**MODULE, "app/internal/cover.go": HANDLER % ("cover", "USR1")}
+    assert one(SCRATCH, container, files)[0].dump == Dump("signal", folder="/cov")
+    assert one(SCRATCH, container)[0].dump is None
+    assert one("", container, builder="buildpacks")[0].dump == Dump("exit", folder="/cov")
+    assert one('FROM scratch\nCOPY shop /shop\nCMD ["/shop"]', container)[0].dump == Dump("exit", folder="/cov")
+
+
+LOOP = 'FROM alpine\nCOPY ./loop.sh /loop.sh\nCOPY ./server.test /server.test\nENTRYPOINT [ "/loop.sh" ]\n'
+LOOP_FILES = {
+    **MODULE,
+    "app/loop.sh": 'while true; do\n  /server.test -test.coverprofile=server.out "$@" || exit 1\ndone\n',
+    "app/run_test.go": 'package main\n\nfunc TestRun(t *testing.T) {\n\tkillServer := newKillServer(":8099", cancel)\n}\n',
+}
+
+
+TESTED = "FROM golang:1.24 AS b\nRUN go test -c -cover -o /run .\nFROM alpine\nCOPY --from=b /run /run\nCOPY loop.sh /\n"
+
+
+@pytest.mark.parametrize("dockerfile", [LOOP, f'{TESTED}CMD ["/run"]'])
+def test_a_test_binary_is_ended_by_its_killswitch(dockerfile: str) -> None:
+    service, finding = one(dockerfile, files=LOOP_FILES)
+    assert service.dump == Dump("killswitch", port=8099, profile="server.out")
+    assert finding.decided == "ended by its killswitch on port 8099"
+
+
+def test_a_first_podcov_yaml_can_be_read() -> None:
+    for dockerfile, files in ((SCRATCH, MODULE), (LOOP, LOOP_FILES)):
+        found = look(dockerfile, files=files)
+        assert parse(detect.podcov_yaml(found, Generate(kustomize="k8s"))).services == found.services
+
+
+# What is added ---------------------------------------------------------------------------------------------------------
+
+
+def injected(
+    service: str, container: str = APP, dockerfile: str = SCRATCH, **more: Any
+) -> tuple[Document, Document, list[Document]]:
+    """The container, the sidecar and the volumes, of a workload that comes off again as it went on."""
+    config = parse(f"version: 1\nservices:\n  app: {{workload: {more.pop('of', 'deployment/app')}, language: go, {service}}}\n")
+    text = workload(container, **more)
+    injector = Injector(config, known(dockerfile, MODULE), lambda _: {})
+    changed, _ = injector.text(text, name="app.yaml")
+    verify.only_adds_coverage(text, changed, injector.measured(text))
+    pod = yaml.safe_load(changed.rpartition("---\n")[2])["spec"]["template"]["spec"]
+    return pod["containers"][0], (pod.get("initContainers") or [{}])[0], pod["volumes"]
+
+
+def mounts(container: Document) -> dict[str, str]:
+    return {m["mountPath"]: f"{m['name']}/{m.get('subPath', '')}".rstrip("/") for m in container["volumeMounts"]}
+
+
+def variables(container: Document) -> dict[str, str]:
+    return {v["name"]: v["value"] for v in container["env"]}
+
+
+def test_what_is_recorded_needs_no_wrapper_and_keeps_its_command() -> None:
+    secured = "{name: app, image: app, args: [-v], securityContext: {runAsNonRoot: true, readOnlyRootFilesystem: true}}"
+    app, courier, volumes = injected("binary: /shop", secured)
+    assert ("command" in app, app["args"], mounts(app)) == (False, ["-v"], {"/podcov/data": "podcov-data"})
+    assert variables(app) == {"PODCOV_DATA": "/podcov/data", "PODCOV_CONTAINER": "app"}
+    assert (courier["image"], courier["command"]) == ("app", ["/shop", "--podcov-courier", "serve"])
+    assert courier["securityContext"] == {"runAsNonRoot": True, "readOnlyRootFilesystem": True}
+    assert (mounts(courier), [v["name"] for v in volumes]) == ({"/podcov/data": "podcov-data"}, ["podcov-data"])
+
+
+@pytest.mark.parametrize(
+    ("service", "container", "dockerfile", "binary"),
+    [
+        ("sidecar: true", APP, SCRATCH, "/shop"),
+        ("sidecar: true", "{name: app, image: app, command: [/bin/shop]}", "", "/bin/shop"),
+        ("command: [tini, --, /srv/shop]", "{name: app, image: elsewhere}", "", "/srv/shop"),
+        ("binary: /a$(b)", APP, SCRATCH, "/a$$(b)"),
+    ],
+)
+def test_a_program_that_podcov_yaml_does_not_name_is_told_from_its_command(
+    service: str, container: str, dockerfile: str, binary: str
+) -> None:
+    assert injected(service, container, dockerfile)[1]["command"][0] == binary
+
+
+@pytest.mark.parametrize(
+    ("container", "found"),
+    [
+        ("{name: app, image: elsewhere}", r"container app: no command, and that of image elsewhere is not known"),
+        ("{name: app, image: app, command: [/run.sh]}", r"services\.app\.binary: .* cannot be told from its command '/run\.sh'"),
+        ("{name: app, image: app, command: [sh, -c, 'a | b']}", r"services\.app\.binary: .* cannot be told from its command"),
+    ],
+)
+def test_a_program_that_nobody_knows_is_asked_for(container: str, found: str) -> None:
+    with pytest.raises(ManifestError, match=found) as caught:
+        injected("sidecar: true", container)
+    assert "`binary:` of the service app in podcov.yaml" in caught.value.hint
+
+
+@pytest.mark.parametrize("by", ["signal", "exit"])
+def test_what_measures_itself_gets_a_folder_that_the_sidecar_sees_and_the_hand(by: str) -> None:
+    app, courier, volumes = injected(f"dump: {{by: {by}, folder: /cov}}, architecture: arm64")
+    assert "command" not in app
+    assert variables(app)["GOCOVERDIR"] == "/cov"
+    both = {"/podcov/data": "podcov-data", "/podcov/wrapper": "podcov-wrapper"}
+    assert mounts(app) == {**both, "/cov": "podcov-data/coverage/app"}
+    assert courier["command"] == ["/podcov/wrapper/hand-aarch64", "serve", "/podcov/data"]
+    assert mounts(courier) == both
+    projected = volumes[1]["projected"]
+    assert projected["defaultMode"] == 0o555
+    assert [source["configMap"].keys() for source in projected["sources"]] == [{"name"}]  # the sidecar cannot start without it
+
+
+def test_a_folder_that_is_a_volume_already_stays_that_and_the_sidecar_sees_it() -> None:
+    own = "{name: app, image: app, volumeMounts: [{name: mine, mountPath: /cov/, subPath: a}]}"
+    app, courier, volumes = injected("dump: {by: signal, folder: /cov}", own, pod="      volumes: [{name: mine, emptyDir: {}}]\n")
+    assert mounts(app)["/cov/"] == "mine/a"
+    assert mounts(courier)["/podcov/data/coverage/app"] == "mine/a"
+    assert [v["name"] for v in volumes] == ["podcov-data", "podcov-wrapper", "mine"]
+
+
+def test_data_on_the_node_lie_in_a_folder_of_the_node() -> None:
+    app, _, volumes = injected("dump: {by: exit, source: nodes}")
+    assert mounts(app)["/tmp/coverage"] == "podcov-tmp-coverage"
+    assert volumes[2]["hostPath"] == {"path": "/tmp/coverage", "type": "DirectoryOrCreate"}
+    own = "{name: app, image: app, volumeMounts: [{name: host, mountPath: /tmp}]}"
+    app, _, volumes = injected(
+        "dump: {by: exit, source: nodes}", own, pod="      volumes: [{name: host, hostPath: {path: /x}}]\n"
+    )
+    assert len(volumes) == 3
+
+
+PROFILE = "-test.coverprofile=/tmp/coverage/cover.out"
+
+
+@pytest.mark.parametrize(
+    ("service", "container", "dockerfile", "command", "args"),
+    [
+        ("", APP, LOOP, None, [PROFILE]),
+        ("", APP, f'{LOOP}CMD ["-port", "80"]', None, [PROFILE, "-port", "80"]),
+        ("", "{name: app, image: app, args: [-v]}", f'{LOOP}CMD ["-port"]', None, [PROFILE, "-v"]),
+        ("", "{name: app, image: app, command: [/loop.sh]}", "", ["/loop.sh"], [PROFILE]),
+        ("", "{name: app, image: app, command: [/loop.sh], args: [a]}", "", ["/loop.sh"], [PROFILE, "a"]),
+        ("", APP, 'FROM alpine\nCMD ["/loop.sh"]', ["/loop.sh"], [PROFILE]),
+        (", command: [/loop.sh, '$(A)']", "{name: app, image: x}", "", ["/loop.sh", "$$(A)"], [PROFILE]),
+        ("", "{name: app, image: app, args: [/loop.sh, -v]}", "FROM alpine", ["/loop.sh"], [PROFILE, "-v"]),
+    ],
+)
+def test_the_profile_s_place_is_the_first_argument_that_reaches_the_test_binary(
+    service: str, container: str, dockerfile: str, command: list[str] | None, args: list[str]
+) -> None:
+    app, courier, _ = injected(f"dump: {{by: killswitch}}{service}", container, dockerfile)
+    assert (app.get("command"), app["args"]) == (command, args)
+    assert "GOCOVERDIR" not in variables(app)
+    assert courier["command"] == ["/podcov/wrapper/hand-x86_64", "serve", "/podcov/data", "/podcov/data/coverage/app/cover.out"]
+
+
+@pytest.mark.parametrize(
+    ("service", "container", "dockerfile", "found", "hint"),
+    [
+        ("dump: {by: killswitch}", "{name: app, image: x}", "", "no command, and that of image x is not known", "as `command:`"),
+        ("dump: {by: killswitch}", APP, "FROM alpine\nENTRYPOINT /loop.sh", "is started by a shell", 'by "$@"'),
+        (
+            "dump: {by: exit}",
+            "{name: app, image: app, env: [{name: GOCOVERDIR, value: /cov}]}",
+            SCRATCH,
+            "services.app.dump.folder: it is /tmp/coverage, and the manifest's GOCOVERDIR is /cov",
+            "Write `folder: /cov`.",
+        ),
+    ],
+)
+def test_what_it_has_to_be_told_it_asks_for(service: str, container: str, dockerfile: str, found: str, hint: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        injected(service, container, dockerfile)
+    assert found in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_recorders_of_two_kinds_in_one_pod_are_refused() -> None:
+    config = parse(
+        "version: 1\nservices:\n  a: {workload: deployment/app, container: a, language: go, binary: /a}\n"
+        "  b: {workload: deployment/app, container: b, command: [python3, b.py]}\n"
+    )
+    text = workload("{name: a, image: a}", "{name: b, image: b}")
+    with pytest.raises(ManifestError, match="share one sidecar and one volume") as caught:
+        Injector(config, known("", {}), lambda _: {}).text(text, name="app.yaml")
+    assert caught.value.message.startswith(
+        "app.yaml:1: deployment/app: a is measured by podcov in its Go toolchain, b by podcov's "
+    )
+    assert caught.value.hint == "Leave the service a or b out of podcov.yaml."
+
+
+def test_of_two_kinds_in_one_pod_the_first_is_measured_and_the_other_said() -> None:
+    project = known(SCRATCH, MODULE)
+    found = detect.detect(
+        manifests.read(workload("{name: web, image: app}", "{name: odd, image: x, command: [uvicorn]}")), project
+    )
+    assert [(service.container, service.language) for service in found.services] == [("web", "go")]
+    assert [(f.subject, f.decided, f.level) for f in found.findings[1:]] == [("deployment/app odd", "left alone", "warning")]
+    assert found.findings[1].why.startswith("web of this pod is measured in another way")
+
+
+def test_two_test_binaries_in_one_pod_have_one_sidecar_that_keeps_the_profiles_of_both() -> None:
+    config = parse(
+        "version: 1\nservices:\n"
+        + "".join(f"  {n}: {{workload: deployment/app, container: {n}, language: go, dump: {{by: killswitch}}}}\n" for n in "ab")
+    )
+    text = workload("{name: a, image: x, command: [/a]}", "{name: b, image: y, command: [/b]}")
+    changed, _ = Injector(config, known("", {}), lambda _: {}).text(text, name="app.yaml")
+    pod = yaml.safe_load(changed.rpartition("---\n")[2])["spec"]["template"]["spec"]
+    assert pod["initContainers"][0]["command"][3:] == [f"/podcov/data/coverage/{name}/cover.out" for name in "ab"]
+
+
+@pytest.mark.parametrize(("kind", "of"), [("Job", "job/app"), ("StatefulSet", "statefulset/app")])
+def test_other_workloads(kind: str, of: str) -> None:
+    _, courier, _ = injected("binary: /shop", of=of, kind=kind, pod="      restartPolicy: Never\n" if kind == "Job" else "")
+    assert ("PODCOV_WAIT" in variables(courier)) == (kind == "Job")
+
+
+def test_what_somebody_changed_since_stays_when_it_is_taken_off() -> None:
+    config = parse("version: 1\nservices:\n  app: {workload: deployment/app, language: go, dump: {by: killswitch}}\n")
+    plain = yaml.safe_load(workload("{name: app, image: app, command: [/loop.sh], args: [-v]}"))
+    injector = Injector(config, known("", {}), lambda _: {})
+    (covered,) = injector.documents([plain]).documents
+    container: Document = instrument.remove(covered)["spec"]["template"]["spec"]["containers"][0]
+    assert container["args"] == ["-v"]
+    changed = yaml.safe_load(yaml.safe_dump(covered))
+    changed["spec"]["template"]["spec"]["containers"][0]["args"] = ["-w"]
+    assert instrument.remove(changed)["spec"]["template"]["spec"]["containers"][0]["args"] == ["-w"]
+
+
+@pytest.mark.parametrize(
+    ("words", "program"),
+    [
+        (["/app"], "/app"),
+        (["/usr/bin/env", "A=1", "/app", "-v"], "/app"),
+        (["dumb-init", "--", "sh", "-c", "exec /app --flag"], "/app"),
+        (["sh", "-c", "A=1 /app --flag"], "/app"),
+        (["sh", "-c", "migrate && exec /app"], "/app"),
+        (["sh", "-c", "migrate && /app"], ""),
+        (["sh", "-c", "'"], ""),
+        (["sh", "/run"], ""),
+        (["/run.sh"], ""),
+        (["$APP"], ""),
+        (["./app"], "./app"),
+        (["app"], "app"),
+        ([], ""),
+    ],
+)
+def test_the_program_of_a_command(words: list[str], program: str) -> None:
+    assert go_programs.of_command(words, Image("company/base"), "") == program
