@@ -1,0 +1,112 @@
+"""Go services that write their counters at a signal, on a real cluster: block for block what Go's own tools say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from go_pods import ask
+from go_reference import Subject, counts_of, ran, reference
+
+HERE = Path(__file__).parent
+ASK = HERE / "go" / "ask_pods.py"
+NAME = "converter"
+QUESTIONS = (
+    "/convert?value=26.2188&from=mi&to=km",
+    "/convert?value=98.6&from=F&to=C",
+    "/convert?value=many&from=m&to=km",
+    "/convert?value=1&from=m&to=kg",
+    "/convert?value=1&from=ell&to=m",
+)
+SIGNAL = "import os; os.kill(1, 10)"
+
+
+@pytest.fixture(scope="module")
+def space(create_namespace: Any, cluster: Any, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    made = create_namespace(tmp_path_factory.mktemp("go-signal") / "namespace-go-signal")
+    failed_before = request.session.testsfailed
+    yield made
+    if request.session.testsfailed > failed_before:
+        sys.stderr.write(f"\n{made.happened()}\n")
+    cluster.run("kubectl", "delete", "namespace", made.name, "--wait=false", check=False)
+
+
+@pytest.fixture(scope="module")
+def expected(space: Any, root: Path) -> dict[str, bool]:
+    """What Go's own tools say of two replicas that were asked the same, got one signal each, and ended cleanly."""
+
+    def ask_and_signal(addresses: Sequence[str]) -> None:
+        ask(addresses, QUESTIONS)
+        for number in range(len(addresses)):
+            space.kubectl("exec", f"{NAME}-reference-{number}", "--container", "app", "--", "python3", "-c", SIGNAL)
+
+    subject = Subject(NAME, root / "examples/go-signal", flags="-cover -covermode=atomic")
+    return ran(reference(space, subject, ask_and_signal, space.folder / "reference"))
+
+
+def where(space: Any) -> dict[str, str]:
+    return {
+        "PODCOV_TEST_NAMESPACE": space.name,
+        "PODCOV_TEST_KUBECONFIG": space.cluster.env["KUBECONFIG"],
+        "BASE": space.cluster.image("golang:1.26"),
+    }
+
+
+def asking(name: str, questions: Sequence[str] = QUESTIONS) -> list[str]:
+    return ["python3", str(ASK), f"app={name}", "8080", *questions]
+
+
+@pytest.fixture
+def project(root: Path, tmp_path: Path) -> Path:
+    """The example, whose tests ask both of its pods."""
+    folder = tmp_path / "go-signal"
+    shutil.copytree(root / "examples/go-signal", folder, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
+    config = folder / "podcov.yaml"
+    settings = yaml.safe_load(config.read_text())
+    config.write_text(yaml.safe_dump({**settings, "tests": {"command": asking(NAME)}, "port_forwards": []}))
+    return folder
+
+
+def left(folder: Path, name: str) -> Any:
+    return json.loads((folder / ".podcov/runs/latest" / name).read_text())
+
+
+def seen(folder: Path, service: str = NAME) -> dict[str, bool]:
+    return ran(counts_of((folder / f".podcov/runs/latest/reports/go/{service}.out").read_text()))
+
+
+def test_an_image_from_scratch_by_skaffold(space: Any, project: Path, expected: dict[str, bool]) -> None:
+    space.podcov("init", cwd=project)
+    space.skaffold("run", "--profile", "coverage", cwd=project, env=where(space))
+    assert left(project, "summary.json")["ledger"]["complete"]
+    assert left(project, "summary.json")["ledger"]["targets"]["collected"] == 2
+    assert seen(project) == expected
+    space.podcov("run", "--namespace", space.name, "--", "true", cwd=project, env=where(space))
+    idle = seen(project)
+    assert idle.keys() == expected.keys()
+    assert {block for block, yes in idle.items() if yes} < {block for block, yes in expected.items() if yes}
+
+
+def test_by_tilt(restricted_namespace: Any, project: Path, expected: dict[str, bool]) -> None:
+    space = restricted_namespace
+    space.podcov("init", cwd=project)
+    context = space.cluster.run("kubectl", "config", "current-context").stdout.strip()
+    tiltfile = project / "Tiltfile"
+    head = f"allow_k8s_contexts({context!r})\ndefault_registry({space.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
+    tiltfile.write_text(head + tiltfile.read_text().replace(", port_forwards=8080", ""))
+    space.tilt("ci", "--port", free_port(), cwd=project, env={"PODCOV": "1", **where(space)})
+    assert left(project, "summary.json")["ledger"]["complete"]
+    assert seen(project) == expected
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
