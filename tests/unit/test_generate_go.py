@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -431,6 +432,23 @@ def test_what_somebody_changed_since_stays_when_it_is_taken_off() -> None:
     changed = yaml.safe_load(yaml.safe_dump(covered))
     changed["spec"]["template"]["spec"]["containers"][0]["args"] = ["-w"]
     assert instrument.remove(changed)["spec"]["template"]["spec"]["containers"][0]["args"] == ["-w"]
+
+
+@pytest.mark.parametrize(
+    ("service", "needed"),
+    [
+        ("language: go, binary: /shop", "a program that was built with -cover, by a Go toolchain with podcov in it"),
+        ("language: go, dump: {by: exit}", "a program that was built with -cover"),
+        ("command: [python3, app.py]", ""),
+    ],
+)
+def test_who_builds_no_image_is_told_what_it_has_to_be(service: str, needed: str) -> None:
+    config = parse(f"version: 1\nservices:\n  app: {{workload: deployment/app, {service}}}\n")
+    plain = yaml.safe_load(workload(APP))
+    injector = Injector(config, known("", {}), lambda _: {}, builds=False)
+    said = [finding.decided for finding in injector.documents([plain]).findings]
+    assert said == ([f"taken for {needed}"] if needed else [])
+    assert replace(injector, builds=True).documents([plain]).findings == ()
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,8 @@ def _injecting(config: Config, path: Path) -> Inject:
         services = _services(target, config)
         if not services:
             raise _no_service(target, config)
-        return project.injector(path.resolve().parent, replace(config, services=services)).documents([workload], name=str(target))
+        injector = project.injector(path.resolve().parent, replace(config, services=services))
+        return replace(injector, builds=False).documents([workload], name=str(target))
 
     return inject
 

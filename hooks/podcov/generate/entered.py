@@ -57,6 +57,8 @@ class Additions:
     courier_mounts: tuple[Mapping[str, Any], ...] = ()
     watched: tuple[str, ...] = ()
     """what the sidecar has to be told of this container, behind its command"""
+    built_with: str = ""
+    """what has to be in the image since its build, which no manifest tells"""
     kept_out: str = ""
     """the option by which the container's own command keeps the wrapper out"""
 

@@ -79,6 +79,19 @@ def isolated(groups: Sequence[Group]) -> list[Finding]:
     ]
 
 
+def built_elsewhere(groups: Sequence[Group]) -> list[Finding]:
+    """What images have to have since their build, for who adds coverage to those that are there."""
+    why = (
+        "where it has none, the pods do not start or there are no data, and `podcov detach` takes it back: docs/go.md builds one"
+    )
+    return [
+        Finding(workload.said(e.container), f"image {e.container.image}", f"taken for {needed}", why, "warning")
+        for workload, group in groups
+        for e in group
+        if (needed := language.additions(e).built_with)
+    ]
+
+
 def _kept_out(entered: Entered) -> Iterator[tuple[str, str, str]]:
     if option := language.additions(entered).kept_out:
         yield f"it runs with {option}", "left as it is", "nothing is recorded"

@@ -125,7 +125,11 @@ def _recorded(entered: Entered) -> Additions:
             f"{' '.join(entered.own_command)!r:.80}",
             hint=_asked_binary(service),
         )
-    return Additions(recorder="podcov in its Go toolchain", courier=(binary, "--podcov-courier", "serve"))
+    return Additions(
+        recorder="podcov in its Go toolchain",
+        courier=(binary, "--podcov-courier", "serve"),
+        built_with="a program that was built with -cover, by a Go toolchain with podcov in it",
+    )
 
 
 def _asked_binary(service: Service) -> str:
@@ -144,6 +148,7 @@ def _self_measured(entered: Entered, dump: Dump) -> Additions:
     command, args = _with_profile(entered, dump) if by_killswitch else (None, None)
     return Additions(
         recorder="itself (`dump`)",
+        built_with="a program that was built with -cover",
         courier=(_PROGRAMS[entered.service.architecture], "serve", _DATA),
         command=command,
         args=args,

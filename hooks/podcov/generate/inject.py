@@ -36,11 +36,12 @@ class Injected:
 
 @dataclass(frozen=True, slots=True)
 class Injector:
-    """Adds coverage for the services of a `podcov.yaml`."""
+    """Adds coverage for the services of a `podcov.yaml`. `builds`: their images are built for it, too."""
 
     config: Config
     known: Surroundings
     tracers: Tracers
+    builds: bool = True
 
     def text(self, text: str, *, name: str) -> tuple[str, tuple[Finding, ...]]:
         """A stream of YAML documents, of which lists and Kustomize's `ResourceList` are looked into, and what there is to say.
@@ -90,7 +91,11 @@ class Injector:
             documents=tuple(_replaced(document, by_key) for document in documents),
             config_maps=tuple(config_map.document(namespace) for namespace, config_map in maps_by_namespace(groups, maps)),
             measured={w.key: tuple(e.container.name for e in group) for w, group in groups},
-            findings=(*_missing(missing, name), *entering.isolated(groups)),
+            findings=(
+                *_missing(missing, name),
+                *entering.isolated(groups),
+                *([] if self.builds else entering.built_elsewhere(groups)),
+            ),
         )
 
 
