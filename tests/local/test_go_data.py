@@ -21,6 +21,8 @@ from jsonschema import Draft202012Validator
 from podcov.errors import MergeError
 from podcov.formats import go_counters, go_meta, go_profile, go_tables, report_json
 from podcov.formats.go_coverage import Gathered, GoCoverage, Place, combine, file_coverages, gather
+from podcov.formats.go_fit import misfit
+from podcov.formats.go_meta import GoFunction
 from podcov.model import Epoch, Report, total
 from podcov.schemas import schema
 
@@ -400,6 +402,27 @@ def test_counters_for_each_function_are_read(program: Path, tmp_path: Path) -> N
     gathered = read(*folders)
     assert {gathered_build.meta.granularity for gathered_build in gathered.builds} == {"perfunc"}
     same_as_go(combine(gathered.builds), folders, tmp_path)
+
+
+def test_sources_fit_the_blocks_that_were_made_of_them_and_no_others(program: Path, pods: list[Path]) -> None:
+    """Every file of the program; and each with a line more or less, wherever that moves a block."""
+    chance = random.Random(8)
+    for name, functions in functions_by_file(combine(read(*pods).builds)).items():
+        source = (program / name.removeprefix("example.com/shop/")).read_bytes()
+        assert misfit(source, functions) == ""
+        lines = source.split(b"\n")
+        last = max(block.start_line for function in functions for block in function.blocks)
+        for at in chance.sample(range(last - 1), min(last - 1, 15)):
+            assert misfit(b"\n".join([*lines[:at], b"", *lines[at:]]), functions)
+            assert misfit(b"\n".join([*lines[:at], *lines[at + 1 :]]), functions)
+
+
+def functions_by_file(coverage: GoCoverage) -> dict[str, list[GoFunction]]:
+    files: dict[str, list[GoFunction]] = {}
+    for counted in coverage.packages:
+        for function in counted.package.functions:
+            files.setdefault(function.file, []).append(function)
+    return files
 
 
 def test_functions_are_those_of_go_tool_cover_without_a_toolchain(program: Path, pods: list[Path], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from podcov.languages.go_ran import by_process, counts, measures_itself, metas_o
 
 _NO_DATA: Final = (
     "it wrote no counters: is its GOCOVERDIR what podcov.yaml has as `dump.folder`, may it write there, and was it built with "
-    "-cover?"
+    "-cover and -covermode=atomic, without which Go does not write them while it runs?"
 )
 _ATOMIC: Final = "build it with -covermode=atomic"
 

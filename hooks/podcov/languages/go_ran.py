@@ -93,6 +93,8 @@ class _Gatherer:
         self._profiles: dict[int, dict[str, Profile]] = defaultdict(dict)
         self._dumps: dict[str, list[_Dumps]] = defaultdict(list)
         """by the hash of the meta-data; text profiles, which have none, by the empty text"""
+        self._starts: Counter[str] = Counter()
+        """how many targets of a name there were: several starts of one container"""
 
     def _read_metas(self) -> Metas:
         """Each once, however many targets have it."""
@@ -102,9 +104,12 @@ class _Gatherer:
 
     def take(self, target: Target) -> None:
         counted = self._data.epochs.counted(target.records)
+        self._starts[target.name] += 1
+        start = self._starts[target.name]
+        name_of_target = f"{target.name} (start {start})" if start > 1 else target.name
         dumping = {process.id for process in target.records.processes if measures_itself(process)}
         for process, files in by_process(target).items():
-            name = f"{target.name}/{process}"
+            name = f"{name_of_target}/{process}"
             if process in dumping or any(file.is_profile for file in files):
                 self._take_dumps(name, files, counted)
             else:
