@@ -23,6 +23,7 @@ from podcov.generate import (
     inject,
     overlay,
     project,
+    rebuilding,
     seal,
     skaffold,
     sources,
@@ -38,6 +39,7 @@ from podcov.generate.images import Lookup
 from podcov.generate.inject import Injector, Tracers
 from podcov.generate.manifests import Key, Manifests
 from podcov.generate.project import Project
+from podcov.generate.rebuilding import Rebuilding
 from podcov.generate.sources import Renderer, Sources
 from podcov.generate.tools import Tools
 
@@ -121,13 +123,14 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED) -> Plan
     known = Surroundings(files, said.artifacts, outside.lookup)
     deployed = sources.read(files, outside.renderer, rendered)
     groups = entering.enter(config, deployed, known, [s for s in config.services if s.workload])
+    built = rebuilding.plan(groups, said.sides, files, _folder(config))
     made = _overlay(files, outside, config, rendered, groups) if config.generate.by == "overlay" else None
     if made is None:
         _try_inject(sources.render(files, outside.renderer, rendered), Injector(config, known, outside.tracers))
     changes = [
         *([] if files.read(CONFIG) is not None else [Change(CONFIG, seal.signed(text).encode(), "is missing")]),
-        *_whole_files(files, _folder(config), _own_files(config, groups, made)),
-        *_edited_files(config, said),
+        *_whole_files(files, _folder(config), _own_files(config, groups, made, said, built)),
+        *_edited_files(config, said, built),
     ]
     return Plan(
         config=config,
@@ -136,6 +139,7 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED) -> Plan
         findings=(
             *found,
             *_advice(config, said),
+            *built.findings,
             *_contexts(said, files),
             *_scaled(config, deployed, groups),
             *entering.isolated(groups),
@@ -276,11 +280,12 @@ def _holds_the_same(one: bytes, other: bytes) -> bool:
         return False
 
 
-def _own_files(config: Config, groups: Sequence[Group], made: Overlay | None) -> dict[str, bytes]:
-    """The files that are podcov's alone, by their path in podcov's folder."""
+def _own_files(config: Config, groups: Sequence[Group], made: Overlay | None, said: Tools, built: Rebuilding) -> dict[str, bytes]:
+    """The files that are podcov's alone, by their path from podcov's folder."""
     folder, generate = _folder(config), config.generate
     inner = project.relative(project.join(generate.overlay), folder)
     files = {f"{inner}/{name}": content for name, content in made.files.items()} if made else {}
+    files |= {project.relative(path, folder): content for path, content in built.files.items()}
     if generate.tiltfile:
         files["Tiltfile"] = assets.render(
             "init/Tiltfile.j2",
@@ -289,6 +294,7 @@ def _own_files(config: Config, groups: Sequence[Group], made: Overlay | None) ->
             overlay=inner,
             root=project.relative(".", folder),
             workloads=[workload.name for workload, _ in groups],
+            **tiltfile.builds(said.tiltfiles, built),
         ).encode()
     return {**files, seal.NAME: seal.write(files)} if files else {}
 
@@ -314,19 +320,25 @@ def _same(one: bytes | None, other: bytes | None) -> bool:
     return one == other or (one is not None and other is not None and seal.digest(one) == seal.digest(other))
 
 
-def _edited_files(config: Config, said: Tools) -> list[Change]:
+def _edited_files(config: Config, said: Tools, built: Rebuilding) -> list[Change]:
     """The user's own files, with podcov's marked blocks in them."""
     generate = config.generate
     base, where = project.join(generate.kustomize), project.join(generate.overlay)
     pairs: list[tuple[str, str, str]] = []
     if said.skaffolds:
         texts = skaffold.with_profiles(
-            said.skaffolds, name=generate.profile, base=base, overlay=where, config=CONFIG, by=generate.by
+            said.skaffolds,
+            name=generate.profile,
+            base=base,
+            overlay=where,
+            config=CONFIG,
+            by=generate.by,
+            rebuilding=built,
         )
         pairs += [(one.path, one.text, texts[one.path]) for one in said.skaffolds]
     if said.tiltfiles:
         own = project.join(_folder(config), "Tiltfile")
-        texts = tiltfile.with_loads(said.tiltfiles, base=base, overlay=where, podcov=own, by=generate.by)
+        texts = tiltfile.with_loads(said.tiltfiles, base=base, overlay=where, podcov=own, by=generate.by, rebuilding=built)
         pairs += [(one.path, one.text, texts[one.path]) for one in said.tiltfiles if one.path in texts]
     return [_block_change(path, before, after) for path, before, after in pairs if before != after]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from posixpath import dirname
 from typing import Any
 
@@ -18,12 +18,14 @@ from podcov.generate import skaffold_sources as contents
 from podcov.generate.artifacts import Artifact
 from podcov.generate.findings import Finding
 from podcov.generate.project import Project
+from podcov.generate.rebuilding import Rebuilding
 from podcov.generate.skaffold_profile import By, Wanted
 from podcov.generate.skaffold_sources import Requirement, Sources, at
 
 _VERSION = re.compile(r"skaffold/v(\d+)(?:(alpha|beta)(\d+))?$")
 _WITH_CHANGE = (4, 1, 9)
 """skaffold/v4beta9: hooks that may change what was rendered"""
+_NOTHING = Rebuilding()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,32 +148,37 @@ def with_profile(
     by: By = "overlay",
     documents: Sequence[int] | None = None,
     tests: bool = True,
+    rebuilding: Rebuilding = _NOTHING,
 ) -> str:
     """The file's text with the coverage profile in its marked blocks; everything else stays byte for byte.
 
     `base`, `overlay` and `config` (podcov.yaml) are paths of the project; the first two matter for `by="overlay"`.
     `documents`: the places of those that render something measured; by default the one that renders the base, or all that
-    render anything. `tests`: whether the document that is deployed last runs the tests afterwards.
+    render anything. `tests`: whether the document that is deployed last runs the tests afterwards. `rebuilding`: what of the
+    artifacts is built with coverage in it.
     Raises ManifestError where a profile of that name stands outside the blocks, or the file leaves no place for one.
     """
     last = deployed_last([_plain(skaffold)])[1] if tests else None
-    return _with_profile(skaffold, name, base, overlay, config, by, documents, last)
+    wanted = Wanted(name, by, "", dirname(config) or ".", base, overlay, called_in=skaffold.folder)
+    return _with_profile(skaffold, wanted, documents, last, rebuilding)
 
 
 def _with_profile(
-    skaffold: Skaffold, name: str, base: str, overlay: str, config: str, by: By, documents: Sequence[int] | None, last: int | None
+    skaffold: Skaffold, wanted: Wanted, documents: Sequence[int] | None, last: int | None, rebuilding: Rebuilding
 ) -> str:
-    """`last` is the place of the document that runs the tests; None where another file has it."""
-    plain = _plain(skaffold)
+    """`wanted` is what each of its profiles is to do; `last` the document that runs the tests, None where another file has it."""
+    plain, by, name = _plain(skaffold), wanted.by, wanted.name
+    rebuilt = rebuilding.of(plain.path)
     _refuse_another_profile(plain, name)
     if by == "inject":
         _refuse_old_version(plain)
-    measured = list(documents) if documents is not None else _measured(plain, by, base)
+    measured = list(documents) if documents is not None else _measured(plain, by, wanted.base)
+    building = [n for n, document in enumerate(plain.documents) if rebuilt.keys() & _images(document)]
     bodies = {}
-    for index in sorted({*measured, *([] if last is None else [last])}):
+    for index in sorted({*measured, *building, *([] if last is None else [last])}):
         way = by if index in measured else None
-        wanted = Wanted(name, way, plain.folder, dirname(config) or ".", base, overlay, tests=index == last)
-        bodies[index] = _body(plain, index, wanted)
+        here = replace(wanted, by=way, folder=plain.folder, tests=index == last, rebuilt=rebuilt)
+        bodies[index] = _body(plain, index, here)
     return skaffold_text.written(skaffold.text, skaffold.path, bodies)
 
 
@@ -189,19 +196,21 @@ def with_profiles(
     config: str,
     by: By = "overlay",
     documents: Mapping[str, Sequence[int]] | None = None,
+    rebuilding: Rebuilding = _NOTHING,
 ) -> dict[str, str]:
     """The texts of all files of `read_all`, by path, as `with_profile` makes them. Tests run once, after the last deployment.
 
     `documents`: by path, the places of the documents that render something measured.
     """
     path, last = deployed_last(skaffolds)
+    wanted = Wanted(name, by, "", dirname(config) or ".", base, overlay, called_in=skaffolds[0].folder)
     texts = {}
     for one in skaffolds:
         chosen = documents.get(one.path, ()) if documents is not None else None
         if chosen is None and by == "overlay" and len(skaffolds) > 1 and base not in one.bases:
             chosen = ()
         here = last if one.path == path else None
-        texts[one.path] = _with_profile(one, name, base, overlay, config, by, chosen, here)
+        texts[one.path] = _with_profile(one, wanted, chosen, here, rebuilding)
     return texts
 
 
@@ -264,7 +273,11 @@ def _configs(skaffold: Skaffold) -> list[int]:
     return [n for n, document in enumerate(skaffold.documents) if document.get("kind", "Config") == "Config"]
 
 
-def _measured(skaffold: Skaffold, by: By, base: str) -> list[int]:
+def _images(document: Mapping[str, Any]) -> set[str]:
+    return {str(spec.get("image") or "") for spec in at(document, "build", "artifacts") or ()}
+
+
+def _measured(skaffold: Skaffold, by: By | None, base: str) -> list[int]:
     """The documents that may render what is measured."""
     configs = _configs(skaffold)
     if by == "inject":
@@ -304,6 +317,7 @@ def _body(skaffold: Skaffold, index: int, wanted: Wanted) -> str:
         name=wanted.name,
         measured=wanted.by is not None,
         tests=wanted.tests,
+        builds="build" in profile or any(patch["path"].startswith("/build/") for patch in profile.get("patches", ())),
     )
 
 

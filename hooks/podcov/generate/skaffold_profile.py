@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from podcov.errors import ManifestError
 from podcov.generate import project
+from podcov.generate.rebuilding import Rebuilt
 from podcov.generate.skaffold_sources import at, kustomize_paths
 
 By = Literal["overlay", "inject"]
@@ -30,7 +31,8 @@ class Wanted:
     """What the profile is to do.
 
     `base` and `overlay` are folders of the project, for `by: overlay`; `folder` is what the file's paths are relative to,
-    `root` the folder of podcov.yaml. `tests`: whether this is where the tests are run, once all is deployed.
+    `root` the folder of podcov.yaml. `tests`: whether this is where the tests are run, once all is deployed. `rebuilt` are the
+    document's artifacts that are built with coverage in them, by image; `called_in` is the folder that Skaffold is called in.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Wanted:
     base: str = ""
     overlay: str = ""
     tests: bool = True
+    rebuilt: Mapping[str, Rebuilt] = field(default_factory=dict)
+    called_in: str = "."
 
 
 @dataclass(slots=True)
@@ -78,6 +82,7 @@ def profile(document: Mapping[str, Any], wanted: Wanted, *, where: str) -> dict[
     Raises ManifestError where the document is deployed in a way that podcov cannot be part of.
     """
     made = _Profile(deepcopy(dict(document)))
+    _build(made, wanted)
     if wanted.by == "overlay":
         _overlay(made, wanted)
     elif wanted.by == "inject":
@@ -91,6 +96,31 @@ def deployers(document: Mapping[str, Any]) -> list[str]:
     """What deploys the document's manifests, of those that it names, in Skaffold's order."""
     named = at(document, "deploy") or {}
     return [name for name in ("docker", "helm", "kubectl", "kpt", "cloudrun") if named.get(name) is not None]
+
+
+def _build(made: _Profile, wanted: Wanted) -> None:
+    """What is built with coverage is patched where it stands; all else of the artifact stays the user's."""
+    for index, spec in enumerate(at(made.document, "build", "artifacts") or ()):
+        rebuilt = wanted.rebuilt.get(str(spec.get("image") or ""))
+        if rebuilt:
+            _artifact(made, ("build", "artifacts", str(index)), spec, rebuilt, wanted)
+
+
+def _artifact(made: _Profile, place: tuple[str, ...], spec: Mapping[str, Any], rebuilt: Rebuilt, wanted: Wanted) -> None:
+    artifact, rebuild = rebuilt.artifact, rebuilt.rebuild
+    builder = artifact.builder
+    derived = project.relative(rebuilt.dockerfile, artifact.context) if rebuilt.dockerfile else ""
+    said: Mapping[str, Any] = spec.get(builder) or {}
+    if builder in ("docker", "kaniko") and derived:
+        made.put((*place, builder, "dockerfile"), derived)
+    elif builder == "custom" and said.get("buildCommand"):
+        made.put((*place, builder, "buildCommand"), rebuild.command(str(said["buildCommand"]), derived))
+    elif builder == "buildpacks":
+        made.append((*place, builder, "env"), *rebuild.buildpacks(said))
+    elif builder == "ko":
+        directory = project.relative(project.join(artifact.context, str(said.get("dir") or ".")), wanted.called_in)
+        for key, values in rebuild.ko(said, directory).items():
+            made.append((*place, builder, key), *values)
 
 
 def _overlay(made: _Profile, wanted: Wanted) -> None:
@@ -163,7 +193,11 @@ def _hook(command: Sequence[str], wanted: Wanted) -> dict[str, Any]:
 
 
 def _nest(fields: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Lists are gone through, not made: a key that is a number is the place in one that is there."""
     for key in path[:-1]:
+        if isinstance(fields, list):
+            fields = fields[int(key)]
+            continue
         if not fields.get(key):
             fields[key] = {}
         fields = fields[key]

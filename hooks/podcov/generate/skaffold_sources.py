@@ -123,10 +123,13 @@ def _ko_main(said: Mapping[str, Any], context: str) -> str:
 
 
 def at(document: Mapping[str, Any], *keys: str) -> Any:
-    """The value beneath keys; None where one of them is missing."""
+    """The value beneath keys, places in lists among them; None where one of them is missing."""
     value: Any = document
     for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, list):
+            value = value[int(key)] if key.isdigit() and int(key) < len(value) else None
+        else:
+            value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
 

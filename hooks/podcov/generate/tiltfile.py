@@ -12,6 +12,7 @@ from podcov.generate import blocks, project, starlark
 from podcov.generate.artifacts import Artifact
 from podcov.generate.findings import Finding
 from podcov.generate.project import Project
+from podcov.generate.rebuilding import Rebuilding
 from podcov.generate.skaffold_profile import By
 from podcov.generate.skaffold_sources import HelmRelease
 from podcov.generate.starlark import UNKNOWN, Call, Script
@@ -23,6 +24,7 @@ _KUSTOMIZE = ("pathToDir",)
 _HELM = ("paths", "name", "namespace", "values", "set")
 _REPLACED = {"overlay": "kustomize", "inject": "k8s_yaml"}
 """the function that the block gives another meaning"""
+_NOTHING = Rebuilding()
 _DEPLOYS_BY_HELM = ("helm_resource", "helm_remote")
 
 
@@ -87,18 +89,39 @@ def read_all(files: Project, path: str) -> tuple[Tiltfile, ...]:
     return tuple(found.values())
 
 
-def with_load(tiltfile: Tiltfile, *, base: str, overlay: str, podcov: str, by: By = "overlay") -> str:
+def builds(tiltfiles: Sequence[Tiltfile], rebuilding: Rebuilding) -> dict[str, dict[str, Any]]:
+    """What podcov's own Tiltfile is to know, by image: `docker_build` has derived Dockerfiles, `custom_build` words."""
+    found = [one for tiltfile in tiltfiles for one in rebuilding.of(tiltfile.path).values()]
+    return {
+        "docker_build": {
+            one.artifact.image: one.dockerfile for one in found if one.artifact.builder == "docker" and one.dockerfile
+        },
+        "custom_build": {one.artifact.image: list(one.rebuild.prefix) for one in found if one.artifact.builder == "custom"},
+    }
+
+
+def with_load(
+    tiltfile: Tiltfile,
+    *,
+    base: str,
+    overlay: str,
+    podcov: str,
+    by: By = "overlay",
+    rebuilding: Rebuilding = _NOTHING,
+) -> str:
     """The file's text with the marked block; everything else stays byte for byte.
 
     `base` and `overlay` are folders and matter for `by="overlay"`, `podcov` is podcov's own Tiltfile, all of them paths of the
-    project. Raises ManifestError where the file has a function of its own by the name that the block would give another meaning.
+    project. Raises ManifestError where the file has a function of its own by a name that the block would give another meaning.
     """
-    function = _REPLACED[by]
-    if function in tiltfile.names:
-        raise ManifestError(
-            f"{tiltfile.path}: it defines or loads a {function!r} of its own, and podcov would have to put another in its place",
-            hint=f"Rename yours; podcov's calls Tilt's own {function}.",
-        )
+    functions = _replaced(tiltfile, by, rebuilding)
+    for function in functions:
+        if function in tiltfile.names:
+            raise ManifestError(
+                f"{tiltfile.path}: it defines or loads a {function!r} of its own, "
+                "and podcov would have to put another in its place",
+                hint=f"Rename yours; podcov's calls Tilt's own {function}.",
+            )
     folder = project.join(tiltfile.path, "..")
     body = assets.render(
         "init/tiltfile-block.j2",
@@ -106,6 +129,7 @@ def with_load(tiltfile: Tiltfile, *, base: str, overlay: str, podcov: str, by: B
         base=project.relative(base, folder),
         overlay=project.relative(overlay, folder),
         podcov=_literal(_as_loaded(project.relative(podcov, folder))),
+        functions=functions,
     )
     lines = blocks.split(tiltfile.text)
     block = blocks.find(lines)
@@ -114,18 +138,32 @@ def with_load(tiltfile: Tiltfile, *, base: str, overlay: str, podcov: str, by: B
     return "".join(blocks.insert(lines, _end_of_opening_comment(lines), body))
 
 
-def with_loads(tiltfiles: Sequence[Tiltfile], *, base: str, overlay: str, podcov: str, by: By = "overlay") -> dict[str, str]:
+def with_loads(
+    tiltfiles: Sequence[Tiltfile],
+    *,
+    base: str,
+    overlay: str,
+    podcov: str,
+    by: By = "overlay",
+    rebuilding: Rebuilding = _NOTHING,
+) -> dict[str, str]:
     """The texts of all files of `read_all`, by path: the first with the block, as `with_load` makes it.
 
-    Those that it includes have names of their own: they need the block, too, where they call the function that it replaces.
+    Those that it includes have names of their own: they need the block, too, where they call a function that it replaces.
     """
     texts = {}
     for n, one in enumerate(tiltfiles):
-        if n == 0 or _REPLACED[by] in one.calls:
-            texts[one.path] = with_load(one, base=base, overlay=overlay, podcov=podcov, by=by)
+        if n == 0 or _REPLACED[by] in one.calls or len(_replaced(one, by, rebuilding)) > 1:
+            texts[one.path] = with_load(one, base=base, overlay=overlay, podcov=podcov, by=by, rebuilding=rebuilding)
         else:
             texts[one.path] = blocks.remove(one.text)
     return texts
+
+
+def _replaced(tiltfile: Tiltfile, by: By, rebuilding: Rebuilding) -> list[str]:
+    """The functions that the file's block gives another meaning."""
+    known = builds([tiltfile], rebuilding)
+    return [_REPLACED[by], *(function for function, images in known.items() if images)]
 
 
 def _as_loaded(path: str) -> str:

@@ -23,7 +23,13 @@ class Tools:
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """Skaffold's first: where both build an image they mean the same."""
-        return (*(a for one in self.skaffolds for a in one.artifacts), *(a for one in self.tiltfiles for a in one.artifacts))
+        return tuple(artifact for side in self.sides for artifact in side)
+
+    @property
+    def sides(self) -> tuple[tuple[Artifact, ...], tuple[Artifact, ...]]:
+        """What Skaffold builds, and what Tilt does."""
+        skaffolds = tuple(a for one in self.skaffolds for a in one.artifacts)
+        return skaffolds, tuple(a for one in self.tiltfiles for a in one.artifacts)
 
     @property
     def bases(self) -> tuple[str, ...]:
