@@ -10,6 +10,7 @@ import click
 
 from podcov import assets
 from podcov.commands import options
+from podcov.config import Service
 from podcov.edges import new_project, template_source
 from podcov.edges.new_project import Made
 from podcov.edges.template_source import Template
@@ -20,7 +21,9 @@ from podcov.generate.new import Wanted
 
 @click.command(short_help="Make a new service, with tests, manifests and coverage.")
 @click.argument("name")
-@click.option("-l", "--language", default="", metavar="LANGUAGE", help="May be left out where there is only one.")
+@click.option(
+    "-l", "--language", default=Service(name="").language, show_default=True, metavar="LANGUAGE", help="As in podcov.yaml."
+)
 @click.option("-t", "--template", default="", metavar="FOLDER|GIT_URL", help="Your team's own: URL[@REF][//FOLDER], or a folder.")
 @click.option(
     "-p", "--port", type=click.IntRange(1024, 65535), default=8080, show_default=True, help="What the service listens on."
@@ -37,7 +40,9 @@ def new(
     generate.refuse_name(name)
     folder = Path(name)
     new_project.refuse_folder(folder)
-    wanted = Wanted(name, _language(language, template), port, _settings(settings))
+    if not template:
+        _refuse_language(language)
+    wanted = Wanted(name, language, port, _settings(settings))
     source = (
         template_source.fetch(template)
         if template
@@ -60,14 +65,13 @@ def _say(name: str, made: Made, *, verbose: bool) -> None:
     click.echo("\n".join(lines), err=True)
 
 
-def _language(given: str, template: str) -> str:
+def _refuse_language(language: str) -> None:
     known = assets.new_languages()
-    if not given and (template or len(known) == 1):
-        return known[0]
-    if given in known or (given and template):
-        return given
-    wrong = f"there is no template for {given}" if given else "which language?"
-    raise NewError(wrong, hint=f"There are: {', '.join(known)}. A template of your own is named by --template.")
+    if language not in known:
+        raise NewError(
+            f"there is no template for {language}",
+            hint=f"There are: {', '.join(known)}. A template of your own is named by --template.",
+        )
 
 
 def _settings(given: Sequence[str]) -> dict[str, str]:
