@@ -13,6 +13,7 @@ from podcov.commands.progress import ConsoleProgress
 from podcov.edges import cluster_attach
 from podcov.edges.cluster_attach import Attachments, Done
 from podcov.edges.cluster_leftovers import MIN_AGE
+from podcov.edges.cluster_scale import Scaled
 from podcov.edges.store import Store
 from podcov.errors import UsageError
 
@@ -49,6 +50,8 @@ def clean(
 ) -> None:
     """Remove what podcov left over: coverage of workloads that still have it, and ConfigMaps that nothing uses.
 
+    Workloads that a podcov scaled to 0, and was killed before it could scale them back, are.
+
     Nothing is touched that does not carry podcov's own annotation, or its label and a name that podcov gives. Projects on the
     local platform have nothing in a cluster: there, --results is all that there is to do.
     """
@@ -56,19 +59,22 @@ def clean(
         raise UsageError("--namespace and --all-namespaces contradict each other", hint="leave one of them out")
     found = attachments.read_config(config)
 
-    async def work() -> Done:
+    async def work() -> tuple[Done, list[Scaled]]:
         async with cluster_attach.connect(context or (found.context if found else ""), progress.note) as cluster:
             places = attachments.namespaces(namespace, found, cluster)
             everywhere = await cluster.namespaces() if all_namespaces else places
-            return await _clean(cluster, everywhere, timeout, min_age=min_age, dry_run=dry_run)
+            back = await cluster.restore_replicas(everywhere, dry_run=dry_run)
+            return await _clean(cluster, everywhere, timeout, min_age=min_age, dry_run=dry_run), back
 
-    done = Done((), ())
+    done, back = Done((), ()), list[Scaled]()
     if not (found and found.platform == "local"):
         with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
-            done = asyncio.run(work())
+            done, back = asyncio.run(work())
     runs = _remove_runs(config, dry_run=dry_run) if results else []
     attachments.show(done, verb="detached", dry_run=dry_run, as_json=as_json, runs=runs)
-    if not (as_json or done.workloads or done.config_maps or runs):
+    for workload in back if not as_json else ():
+        click.echo(f"{'would be ' if dry_run else ''}scaled back: {workload}")
+    if not (as_json or done.workloads or done.config_maps or runs or back):
         click.echo("nothing is left over")
 
 

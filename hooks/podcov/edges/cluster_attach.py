@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from podcov.edges import cluster_access, cluster_leftovers, cluster_owners, cluster_patch, cluster_rollout
+from podcov.edges import cluster_access, cluster_leftovers, cluster_owners, cluster_patch, cluster_rollout, cluster_scale
 from podcov.edges.cluster_api import FIELD_MANAGER, Api, Failed, Json
 from podcov.edges.cluster_leftovers import MIN_AGE, Leftovers
 from podcov.edges.cluster_owners import AUTOSCALERS, CONFIG_MAPS
 from podcov.edges.cluster_readiness import Readiness
+from podcov.edges.cluster_scale import Scaled
 from podcov.edges.cluster_targets import Note, Target, Targets
 from podcov.errors import ClusterError, PodcovError
 from podcov.generate import instrument
@@ -80,6 +81,10 @@ class Attachments:
     async def namespaces(self) -> list[str]:
         """All of the cluster."""
         return await self._api.list_namespaces()
+
+    async def restore_replicas(self, namespaces: Iterable[str], *, dry_run: bool = False) -> list[Scaled]:
+        """Scales back what a podcov that is no more left at 0."""
+        return await cluster_scale.restore(self._api, namespaces, dry_run=dry_run)
 
     async def attach(
         self,

@@ -5,6 +5,7 @@ Files of a service are looked at from podcov's sidecar where that sees them, bec
 
 from __future__ import annotations
 
+import asyncio
 import io
 import tarfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Final
 from podcov.config import COURIER_CONTAINER
 from podcov.dumps import HandsError, Listed, NoTool, Process, Start
 from podcov.edges import cluster_exec, cluster_forwards
-from podcov.edges.cluster_api import Api
+from podcov.edges.cluster_api import Api, Failed
 from podcov.edges.cluster_exec import Cut
 from podcov.edges.cluster_pods import DATA_FOLDER, WRAPPER_FOLDER
 from podcov.edges.cluster_table import Entry
@@ -23,6 +24,10 @@ from podcov.languages.couriers import Outcome
 HANDS: Final = (f"{WRAPPER_FOLDER}/hand-x86_64", f"{WRAPPER_FOLDER}/hand-aarch64")
 _OTHER_MACHINE: Final = "exec format error"
 _REFUSED: Final = 3
+_NOT_RUNNING: Final = 500
+"""what the API server answers to an exec in a container that has ended"""
+_STATUS_SECONDS: Final = 10.0
+_STATUS_POLL: Final = 0.25
 _FILES_AT_ONCE: Final = 64
 """they go as arguments of a command"""
 
@@ -73,6 +78,24 @@ class ClusterHands:
     async def processes(self, container: str) -> Sequence[Process]:
         if not self._entry.pod.running(container):
             return ()
+        try:
+            return await self._processes(container)
+        except Failed as failure:
+            if failure.status != _NOT_RUNNING or not await self._has_ended(container):
+                raise
+            return ()
+
+    async def _has_ended(self, container: str) -> bool:
+        """Whether the container's status says so before long: it is told after it is so."""
+        end = asyncio.get_running_loop().time() + _STATUS_SECONDS
+        while self._entry.pod.running(container) and not self._entry.gone:
+            if asyncio.get_running_loop().time() > end:
+                return False
+            await asyncio.sleep(_STATUS_POLL)
+            await self._refresh()
+        return True
+
+    async def _processes(self, container: str) -> Sequence[Process]:
         outcome = await self._hand(container, "processes")
         if outcome is None:
             try:
