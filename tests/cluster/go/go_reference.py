@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from go_pods import forwarded
+
 END = (Path(__file__).parents[1] / "end_when_idle.py").read_text()
 KEEP = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit()); signal.pause()"
 DATA = "/reference"
@@ -70,7 +72,8 @@ def reference(space: Any, subject: Subject, ask: Ask, folder: Path) -> Counts:
     space.apply(*(_pod(space, subject, pod, image, command) for pod in pods))
     space.kubectl("wait", "--for=condition=Ready", *(f"pod/{pod}" for pod in pods), "--timeout=90s")
     with ExitStack() as forwards:
-        ask([forwards.enter_context(forwarded(space, pod, subject.port)) for pod in pods])
+        where = ("--kubeconfig", space.cluster.env["KUBECONFIG"], "--namespace", space.name)
+        ask([forwards.enter_context(forwarded(pod, subject.port, *where)) for pod in pods])
     for pod in pods:
         space.kubectl(
             "exec", pod, "--container", "app", "--", "python3", "-c", END, check=False
@@ -147,17 +150,3 @@ def _copy(space: Any, pod: str, folder: Path) -> None:
     packed = subprocess.run(command, env=space.cluster.env, stdout=subprocess.PIPE, check=True, timeout=60).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(folder, filter="data")
-
-
-@contextmanager
-def forwarded(space: Any, pod: str, port: int) -> Iterator[str]:
-    """The address at which a port of the pod can be reached."""
-    command = ["kubectl", "--namespace", space.name, "port-forward", f"pod/{pod}", f":{port}"]
-    with subprocess.Popen(command, env=space.cluster.env, stdout=subprocess.PIPE, text=True) as forwarder:
-        try:
-            said = forwarder.stdout.readline() if forwarder.stdout else ""
-            found = re.search(r"127\.0\.0\.1:(\d+)", said)
-            assert found, f"no port was forwarded: {said}"
-            yield f"http://127.0.0.1:{found[1]}"
-        finally:
-            forwarder.terminate()

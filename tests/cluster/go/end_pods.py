@@ -1,0 +1,36 @@
+"""`end_pods.py SELECTOR ENDING...`: has one pod of the service end in each of these ways, and waits until all have."""
+
+from __future__ import annotations
+
+import sys
+
+import go_pods
+
+RESTARTS = ".status.containerStatuses[0].restartCount"
+LIVES_ON = ("exec", "stuck")
+DELETED = "stop"
+
+
+def main(selector: str, *endings: str) -> None:
+    ended = dict(zip(endings, go_pods.pods(selector), strict=True))
+    for ending, pod in ended.items():
+        end(pod, ending)
+    for ending, pod in ended.items():
+        if ending == DELETED:
+            go_pods.kubectl("delete", "pod", pod, "--wait=false")
+        elif ending not in LIVES_ON:
+            go_pods.wait_for(pod, RESTARTS, "1")
+    # A container that ends a second time is kept waiting before it is started again.
+    again = ended["exit"]
+    go_pods.kubectl("wait", "--for=condition=Ready", f"pod/{again}", "--timeout=60s")
+    end(again, "exit")
+    go_pods.wait_for(again, RESTARTS, "2")
+
+
+def end(pod: str, ending: str) -> None:
+    with go_pods.forwarded(pod, 8080) as address:
+        go_pods.status(f"{address}/end?how={ending}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,5 @@
+package main
+
+import "log"
+
+func unasked() { log.Println("what nobody asks for") }

@@ -1,0 +1,327 @@
+"""Go services that podcov's toolchain records, on a real cluster: block for block what Go's own tools say."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from go_pods import ask
+from go_reference import Counts, Subject, counts_of, ran, reference
+
+HERE = Path(__file__).parent
+PROGRAMS = HERE / "go"
+QUESTIONS = {
+    "go-hello": ("/hello", "/hello?name=Ada&language=fr", "/hello?language=tlh", "/nothing"),
+    "front": ("/?item=apple", "/?item=nothing"),
+    "back": ("/?item=pear", "/?item=nothing"),
+    "httpbin": (
+        "/get?a=1",
+        "/status/418",
+        "/headers",
+        "/gzip",
+        "/uuid",
+        "/json",
+        "/bytes/100?seed=1",
+        "/cookies/set?a=b",
+        "/nothing",
+    ),
+    "node-exporter": ("/metrics", "/", "/metrics?collect[]=uname", "/metrics?collect[]=nothing"),
+}
+ENDINGS = ("deadlock", "exec", "exit", "fatal", "memory", "panic", "return", "stop", "stuck")
+
+HTTPBIN = ("github.com/mccutchen/go-httpbin/v2@v2.18.3", "h1:DyckIScjHLJtmlSju+rgjqqI1nL8AdMZHsLSljlbnMU=")
+NODE_EXPORTER = ("github.com/prometheus/node_exporter@v1.9.1", "h1:5PIaixeIW9WYDAymngAK2Ucg3yHbnbG2Fz5VZuoMgj4=")
+PUBLIC = """\
+ARG BASE
+FROM ${BASE} AS build
+WORKDIR /src
+COPY . .
+RUN CGO_ENABLED=0 go build -o /service COMMAND
+
+FROM scratch
+COPY --from=build /service /service
+USER 65532
+ENTRYPOINT ["/service"]
+"""
+COLLECTORS = (
+    "--collector.disable-defaults",
+    "--collector.loadavg",
+    "--collector.meminfo",
+    "--collector.time",
+    "--collector.uname",
+)
+END_AT_SIGTERM = """\
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func init() {
+	stopped := make(chan os.Signal, 1)
+	signal.Notify(stopped, syscall.SIGTERM)
+	go func() {
+		<-stopped
+		os.Exit(0)
+	}()
+}
+"""
+"""for the reference of a service that has no handler: without one, Go's own runtime writes nothing"""
+RESTRICTED = {
+    "runAsNonRoot": True,
+    "readOnlyRootFilesystem": True,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A service of the project: where it is built, and how it runs."""
+
+    folder: str
+    binary: str
+    command: Sequence[str] = ()
+    args: Sequence[str] = ()
+    port: int = 8080
+    ready: str = "/healthz"
+    replicas: int = 2
+    resources: Mapping[str, Any] = field(default_factory=dict)
+
+
+DEPLOYED = {
+    "endings": Deployed("endings", "/endings", replicas=len(ENDINGS), resources={"limits": {"memory": "64Mi"}}),
+    "front": Deployed("workspace", "/front", ["/front"], ready="/?item=apple"),
+    "back": Deployed("workspace", "/back", ["/back"], ready="/?item=apple"),
+    "httpbin": Deployed("httpbin", "/service", ready="/status/200"),
+    "node-exporter": Deployed("node-exporter", "/service", args=COLLECTORS, port=9100, ready="/"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What podcov left of a run."""
+
+    folder: Path
+
+    def read(self, name: str) -> Any:
+        return json.loads((self.folder / ".podcov/runs/latest" / name).read_text())
+
+    def counts(self, service: str) -> Counts:
+        return counts_of((self.folder / f".podcov/runs/latest/reports/go/{service}.out").read_text())
+
+
+@pytest.fixture(scope="module")
+def space(create_namespace: Any, cluster: Any, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """For references, which need a Python that is root, and for the services of `recorded`."""
+    made = create_namespace(tmp_path_factory.mktemp("go") / "namespace-go")
+    failed_before = request.session.testsfailed
+    yield made
+    if request.session.testsfailed > failed_before:
+        sys.stderr.write(f"\n{made.happened()}\n")
+    cluster.run("kubectl", "delete", "namespace", made.name, "--wait=false", check=False)
+
+
+def where(space: Any) -> dict[str, str]:
+    """For the scripts beside this file, and for builds."""
+    return {
+        "PODCOV_TEST_NAMESPACE": space.name,
+        "PODCOV_TEST_KUBECONFIG": space.cluster.env["KUBECONFIG"],
+        "BASE": space.cluster.image("golang:1.26"),
+    }
+
+
+def asked(name: str, port: int = 8080) -> list[str]:
+    """The command that asks all pods of a service its questions."""
+    return ["python3", str(PROGRAMS / "ask_pods.py"), f"app={name}", str(port), *QUESTIONS[name]]
+
+
+@pytest.fixture(scope="module")
+def refer(space: Any) -> Callable[[Subject], Counts]:
+    """What Go's own tools say of a service that was asked the same."""
+
+    def make(subject: Subject) -> Counts:
+        return reference(space, subject, lambda addresses: ask(addresses, QUESTIONS[subject.name]), space.folder / subject.name)
+
+    return make
+
+
+# --- the example, by Skaffold and by Tilt ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hello_reference(root: Path, refer: Any) -> dict[str, bool]:
+    return ran(refer(Subject("go-hello", root / "examples/go-hello")))
+
+
+@pytest.fixture
+def hello(root: Path, tmp_path: Path) -> Path:
+    """The example, whose tests ask both of its pods."""
+    folder = tmp_path / "go-hello"
+    shutil.copytree(root / "examples/go-hello", folder, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
+    config = folder / "podcov.yaml"
+    settings = yaml.safe_load(config.read_text())
+    config.write_text(yaml.safe_dump({**settings, "tests": {"command": asked("go-hello")}, "port_forwards": []}))
+    return folder
+
+
+def test_from_scratch_without_rights_by_skaffold(
+    restricted_namespace: Any, hello: Path, hello_reference: dict[str, bool]
+) -> None:
+    space = restricted_namespace
+    space.podcov("init", cwd=hello)
+    space.skaffold("run", "--profile", "coverage", cwd=hello, env=where(space))
+    told = Run(hello).read("summary.json")
+    assert told["ledger"]["complete"]
+    assert told["ledger"]["targets"]["collected"] == 2
+    assert ran(Run(hello).counts("go-hello")) == hello_reference
+
+
+def test_by_tilt(restricted_namespace: Any, hello: Path, hello_reference: dict[str, bool]) -> None:
+    space = restricted_namespace
+    space.podcov("init", cwd=hello)
+    context = space.cluster.run("kubectl", "config", "current-context").stdout.strip()
+    tiltfile = hello / "Tiltfile"
+    head = f"allow_k8s_contexts({context!r})\ndefault_registry({space.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
+    tiltfile.write_text(head + tiltfile.read_text().replace(", port_forwards=8080", ""))
+    space.tilt("ci", "--port", free_port(), cwd=hello, env={"PODCOV": "1", **where(space)})
+    assert Run(hello).read("summary.json")["ledger"]["complete"]
+    assert ran(Run(hello).counts("go-hello")) == hello_reference
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+# --- many services in one run ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def project(cluster: Any, tmp_path_factory: Any) -> Path:
+    """A project of several services, as `git clone` and `go mod vendor` leave them, with plain manifests and a skaffold.yaml."""
+    folder: Path = tmp_path_factory.mktemp("recorded") / "project"
+    for name in ("endings", "workspace"):
+        shutil.copytree(PROGRAMS / name, folder / name)
+    public(cluster, HTTPBIN, folder / "httpbin", "./cmd/go-httpbin")
+    public(cluster, NODE_EXPORTER, folder / "node-exporter", ".")
+    (folder / "k8s").mkdir()
+    (folder / "k8s/kustomization.yaml").write_text("resources: [services.yaml]\n")
+    manifests = [manifest(name, deployed) for name, deployed in DEPLOYED.items()]
+    (folder / "k8s/services.yaml").write_text(yaml.safe_dump_all(manifests))
+    built = sorted({deployed.folder for deployed in DEPLOYED.values()})
+    build_args = {"buildArgs": {"BASE": "{{.BASE}}"}}
+    skaffold = {
+        "apiVersion": "skaffold/v4beta11",
+        "kind": "Config",
+        "build": {"artifacts": [{"image": name, "context": name, "docker": build_args} for name in built]},
+        "manifests": {"kustomize": {"paths": ["k8s"]}},
+    }
+    (folder / "skaffold.yaml").write_text(yaml.safe_dump(skaffold, sort_keys=False))
+    services = {
+        name: {"language": "go", "workload": f"deployment/{name}", "binary": deployed.binary, "source": [deployed.folder]}
+        for name, deployed in DEPLOYED.items()
+    }
+    ends = ["python3", str(PROGRAMS / "end_pods.py"), "app=endings", *ENDINGS]
+    questions = [asked(name, deployed.port) for name, deployed in DEPLOYED.items() if name in QUESTIONS]
+    tests = folder / "tests.sh"
+    tests.write_text("set -e\n" + "".join(f"{' '.join(map(quoted, command))}\n" for command in (*questions, ends)))
+    config = {"version": 1, "services": services, "tests": {"command": ["sh", "tests.sh"]}, "generate": {"kustomize": "k8s"}}
+    (folder / "podcov.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+def quoted(word: str) -> str:
+    return f"'{word}'"
+
+
+def public(cluster: Any, module: tuple[str, str], folder: Path, command: str) -> None:
+    """The source of a module as the main module, because Go covers no other, and what it depends on: no build needs a network."""
+    version, checksum = module
+    described = json.loads(cluster.run("go", "mod", "download", "-json", version, cwd=folder.parent).stdout)
+    assert described["Sum"] == checksum
+    shutil.copytree(
+        described["Dir"], folder, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns("fixtures", "testdata")
+    )
+    for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        path.chmod(0o755)
+    cluster.run("go", "mod", "vendor", cwd=folder)
+    (folder / "Dockerfile").write_text(PUBLIC.replace("COMMAND", command))
+
+
+def manifest(name: str, deployed: Deployed) -> dict[str, Any]:
+    container = {
+        "name": name,
+        "image": deployed.folder,
+        "args": list(deployed.args),
+        "readinessProbe": {"httpGet": {"path": deployed.ready, "port": deployed.port}, "periodSeconds": 1},
+        "securityContext": RESTRICTED,
+        "resources": dict(deployed.resources),
+    }
+    if deployed.command:
+        container["command"] = list(deployed.command)
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    spec = {"replicas": deployed.replicas, "selector": {"matchLabels": labels}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.fixture(scope="module")
+def recorded(space: Any, project: Path) -> Run:
+    """All of them are deployed, asked and ended in one run."""
+    space.podcov("init", cwd=project)
+    space.skaffold("run", "--profile", "coverage", cwd=project, env=where(space))
+    return Run(project)
+
+
+def test_nothing_is_lost_whatever_ends_a_process(recorded: Run) -> None:
+    counts = recorded.counts("endings")
+    missing = {block for block, count in counts.items() if not count}
+    assert {re.sub(r":.*", "", block) for block in missing} == {"example.com/endings/unasked.go"}
+    assert len(missing) == 1
+
+
+def test_every_start_of_a_container_is_accounted_for(recorded: Run) -> None:
+    ledger = recorded.read("ledger.json")
+    starts = [target for target in ledger["targets"] if target["service"] == "endings"]
+    ended_once, twice, replaced = 5, 1, 1
+    assert len(starts) == len(ENDINGS) + ended_once + 2 * twice + replaced
+    assert recorded.read("summary.json")["ledger"]["complete"]
+
+
+@pytest.mark.parametrize("name", ["front", "back"])
+def test_stripped_commands_of_a_workspace_with_vendored_modules(recorded: Run, project: Path, refer: Any, name: str) -> None:
+    deployed = DEPLOYED[name]
+    subject = Subject(name, project / deployed.folder, command=deployed.command, ready=deployed.ready)
+    counts = recorded.counts(name)
+    assert ran(counts) == ran(refer(subject))
+    assert {re.sub(r"/[^/]*:.*", "", block) for block in counts} >= {"example.com/app/stock", "example.com/money"}
+    assert not any("example.com/words" in block for block in counts)
+
+
+@pytest.mark.parametrize("name", ["httpbin", "node-exporter"])
+def test_public_services(recorded: Run, project: Path, refer: Any, name: str, tmp_path: Path) -> None:
+    deployed = DEPLOYED[name]
+    source = tmp_path / name
+    shutil.copytree(project / deployed.folder, source)
+    added = source / "reference_end.go"
+    if name == "node-exporter":
+        added.write_text(END_AT_SIGTERM)
+    subject = Subject(name, source, args=deployed.args, port=deployed.port, ready=deployed.ready)
+    expected = {block: yes for block, yes in ran(refer(subject)).items() if f"/{added.name}:" not in block}
+    seen = ran(recorded.counts(name))
+    assert sum(expected.values()) > 100
+    assert seen == expected
