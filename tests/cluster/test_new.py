@@ -48,6 +48,22 @@ def test_make_cluster_test_deploys_a_new_service_and_reports_every_line_of_it(na
     assert "orders-api" in (orders / ".podcov/runs/latest/reports/summary.md").read_text()
 
 
+def test_a_new_service_in_go_runs_where_every_privilege_has_to_be_given_up(restricted_namespace: Any, tmp_path: Path) -> None:
+    space = restricted_namespace
+    space.podcov("new", "orders-api", "--language", "go", "--port", "8086", "--set", "node_port=31085", cwd=tmp_path)
+    orders = tmp_path / "orders-api"
+    told_by_ci = {"BASE": space.cluster.image("golang:1.26"), "SKAFFOLD_NAMESPACE": space.name}
+    space.cluster.run("make", "cluster-test", cwd=orders, env={**space.podcov_env, **told_by_ci}, seconds=600)
+    told = summary(orders)
+    assert told["ledger"]["complete"]
+    assert told["ledger"]["targets"] == {"expected": 2, "collected": 2, "empty": 0, "failed": 0}
+    assert told["ledger"]["processes"] == {"expected": 2, "collected": 2, "empty": 0, "failed": 0}
+    assert told["tests"]["exit_code"] == 0
+    assert 80 < told["services"]["orders-api"]["percent"] < 100
+    profile = (orders / ".podcov/runs/latest/reports/go/orders-api.out").read_text()
+    assert "example.com/orders-api/internal/greetings/greetings.go:" in profile
+
+
 def test_its_pods_may_run_where_every_privilege_has_to_be_given_up(restricted_namespace: Any, tmp_path: Path) -> None:
     restricted_namespace.podcov("new", "orders", "--set", "node_port=31082", cwd=tmp_path)
     orders = tmp_path / "orders"
