@@ -173,6 +173,34 @@ def test_what_cannot_be_measured_as_it_is_is_left_alone_and_said(dockerfile: str
     assert [(f.decided, f.why, f.level) for f in found.findings] == [("left alone", why, "warning")]
 
 
+@pytest.mark.parametrize(
+    ("dockerfile", "container", "decided", "sidecar"),
+    [
+        (SCRATCH, "image: elsewhere/app", "recorded by a toolchain with podcov in it, no sidecar", False),
+        (SCRATCH, "image: elsewhere/app, command: [/shop]", "recorded by a toolchain with podcov in it", True),
+    ],
+)
+def test_a_guess_gets_no_sidecar_that_might_not_start(dockerfile: str, container: str, decided: str, sidecar: bool) -> None:
+    project = Surroundings(MemoryProject({**MODULE, "app/Dockerfile": dockerfile}), (), nowhere)
+    found = detect.detect(manifests.read(workload(f"{{name: app, {container}}}")), project)
+    assert [(s.binary, s.sidecar) for s in found.services] == [("/shop", sidecar)]
+    assert [f.decided for f in found.findings] == [decided]
+
+
+def test_a_guess_s_arguments_are_not_changed() -> None:
+    project = Surroundings(MemoryProject({**LOOP_FILES, "app/Dockerfile": LOOP}), (), nowhere)
+    found = detect.detect(manifests.read(workload("{name: app, image: elsewhere/app, args: [-v]}")), project)
+    assert (found.services, [f.level for f in found.findings]) == ((), ["warning"])
+    assert found.findings[0].why.startswith("app/Dockerfile, by its name, is a guess: add it to podcov.yaml, with `language: go`")
+
+
+def test_what_tilt_overrides_gets_no_sidecar() -> None:
+    artifact = Artifact("app", "app", "app/Dockerfile", "Tiltfile", entrypoint=True)
+    project = Surroundings(MemoryProject({**MODULE, "app/Dockerfile": SCRATCH}), (artifact,), nowhere)
+    found = detect.detect(manifests.read(workload(APP)), project)
+    assert [(s.binary, s.sidecar) for s in found.services] == [("/shop", False)]
+
+
 HANDLER = """package %s
 
 import "runtime/coverage"

@@ -39,18 +39,19 @@ def propose(seen: Seen) -> Proposal:
     """Whether podcov records it or it measures itself, which program it is, where its source is."""
     folder = go_sources.module_folder(seen)
     if tool := go_programs.compiled_at_start(seen.command):
-        why = f"`{tool}` compiles it when it starts: build it in its image to measure it"
-        return Proposal(None, "left alone", why, "warning")
+        return _left_alone(f"`{tool}` compiles it when it starts: build it in its image to measure it")
     if go_programs.is_test_binary(seen):
-        return _proposed(seen, folder, go_sources.killswitch(seen, folder), "its image runs a test binary, which stays as it is")
+        return _ended_by_killswitch(seen, folder)
     if handler := go_sources.signal_handler(seen, folder):
         dump = replace(_dump("signal", seen), signal=handler.signal)
-        return _proposed(seen, folder, dump, f"{handler.path} writes its counters at SIG{handler.signal}, and stays as it is")
+        return _measuring_itself(
+            seen, folder, dump, f"{handler.path} writes its counters at SIG{handler.signal}, and stays as it is"
+        )
     builder = seen.built.artifact.builder if seen.built.artifact else ""
     if builder in _NOT_WIRED or (_own_folder(seen) and go_programs.is_built_outside(seen)):
         why = f"{builder or 'what builds it outside of its Dockerfile'} takes no toolchain of podcov's: build it with -cover"
-        return _proposed(seen, folder, _dump("exit", seen), why)
-    return _recorded_proposal(seen, folder)
+        return _measuring_itself(seen, folder, _dump("exit", seen), why)
+    return _recorded_itself(seen, folder)
 
 
 def wants_command(service: Service) -> str:
@@ -74,30 +75,53 @@ def additions(entered: Entered) -> Additions:
 # What a first podcov.yaml says -----------------------------------------------------------------------------------------
 
 
-def _recorded_proposal(seen: Seen, folder: str) -> Proposal:
+def _recorded_itself(seen: Seen, folder: str) -> Proposal:
     program = go_programs.program(seen)
     if not program:
-        why = f"nothing says which program of the image it is: add it to {_CONFIG}, with `language: go` and its `binary`"
-        return Proposal(None, "left alone", why, "warning")
-    service = Service(name="", source=(folder,), binary=program, sidecar=not seen.overridden)
-    decided = "recorded by a toolchain with podcov in it"
-    if seen.overridden:
-        why = "Tilt puts the entrypoint of docker_build in place of every command of this image"
-        return Proposal(service, f"{decided}, no sidecar", why, "warning")
+        return _left_alone(
+            f"nothing says which program of the image it is: add it to {_CONFIG}, with `language: go` and its `binary`"
+        )
+    service, decided = Service(name="", source=(folder,), binary=program), "recorded by a toolchain with podcov in it"
     if go_programs.is_built_outside(seen):
         why = f"{program} is built outside of its Dockerfile: have that done by `podcov go -- COMMAND`"
-        return Proposal(service, decided, why, "warning")
-    return Proposal(service, decided, f"{program} is its own courier")
+        return _certain_or_not(seen, Proposal(service, decided, why, "warning"))
+    return _certain_or_not(seen, Proposal(service, decided, f"{program} is its own courier"))
 
 
-def _proposed(seen: Seen, folder: str, dump: Dump, why: str) -> Proposal:
-    service = Service(name="", source=(folder,), sidecar=not seen.overridden, dump=dump)
-    decided = {
-        "signal": f"asked by SIG{dump.signal}",
-        "killswitch": f"ended by its killswitch on port {dump.port}",
-        "exit": "scaled to 0, for it writes when it ends",
-    }[dump.by]
-    return Proposal(service, decided, why, command_matters=dump.by == "killswitch")
+def _measuring_itself(seen: Seen, folder: str, dump: Dump, why: str) -> Proposal:
+    decided = f"asked by SIG{dump.signal}" if dump.by == "signal" else "scaled to 0, for it writes when it ends"
+    return _certain_or_not(seen, Proposal(Service(name="", source=(folder,), dump=dump), decided, why))
+
+
+def _certain_or_not(seen: Seen, proposal: Proposal) -> Proposal:
+    """With the sidecar of another image the pod would not start; without one, what is added does no harm."""
+    if proposal.service is None or not (seen.overridden or (seen.built.guess and not seen.container.command)):
+        return proposal
+    if seen.overridden:
+        why = "Tilt puts the entrypoint of docker_build in place of every command of this image"
+    else:
+        asked = f" ({seen.built.unknown})" if seen.built.unknown else ""
+        why = f"{seen.built.guess}, is a guess{asked}: if it is right, take `sidecar` out of {_CONFIG}"
+    return Proposal(replace(proposal.service, sidecar=False), f"{proposal.decided}, no sidecar", why, "warning")
+
+
+def _ended_by_killswitch(seen: Seen, folder: str) -> Proposal:
+    """Its arguments are changed, so what it runs has to be known."""
+    dump = go_sources.killswitch(seen, folder)
+    if not seen.container.command and seen.words is None:
+        found = f"{seen.built.guess}, is a guess" if seen.built.guess else "nothing says what the image runs"
+        wanted = "`language: go`, `dump: {by: killswitch}`, and its image's ENTRYPOINT and CMD as `command`"
+        return _left_alone(f"{found}: add it to {_CONFIG}, with {wanted}")
+    return Proposal(
+        Service(name="", source=(folder,), sidecar=not seen.overridden, dump=dump),
+        f"ended by its killswitch on port {dump.port}",
+        "its image runs a test binary, which stays as it is",
+        command_matters=True,
+    )
+
+
+def _left_alone(why: str) -> Proposal:
+    return Proposal(None, "left alone", why, "warning")
 
 
 def _dump(by: DumpBy, seen: Seen) -> Dump:

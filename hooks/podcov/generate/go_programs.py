@@ -58,8 +58,7 @@ def program(seen: Seen) -> str:
     """The program that the container runs, absolute where that is known; empty where it is not."""
     if seen.built.artifact and seen.built.artifact.builder == "ko":
         return f"/ko-app/{basename(go_sources.import_path(seen)) or 'ko-app'}"
-    words = seen.container.command if seen.built.guess else seen.command
-    return of_command(words, seen.built.image, _folder(seen)) or _only_one(seen.built.image)
+    return of_command(seen.command, seen.built.image, _folder(seen)) or _only_one(seen.built.image)
 
 
 def of_command(words: Sequence[str], image: Image | None, folder: str) -> str:

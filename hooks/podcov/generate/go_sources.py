@@ -55,7 +55,7 @@ def signal_handler(seen: Seen, folder: str) -> Handler | None:
     for path, text in _go_files(seen, folder):
         if path.endswith("_test.go") or not _WRITES.search(text):
             continue
-        if _IS_MAIN.search(text) and mains and dirname(path) not in mains:
+        if _IS_MAIN.search(text) and mains and (dirname(path) or ".") not in mains:
             continue  # another program of the module
         if handled := _HANDLED.search(text):
             return Handler(path, handled["signal"])
