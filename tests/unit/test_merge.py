@@ -46,6 +46,7 @@ def coverage(draw: st.DrawFn) -> FileCoverage:
         excluded=tuple(sorted(draw(st.sets(st.integers(1, 9))))),
         package=draw(st.sampled_from(["", "shop"])),
         recorded_paths=tuple(sorted(draw(st.sets(st.sampled_from(["/app/cart.py", "/srv/cart.py"]))))),
+        counting=draw(st.sampled_from(["", "set", "count", "atomic"])),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from podcov.errors import DamagedError
 from podcov.formats import report_json
-from podcov.model import Arc, Epoch, FileCoverage, Function, Region, Report
+from podcov.model import Arc, Counting, Epoch, FileCoverage, Function, Region, Report
 from podcov.schemas import schema
 
 LINES = st.integers(1, 99_999)
@@ -35,6 +35,7 @@ FILES = st.builds(
     excluded=st.lists(LINES, max_size=3).map(tuple),
     package=TEXTS,
     recorded_paths=st.lists(TEXTS, max_size=2).map(tuple),
+    counting=st.sampled_from(get_args(Counting)),
 )
 REPORTS = st.builds(
     Report,

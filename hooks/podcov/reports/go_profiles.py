@@ -1,4 +1,4 @@
-"""`go.txt` and `go/<service>.out`: Go's own text profiles, for `go tool cover` and whatever else reads them."""
+"""`go.txt`, `go/<service>.out`, `go.html`: Go's own text profiles, for whatever reads them, and a page as Go's tool makes one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from podcov.formats import go_profile
 from podcov.formats.go_coverage import block_of
 from podcov.formats.go_profile import Block, Mode, Profile
 from podcov.model import FileCoverage
+from podcov.reports import go_html
 from podcov.reports.material import Material
 
 LANGUAGE: Final = "go"
@@ -17,7 +18,7 @@ _MODES: Final[tuple[Mode, ...]] = ("set", "count", "atomic")
 
 
 def write(material: Material, folder: Path) -> tuple[Path, ...]:
-    """Write one profile of all services and one of each; an older `go/` is replaced. Nothing where no service is in Go."""
+    """Write one profile of all services, one of each, and the page. Nothing where no service is in Go."""
     services = {name: profile(files) for name, files in _services(material).items()}
     if not services:
         return ()
@@ -29,7 +30,9 @@ def write(material: Material, folder: Path) -> tuple[Path, ...]:
         old.unlink()
     for name, own in services.items():
         (each / f"{name}.out").write_bytes(go_profile.dump(own))
-    return (whole,)
+    page = folder / "go.html"
+    go_html.write(material, [file for file in material.files if file.language == LANGUAGE], page)
+    return (whole, page)
 
 
 def _services(material: Material) -> dict[str, list[FileCoverage]]:

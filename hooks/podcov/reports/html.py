@@ -116,7 +116,7 @@ def write(material: Material, folder: Path) -> tuple[Path, ...]:
     templates = assets.root() / "templates" / "report"
     for name in _STATIC:
         shutil.copyfile(templates / name, target / name)
-    environment = _environment(templates)
+    environment = pages(templates)
     rows = [_file_row(material, f) for f in sorted(material.files, key=material.name)]
     index = target / "index.html"
     index.write_text(environment.get_template("index.html").render(_index(material, rows)), encoding="utf-8")
@@ -124,7 +124,8 @@ def write(material: Material, folder: Path) -> tuple[Path, ...]:
     return (index,)
 
 
-def _environment(templates: Path) -> Environment:
+def pages(templates: Path) -> Environment:
+    """The templates of pages; what they are given is escaped."""
     return Environment(
         loader=FileSystemLoader(templates),
         autoescape=True,
@@ -138,7 +139,7 @@ def _environment(templates: Path) -> Environment:
 def _index(material: Material, rows: list[FileRow]) -> dict[str, object]:
     ledger = material.ledger
     return {
-        "score": _score(material.files),
+        "score": score(material.files),
         "facts": facts(material.summary),
         "run": material.report.run,
         "complete": ledger.complete and bool(ledger.targets),
@@ -181,7 +182,7 @@ def _file_row(material: Material, f: FileCoverage) -> FileRow:
         services=tuple(wording.plain(s) for s in f.service.split(SERVICES_SEPARATOR)),
         package=wording.plain(package_name(f)),
         language=f.language,
-        score=_score([f]),
+        score=score([f]),
         origin=f.origin,
         origin_text=_ORIGINS[f.origin],
         missing=len(missed_lines(f)),
@@ -194,7 +195,8 @@ def _page_name(name: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')[-80:]}-{digest}.html"
 
 
-def _score(files: Iterable[FileCoverage]) -> Score:
+def score(files: Iterable[FileCoverage]) -> Score:
+    """What files have together."""
     counted = tuple(files)
     regions = (r for f in counted for r in f.regions)
     return Score(total(counted), sum(r.statements for r in regions if r.covered and r.epochs == (0,)))
@@ -208,8 +210,8 @@ def _service_card(material: Material, name: str) -> ServiceCard:
     return ServiceCard(
         name=wording.plain(name),
         languages=", ".join(sorted({f.language for f in files})),
-        score=_score(files),
-        packages=tuple((wording.plain(package), _score(members)) for package, members in by_package(files).items()),
+        score=score(files),
+        packages=tuple((wording.plain(package), score(members)) for package, members in by_package(files).items()),
         state="failed" if lost else "collected" if "collected" in states else "empty",
         targets=len(targets),
     )

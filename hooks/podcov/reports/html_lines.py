@@ -19,7 +19,7 @@ from pygments.util import ClassNotFound
 from podcov.model import Arc, Epoch, FileCoverage, Region
 from podcov.reports import go_colours, python_colours
 from podcov.reports.colours import Odd
-from podcov.reports.lines import missed_branches
+from podcov.reports.lines import is_by_statement, missed_branches
 
 LineState = Literal["ran", "startup", "missing", "partial", "excluded", "none"]
 
@@ -104,8 +104,7 @@ def marks(views: list[LineView]) -> list[Mark]:
 
 def _seen(f: FileCoverage) -> dict[int, _Seen]:
     """By line. A statement's further lines are as its first, unless another statement begins there; blocks may share a line."""
-    by_statement = all(r.statements == 1 for r in f.regions)
-    starts = {r.start[0] for r in f.regions} if by_statement else set()
+    starts = {r.start[0] for r in f.regions} if is_by_statement(f) else set()
     seen: dict[int, _Seen] = {}
     for region in f.regions:
         for line in range(region.start[0], region.end[0] + 1):

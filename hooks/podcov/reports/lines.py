@@ -7,6 +7,11 @@ from collections.abc import Iterable, Iterator
 from podcov.model import Arc, FileCoverage, Region
 
 
+def is_by_statement(f: FileCoverage) -> bool:
+    """Whether each region is one statement, with whole lines; else they are blocks, which begin and end anywhere in a line."""
+    return all(r.statements == 1 and r.start[1] == 0 for r in f.regions)
+
+
 def statement_lines(f: FileCoverage) -> frozenset[int]:
     """The lines that count.
 
@@ -46,7 +51,7 @@ def missing(f: FileCoverage) -> str:
 
 
 def _lines(f: FileCoverage, regions: Iterable[Region]) -> frozenset[int]:
-    if all(r.statements == 1 for r in f.regions):
+    if is_by_statement(f):
         return frozenset(r.start[0] for r in regions)
     return frozenset(line for r in regions if r.statements for line in range(r.start[0], r.end[0] + 1))
 

@@ -143,5 +143,7 @@ def test_the_report_of_recorded_pods_is_what_gos_tool_says(
     assert {(file.path, file.origin, file.counting) for file in reported.report.files} == {
         (f"services/ends/{name}", "local", "atomic") for name in ("main.go", "work/work.go", "ending/ending.go")
     }
-    cover = plain_go.go("tool", "cover", f"-func={reported.reports / 'go.txt'}", cwd=project / "services" / "ends")
+    module = project / "services" / "ends"
+    plain_go.go("tool", "cover", f"-html={reported.reports / 'go.txt'}", "-o", pods.folder / "go.html", cwd=module)
+    cover = plain_go.go("tool", "cover", f"-func={reported.reports / 'go.txt'}", cwd=module)
     assert cover.splitlines()[-1].split()[-1] == f"{total(reported.report.files).percent:.1f}%"
