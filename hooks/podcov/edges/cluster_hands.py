@@ -86,9 +86,9 @@ class ClusterHands:
             return ()
 
     async def _has_ended(self, container: str) -> bool:
-        """Whether the container's status says so before long: it is told after it is so."""
+        """Whether the container's status says so before long; that of a pod that is being deleted waits for all of the pod."""
         end = asyncio.get_running_loop().time() + _STATUS_SECONDS
-        while self._entry.pod.running(container) and not self._entry.gone:
+        while self._entry.pod.running(container) and not (self._entry.pod.deleting or self._entry.gone):
             if asyncio.get_running_loop().time() > end:
                 return False
             await asyncio.sleep(_STATUS_POLL)
