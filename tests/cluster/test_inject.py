@@ -56,19 +56,19 @@ def added(space: Any) -> list[str]:
 def test_by_skaffold_s_render_hook_the_numbers_are_those_of_the_overlay(
     make_namespace: Callable[..., Any], example: Callable[[str], Path]
 ) -> None:
-    """The shop: two services of two replicas each, deployed and tested by one `skaffold run` each way."""
+    """The shop: three services of two replicas each, deployed and tested by one `skaffold run` each way."""
     told = []
     for choose in (lambda _, folder: folder, by_inject):
         space = make_namespace()
         folder = choose(space, example("shop"))
-        base = {"BASE": space.cluster.image("python:3.13")}
+        base = {"BASE": space.cluster.image("python:3.13"), "GO": space.cluster.image("golang:1.26")}
         space.skaffold("run", "--profile", "coverage", cwd=folder, env=base)
         told.append(summary(folder))
         space.skaffold("delete", "--profile", "coverage", cwd=folder, env=base)
         assert not added(space)
         folder.rename(folder.with_name(f"done-{len(told)}"))
     by_overlay, by_hook = told
-    assert by_hook["ledger"]["targets"] == {"expected": 4, "collected": 4, "empty": 0, "failed": 0}
+    assert by_hook["ledger"]["targets"] == {"expected": 6, "collected": 6, "empty": 0, "failed": 0}
     assert by_hook["ledger"]["complete"]
     assert by_hook["total"] == by_overlay["total"]
     assert by_hook["services"] == by_overlay["services"]

@@ -49,12 +49,13 @@ def environment(root: Path, tmp_path: Path) -> dict[str, str]:
 
 def test_three_commands_and_less_than_five_minutes(namespace: Any, shop: Path, environment: dict[str, str]) -> None:
     path = os.pathsep.join([environment["BIN"], namespace.cluster.env["PATH"]])
-    settings = {**environment, "PATH": path, "BASE": namespace.cluster.image("python:3.13"), "SKAFFOLD_NAMESPACE": namespace.name}
+    images = {"BASE": namespace.cluster.image("python:3.13"), "GO": namespace.cluster.image("golang:1.26")}
+    settings = {**environment, **images, "PATH": path, "SKAFFOLD_NAMESPACE": namespace.name}
     end = time.monotonic() + FIVE_MINUTES
     for command in COMMANDS:
         namespace.cluster.run(*shlex.split(command), cwd=shop, env=settings, seconds=end - time.monotonic())
     told = json.loads((shop / ".podcov/runs/latest/summary.json").read_text())
-    assert told["ledger"]["targets"] == {"expected": 4, "collected": 4, "empty": 0, "failed": 0}
+    assert told["ledger"]["targets"] == {"expected": 6, "collected": 6, "empty": 0, "failed": 0}
     assert told["tests"]["exit_code"] == 0
     assert all(service["percent"] > 50 for service in told["services"].values())
     assert (shop / ".podcov/runs/latest/reports/html/index.html").is_file()

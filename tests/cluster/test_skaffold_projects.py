@@ -63,6 +63,7 @@ def test_the_tests_run_once_after_all_modules_are_deployed(namespace: Any, fresh
         deployed = "manifests: {rawYaml: [deployed.yaml]}\ndeploy: {kubectl: {}}\n"
         (shop / name / "skaffold.yaml").write_text(f"{HEAD}metadata: {{name: {name}}}\n{build}{deployed}")
     shutil.rmtree(shop / "k8s")
+    (shop / "tests/integration/test_shipping.py").unlink()
     (shop / "skaffold.yaml").write_text(f"{HEAD}metadata: {{name: shop}}\nrequires: [{{path: catalog}}, {{path: orders}}]\n")
 
     namespace.podcov("init", cwd=shop)

@@ -61,13 +61,15 @@ def test_a_first_podcov_yaml_says_what_was_found(fresh: Example) -> None:
     assert said["services"] == {
         "catalog": {"workload": "deployment/catalog", "source": ["catalog"]},
         "orders": {"workload": "deployment/orders", "source": ["orders"]},
+        "shipping": {"language": "go", "workload": "deployment/shipping", "source": ["shipping"], "binary": "/shipping"},
     }
     assert said["tests"]["command"][-1] == "tests/integration"
-    assert [forward["resource"] for forward in said["port_forwards"]] == ["service/catalog", "service/orders"]
+    assert [forward["resource"] for forward in said["port_forwards"]] == ["service/catalog", "service/orders", "service/shipping"]
     assert [(f.subject, f.decided) for f in findings] == [
         ("k8s", "coverage comes by an overlay"),
         ("deployment/catalog catalog", "entered in front of its image's command"),
         ("deployment/orders orders", "entered in front of its image's command"),
+        ("deployment/shipping shipping", "recorded by a toolchain with podcov in it"),
     ]
 
 
@@ -198,7 +200,7 @@ def test_a_workload_that_does_not_exist_is_named_with_those_that_do(example: Exa
     path.write_text(path.read_text().replace("deployment/orders", "statefulset/orders"))
     with pytest.raises(ManifestError, match="there is no statefulset/orders in the manifests") as caught:
         project.init(folder)
-    assert caught.value.hint == "There are: deployment/catalog, deployment/orders."
+    assert caught.value.hint == "There are: deployment/catalog, deployment/orders, deployment/shipping."
 
 
 def test_a_manifest_that_is_no_yaml_is_named_with_its_line(example: Example) -> None:

@@ -1,4 +1,4 @@
-"""Where the services are: CATALOG_URL and ORDERS_URL; without them, where `tilt up` forwards them to."""
+"""Where the services are: CATALOG_URL, ORDERS_URL and SHIPPING_URL; without them, where `tilt up` forwards them to."""
 
 import json
 import os
@@ -33,3 +33,9 @@ def catalog() -> Callable[[str], Answer]:
 def order() -> Callable[..., Answer]:
     url = os.environ.get("ORDERS_URL", "http://127.0.0.1:8082")
     return lambda items, **options: ask(f"{url}/orders", {"items": items, **options})
+
+
+@pytest.fixture
+def shipping() -> Callable[[str], Answer]:
+    url = os.environ.get("SHIPPING_URL", "http://127.0.0.1:8083")
+    return lambda path: ask(url + path)
