@@ -18,7 +18,7 @@ from podcov.generate.artifacts import Artifact
 from podcov.generate.project import Project
 
 _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
-_FOR_OTHERS = ("test", "tests", "dev", "ci", "debug")
+_FOR_OTHERS = ("test", "tests", "dev", "ci", "debug", "podcov")
 """Dockerfiles of these folders and endings are not what is deployed"""
 _OF_OTHERS = re.compile(
     r"alpine|busybox|caddy|cassandra|consul|curl|debian|elasticsearch|envoy|etcd|fluent-bit|grafana|haproxy|httpd|"

@@ -12,7 +12,7 @@ from posixpath import dirname
 
 from podcov.config import Config, Generate, parse
 from podcov.errors import ConfigError, DriftError, ManifestError
-from podcov.generate import blocks, project, seal, skaffold, tiltfile, walk
+from podcov.generate import blocks, project, rebuilding, seal, skaffold, tiltfile, walk
 from podcov.generate.api import Change
 from podcov.generate.entering import CONFIG
 from podcov.generate.project import Project
@@ -73,7 +73,7 @@ def _own_files(files: Project, folder: str) -> Iterator[Change]:
     for name, digest in seal.read(content).items():
         path = project.join(folder, name)
         present = files.read(path)
-        if present is not None and path.startswith(f"{folder}/"):
+        if present is not None and (path.startswith(f"{folder}/") or rebuilding.is_derived(path)):
             by_hand = seal.digest(present) != digest
             yield Change(path, None, "was edited by hand" if by_hand else "was generated", by_hand=by_hand)
     if content is not None:

@@ -31,6 +31,7 @@ _ASSIGNMENTS: Final = re.compile(r"^(?:\w+=\S*\s+)+")
 _SEPARATORS: Final = re.compile(r"&&|\|\||[;\n|]")
 _FOLDER: Final = "/tmp/podcov-go"  # noqa: S108 in the image of a build
 _WIDTH: Final = 120
+_SAID: Final = "# (All else in this file is the project's own Dockerfile, as `podcov init` found it.)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,4 +176,4 @@ def _step(kit: Kit, place: _Place, escape: str) -> list[str]:
     ]
     if place.user:
         step = ["USER root", *step, f"USER {place.user}"]
-    return [f"# {kit.comment}", *step]
+    return [f"# {kit.comment}", _SAID, *step]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from posixpath import basename
 
 from podcov.config import Service
 from podcov.generate import artifacts, go_rebuild, project
@@ -69,6 +70,11 @@ def plan(groups: Sequence[Group], known: Iterable[Sequence[Artifact]], files: Pr
     maker = _Maker(files, folder, _by_dockerfile(wanted.values()))
     rebuilt = tuple(maker.rebuilt(artifact, rebuild) for artifact, rebuild in wanted.values())
     return Rebuilding(rebuilt, maker.made, (*findings, *maker.findings))
+
+
+def is_derived(path: str) -> bool:
+    """Whether a path outside of podcov's folder is one that is generated here."""
+    return basename(path).removesuffix(_IGNORED).endswith(_BESIDE)
 
 
 def _of(service: Service) -> Rebuild | None:

@@ -46,7 +46,7 @@ FROM scratch
 COPY --from=builder /service /service
 """
 COMMENT = "# podcov: the toolchain records, and what it builds is covered"
-KIT = 4
+KIT = 5
 """lines of the step, what is packed counted as one"""
 
 
@@ -67,6 +67,7 @@ def test_the_step_stands_behind_the_image_that_brings_go_and_nothing_else_change
     lines, warnings = derived(KUBEBUILDERS, packed)
     assert lines[2 : 2 + KIT] == [
         COMMENT,
+        "# (All else in this file is the project's own Dockerfile, as `podcov init` found it.)",
         "RUN mkdir /tmp/podcov-go && printf %s \\",
         "...",
         " | base64 -d | { tar -xzf - -C /tmp/podcov-go && sh /tmp/podcov-go/install && sh /tmp/podcov-go/cover -cover; }"
@@ -79,9 +80,9 @@ def test_the_step_stands_behind_the_image_that_brings_go_and_nothing_else_change
 def test_what_somebody_does_with_goflags_stays_as_it_is(packed: str) -> None:
     lines, warnings = derived(BY_FLAGS, packed)
     assert lines[1] == COMMENT
-    assert lines[2] == "USER root"
-    assert lines[6] == "USER 1001"
-    assert lines[:1] + lines[7:] == BY_FLAGS.split("\n")
+    assert lines[3] == "USER root"
+    assert lines[7] == "USER 1001"
+    assert lines[:1] + lines[8:] == BY_FLAGS.split("\n")
     assert warnings == ()
 
 
@@ -123,7 +124,7 @@ def test_where_no_go_build_is_seen_it_stands_before_what_may_be_one_and_a_warnin
     lines, warnings = derived(text, packed)
     at = lines.index(COMMENT)
     assert lines[at + KIT] == "RUN VERSION=1 make image"
-    assert lines[at + 1].startswith("RUN ! command -v go || { mkdir")
+    assert lines[at + 2].startswith("RUN ! command -v go || { mkdir")
     assert warnings == ("line 5: no `go build` is to be seen, so podcov stands in front of this step",)
 
 
