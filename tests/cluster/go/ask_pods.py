@@ -1,4 +1,7 @@
-"""`ask_pods.py SELECTOR PORT QUESTION...`: asks the pods of a service in turns; any answer will do."""
+"""`ask_pods.py SELECTOR PORT QUESTION...`: asks the pods of a service in turns, then deletes them.
+
+Any answer will do. What they run when they are told to end counts too.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ import go_pods
 
 
 def main(selector: str, port: str, *questions: str) -> None:
+    pods = go_pods.pods(selector)
     with ExitStack() as forwards:
-        addresses = [forwards.enter_context(go_pods.forwarded(pod, int(port))) for pod in go_pods.pods(selector)]
+        addresses = [forwards.enter_context(go_pods.forwarded(pod, int(port))) for pod in pods]
         print(dict(zip(questions, go_pods.ask(addresses, questions), strict=True)))
+    go_pods.kubectl("delete", "pod", *pods, "--wait=false")
 
 
 if __name__ == "__main__":

@@ -67,9 +67,9 @@ class Subject:
 def reference(space: Any, subject: Subject, ask: Ask, folder: Path) -> Counts:
     """Deploys the subject into the namespace `space`; `folder` is for files, and is made."""
     folder.mkdir(parents=True)
-    image, command = _image(space.cluster, subject)
+    program = _program(space.cluster, subject)
     pods = [f"{subject.name}-reference-{number}" for number in range(subject.replicas)]
-    space.apply(*(_pod(space, subject, pod, image, command) for pod in pods))
+    space.apply(*(_pod(space, subject, pod, program) for pod in pods))
     space.kubectl("wait", "--for=condition=Ready", *(f"pod/{pod}" for pod in pods), "--timeout=90s")
     with ExitStack() as forwards:
         where = ("--kubeconfig", space.cluster.env["KUBECONFIG"], "--namespace", space.name)
@@ -94,8 +94,16 @@ def merged(cluster: Any, folder: Path, pods: Sequence[str]) -> Counts:
     return counts_of(profile.read_text())
 
 
-def _image(cluster: Any, subject: Subject) -> tuple[str, list[str]]:
-    """The subject's program beside a Python, and how it is called."""
+@dataclass(frozen=True)
+class _Program:
+    """The subject's, beside a Python."""
+
+    image: str
+    command: Sequence[str]
+    user: int
+
+
+def _program(cluster: Any, subject: Subject) -> _Program:
     plain, image = cluster.image(f"{subject.name}:plain"), cluster.image(f"{subject.name}:reference")
     recipe = (subject.folder / "Dockerfile").read_text()
     if subject.flags:
@@ -109,7 +117,7 @@ def _image(cluster: Any, subject: Subject) -> tuple[str, list[str]]:
     cluster.run("docker", "build", "--quiet", "--tag", image, "-", stdin=recipe)
     cluster.run("docker", "push", "--quiet", image)
     command = list(subject.command) or (config["Entrypoint"] or []) + ([] if subject.args else config["Cmd"] or [])
-    return image, [*command, *subject.args]
+    return _Program(image, [*command, *subject.args], int(config["User"] or 0))
 
 
 @contextmanager
@@ -123,14 +131,15 @@ def _beside(folder: Path, recipe: str) -> Iterator[Path]:
         dockerfile.unlink()
 
 
-def _pod(space: Any, subject: Subject, name: str, image: str, command: Sequence[str]) -> dict[str, Any]:
+def _pod(space: Any, subject: Subject, name: str, program: _Program) -> dict[str, Any]:
     mount = {"name": "reference", "mountPath": DATA}
     env = {"GOCOVERDIR": DATA, **subject.env}
     app = {
         "name": "app",
-        "image": image,
+        "image": program.image,
         "imagePullPolicy": "Always",
-        "command": list(command),
+        "command": list(program.command),
+        "securityContext": {"runAsUser": program.user},
         "env": [{"name": key, "value": value} for key, value in env.items()],
         "readinessProbe": {"httpGet": {"path": subject.ready, "port": subject.port}, "periodSeconds": 1},
         "volumeMounts": [mount],
