@@ -23,6 +23,9 @@ Way = Literal["overlay", "inject"]
 DumpBy = Literal["signal", "killswitch", "exit"]
 Architecture = Literal["amd64", "arm64"]
 
+SERVICE = "{service}"
+"""what stands for the name of each service in `copies`"""
+
 COURIER_CONTAINER = "podcov-courier"
 """name of the native sidecar that the generator adds and the cluster platform calls"""
 
@@ -194,6 +197,9 @@ class Config:
     tests: Tests = field(default_factory=Tests)
     port_forwards: tuple[PortForward, ...] = ()
     reports: tuple[str, ...] = ("html", "xml", "lcov", "json", "markdown", "go")
+    copies: Mapping[str, str] = field(default_factory=dict)
+    """files of the project that reports are copied to, and the reports, relative to the run's `reports/`; `{service}` in both
+    stands for the name of each service"""
     generate: Generate = field(default_factory=Generate)
 
     def service(self, name: str) -> Service:
@@ -280,6 +286,17 @@ def _contradictions(document: Document) -> Iterator[Problem]:
                 yield _problem(document, path, f"this is no regular expression: {error}")
     yield from _clashing_forwards(document)
     yield from _tests_in_two_places(document)
+    yield from _misplaced_copies(document)
+
+
+def _misplaced_copies(document: Document) -> Iterator[Problem]:
+    for copy, report in document.data.get("copies", {}).items():
+        path = ("copies", copy)
+        for name in (copy, report):
+            if ".." in name.split("/"):
+                yield _problem(document, path, f"{name} leads out of its folder; write it without `..`")
+        if (SERVICE in copy) != (SERVICE in report):
+            yield _problem(document, path, f"`{SERVICE}` stands in one of the two names only; write it in both, or in none")
 
 
 def _tests_in_two_places(document: Document) -> Iterator[Problem]:

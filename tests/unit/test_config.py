@@ -61,6 +61,7 @@ port_forwards:
     name: orders-api
     namespace: shop-orders
 reports: [html, coverage]
+copies: {"cover/{service}.out": "go/{service}.out"}
 generate:
   by: inject
   kustomize: k8s/base
@@ -121,6 +122,7 @@ def test_every_key_arrives_where_it_belongs() -> None:
         tests=config.Tests(command=("pytest", "-k", "not slow"), directory="tests", env={"STRICT": "no"}, timeout=90.5),
         port_forwards=(PortForward("service/orders", 80, 8080, "orders-api", "shop-orders"),),
         reports=("html", "coverage"),
+        copies={"cover/{service}.out": "go/{service}.out"},
         generate=Generate(
             by="inject",
             kustomize="k8s/base",
