@@ -41,7 +41,7 @@ ENDINGS = ("deadlock", "exec", "exit", "fatal", "memory", "panic", "return", "st
 HTTPBIN = ("github.com/mccutchen/go-httpbin/v2@v2.18.3", "h1:DyckIScjHLJtmlSju+rgjqqI1nL8AdMZHsLSljlbnMU=")
 NODE_EXPORTER = ("github.com/prometheus/node_exporter@v1.9.1", "h1:5PIaixeIW9WYDAymngAK2Ucg3yHbnbG2Fz5VZuoMgj4=")
 PUBLIC = """\
-ARG BASE
+ARG BASE=golang:1.26
 FROM ${BASE} AS build
 WORKDIR /src
 COPY . .

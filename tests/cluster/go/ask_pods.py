@@ -16,7 +16,7 @@ def main(selector: str, port: str, *questions: str) -> None:
     with ExitStack() as forwards:
         addresses = [forwards.enter_context(go_pods.forwarded(pod, int(port))) for pod in pods]
         print(dict(zip(questions, go_pods.ask(addresses, questions), strict=True)))
-    go_pods.kubectl("delete", "pod", *pods, "--wait=false")
+    go_pods.replace(selector, pods)
 
 
 if __name__ == "__main__":

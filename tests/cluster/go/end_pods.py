@@ -15,15 +15,14 @@ def main(selector: str, *endings: str) -> None:
     ended = dict(zip(endings, go_pods.pods(selector), strict=True))
     for ending, pod in ended.items():
         end(pod, ending)
-    for ending, pod in ended.items():
-        if ending == DELETED:
-            go_pods.kubectl("delete", "pod", pod, "--wait=false")
-        elif ending not in LIVES_ON:
-            go_pods.wait_for(pod, RESTARTS, "1")
+    for ending in endings:
+        if ending not in (*LIVES_ON, DELETED):
+            go_pods.wait_for(ended[ending], RESTARTS, "1")
     # A container that ends a second time is kept waiting before it is started again.
     again = ended["exit"]
     go_pods.kubectl("wait", "--for=condition=Ready", f"pod/{again}", "--timeout=60s")
     end(again, "exit")
+    go_pods.replace(selector, [ended[DELETED]])
     go_pods.wait_for(again, RESTARTS, "2")
 
 

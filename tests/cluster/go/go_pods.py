@@ -60,6 +60,18 @@ def status(address: str) -> int:
         return int(error.code)
 
 
+def replace(selector: str, deleted: Sequence[str]) -> None:
+    """Deletes pods, and waits until those that take their places are ready; the old ones may still be ending."""
+    wanted = len(pods(selector))
+    kubectl("delete", "pod", *deleted, "--wait=false")
+    end = time.monotonic() + 60
+    while len(there := pods(selector)) < wanted or set(there) & set(deleted):
+        if time.monotonic() > end:
+            raise TimeoutError(f"{wanted} pods of {selector} are wanted: there are {there}")
+        time.sleep(0.2)
+    kubectl("wait", "--for=condition=Ready", *(f"pod/{pod}" for pod in there), "--timeout=60s")
+
+
 def wait_for(pod: str, path: str, value: str, seconds: float = 90) -> None:
     """Until a field of the pod, as a JSONPath, has that value; a pod that is gone has none."""
     end = time.monotonic() + seconds
