@@ -247,7 +247,7 @@ def _trouble(process: ProcessFacts, target: TargetFacts) -> tuple[str, str]:
     if process.state == "torn":
         return "damaged", "its start record is incomplete; " + "; ".join(process.damage)
     if process.state == "unsupported":
-        return "unsupported", process.reason
+        return process.missing or ("unsupported", process.reason)
     if process.state != "recording":
         return "recording-failed", process.reason
     if process.damage:

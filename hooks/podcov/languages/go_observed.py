@@ -17,6 +17,7 @@ _NO_DATA: Final = (
     "it wrote no counters: is its GOCOVERDIR what podcov.yaml has as `dump.folder`, may it write there, and was it built with "
     "-cover and -covermode=atomic, without which Go does not write them while it runs?"
 )
+_COVER: Final = "build it with GOFLAGS=-cover, and where there is a -coverpkg, see that it matches its packages"
 _ATOMIC: Final = "build it with -covermode=atomic"
 
 
@@ -27,8 +28,12 @@ def observe(target: Target, counted: Collection[int], text: Text) -> Mapping[str
     for process in target.records.processes:
         own = files.get(process.id, ())
         seen, ran = _read(own, counted)
-        if measures_itself(process) and process.start and process.start.state == "recording":
-            seen = _of_its_own_dumps(seen, own, ran, counted, _mode(target, text))
+        state = process.start.state if process.start else ""
+        if measures_itself(process):
+            if state == "recording":
+                seen = _of_its_own_dumps(seen, own, ran, counted, _mode(target, text))
+        elif process.start and state == "unsupported":
+            seen = replace(seen, slug="unsupported", reason=f"{process.start.reason}; {_COVER}")
         observed[process.id] = seen
     return observed
 

@@ -26,6 +26,21 @@ from podcov.raw import StoredTarget, TargetInfo, digest_of
 from podcov.reports import write_all
 
 RUN = "run"
+IDLE = """\
+package main
+
+import (
+	"os"
+
+	"example.com/ends/idle"
+)
+
+func init() {
+	if len(os.Args) > 9 {
+		idle.Idle()
+	}
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -147,3 +162,75 @@ def test_the_report_of_recorded_pods_is_what_gos_tool_says(
     plain_go.go("tool", "cover", f"-html={reported.reports / 'go.txt'}", "-o", pods.folder / "go.html", cwd=module)
     cover = plain_go.go("tool", "cover", f"-func={reported.reports / 'go.txt'}", cwd=module)
     assert cover.splitlines()[-1].split()[-1] == f"{total(reported.report.files).percent:.1f}%"
+
+
+def test_what_cannot_be_counted_is_said_with_what_to_do(
+    ends: Path, podcov_go: Any, project: Path, container: Callable[[Path], Any], pods: Pods, tmp_path: Path
+) -> None:
+    plain = container(podcov_go.build(tmp_path / "plain", ".", cwd=project / "services" / "ends"))
+    plain.run("return")
+    pods.pull(plain)
+    reported = pods.report()
+    (target,) = reported.ledger.targets
+    (process,) = target.processes
+    assert (process.state, process.slug) == ("failed", "unsupported")
+    assert process.reason.endswith(
+        "; build it with GOFLAGS=-cover, and where there is a -coverpkg, see that it matches its packages"
+    )
+    assert reported.report.files == ()
+
+
+def test_a_binary_of_other_sources_than_the_local_ones_is_a_failure(
+    ends: Path, project: Path, container: Callable[[Path], Any], pods: Pods, tmp_path: Path
+) -> None:
+    """The files that differ are named and have numbers only; all others are as ever."""
+    pods.project = tmp_path / "edited"
+    shutil.copytree(project, pods.project)
+    work = pods.project / "services" / "ends" / "work" / "work.go"
+    work.write_text("// Package work is explained now.\n" + work.read_text())
+    pod = container(ends)
+    pod.run("return")
+    pods.pull(pod)
+    reported = pods.report()
+    (failure,) = reported.ledger.unreported
+    assert failure.startswith("service ends: it was built from other sources than the local ones: services/ends/work/work.go (")
+    assert failure.endswith("check out what is deployed, or deploy what is checked out")
+    assert {file.path: file.origin for file in reported.report.files} == {
+        "services/ends/main.go": "local",
+        "services/ends/ending/ending.go": "local",
+        "services/ends/work/work.go": "missing",
+    }
+    assert reported.profile == pods.textfmt()
+
+
+def test_builds_of_different_sources_are_a_failure(
+    ends: Path, podcov_go: Any, project: Path, container: Callable[[Path], Any], pods: Pods, tmp_path: Path
+) -> None:
+    shutil.copytree(project, tmp_path / "older")
+    older = tmp_path / "older" / "services" / "ends"
+    (older / "work" / "work.go").write_text("// Before.\n" + (older / "work" / "work.go").read_text())
+    for binary in (ends, podcov_go.build(tmp_path / "old", "-cover", "-covermode=atomic", ".", cwd=older)):
+        pod = container(binary)
+        pod.run("return")
+        pods.pull(pod)
+    reported = pods.report()
+    (failure,) = reported.ledger.unreported
+    assert "package example.com/ends/work is not the same in" in failure
+    assert reported.report.files == ()
+
+
+def test_a_service_of_which_only_other_packages_are_measured_is_a_failure(
+    podcov_go: Any, project: Path, container: Callable[[Path], Any], pods: Pods, tmp_path: Path
+) -> None:
+    shutil.copytree(project, tmp_path / "project")
+    program = tmp_path / "project" / "services" / "ends"
+    (program / "idle").mkdir()
+    (program / "idle" / "idle.go").write_text("package idle\n\nfunc Idle() int {\n\treturn 1\n}\n")
+    (program / "idle.go").write_text(IDLE)
+    binary = podcov_go.build(tmp_path / "elsewhere", "-cover", "-coverpkg=./idle", ".", cwd=program)
+    pod = container(binary)
+    pod.run("return")
+    pods.pull(pod)
+    reported = pods.report()
+    (failure,) = reported.ledger.unreported
+    assert failure.startswith("service ends: 0 % of it ran, not even its start: does -coverpkg name")
