@@ -33,7 +33,7 @@ NOBODY = "http://127.0.0.1:9"
 REGENERATE = bool(os.environ.get("PODCOV_REGENERATE"))
 NAMED = {python.entrypoint("")[-1]: "<bootstrap>", python.courier("")[2]: "<sidecar>"}
 NAMED |= {entered.literal(script): name for script, name in NAMED.items()}
-_HASHED = re.compile(r"(podcov-(?:wrapper|tracers)(?:-\d+)?)-[a-z0-9]{10}\b")
+_HASHED = re.compile(r"(podcov-(?:wrapper|tracers|hand)(?:-\d+)?)-[a-z0-9]{10}\b")
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,8 @@ def test_it_writes_and_says_what_is_expected(adopted: Adopted) -> None:
     expect(adopted.shape.expected / "podcov.yaml", after["podcov.yaml"].decode())
     expect(adopted.shape.expected / "findings.txt", adopted.findings)
     expect(adopted.shape.expected / "files.diff", "".join(difference(before[p].decode(), after[p].decode(), p) for p in changed))
-    assert {path for path in after if path not in before and not path.startswith("podcov/")} == {"podcov.yaml"}
+    outside = {path for path in after if path not in before and not path.startswith("podcov/")}
+    assert {path for path in outside if path.removesuffix(".podcov") not in before} == {"podcov.yaml"}
 
 
 def test_once_more_changes_nothing_and_check_passes(adopted: Adopted) -> None:
@@ -283,7 +284,7 @@ def without_empty(value: Any) -> Any:
 
 def is_ours(key: Key) -> bool:
     kind, _, name = key
-    return kind == "ConfigMap" and name.startswith(("podcov-wrapper-", "podcov-tracers-"))
+    return kind == "ConfigMap" and name.startswith(("podcov-wrapper-", "podcov-tracers-", "podcov-hand-"))
 
 
 def changes(base: Mapping[Key, Document], covered: Mapping[Key, Document]) -> str:

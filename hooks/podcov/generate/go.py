@@ -85,7 +85,8 @@ def _recorded_itself(seen: Seen, folder: str) -> Proposal:
     if go_programs.is_built_outside(seen):
         why = f"{program} is built outside of its Dockerfile: have that done by `podcov go -- COMMAND`"
         return _certain_or_not(seen, Proposal(service, decided, why, "warning"))
-    return _certain_or_not(seen, Proposal(service, decided, f"{program} is its own courier"))
+    beside = "; its GOCOVERDIR goes on as before" if _own_folder(seen) else ""
+    return _certain_or_not(seen, Proposal(service, decided, f"{program} is its own courier{beside}"))
 
 
 def _measuring_itself(seen: Seen, folder: str, dump: Dump, why: str) -> Proposal:

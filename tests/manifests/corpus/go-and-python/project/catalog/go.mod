@@ -1,0 +1,3 @@
+module shop.example.com/catalog
+
+go 1.24

@@ -1,0 +1,3 @@
+module shop.example.com/ranker
+
+go 1.24

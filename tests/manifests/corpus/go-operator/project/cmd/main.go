@@ -1,0 +1,5 @@
+package main
+
+import "example.com/mailbox-operator/internal/controller"
+
+func main() { controller.Run() }

@@ -1,0 +1,3 @@
+module example.com/mailbox-operator
+
+go 1.24.0

