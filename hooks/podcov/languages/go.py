@@ -20,7 +20,7 @@ from podcov.languages.go_courier import GoCourier
 from podcov.languages.go_files import is_source
 from podcov.languages.go_observed import observe
 from podcov.languages.go_places import Found, Places
-from podcov.languages.go_ran import ran
+from podcov.languages.go_ran import by_process, measures_itself, ran
 from podcov.merge import by_service
 from podcov.model import FileCoverage, Function, Origin
 from podcov.raw import digest_of
@@ -92,13 +92,21 @@ def _without_our_own(coverage: GoCoverage) -> GoCoverage:
 
 
 def _nothing(files: Iterable[FileCoverage], data: ServiceData) -> tuple[str, ...]:
-    """A program that counted runs its `main`; where nothing of that is seen, the wrong packages are measured."""
-    numbers = [file.numbers for file in files]
-    if not numbers or any(of.covered for of in numbers) or not any(of.statements for of in numbers):
+    """A program that counts counts its `main`; where nothing of that is seen, the wrong packages are measured."""
+    if any(file.numbers.covered for file in files) or not any(map(_counted, data.targets)):
         return ()
     return (
         f"service {data.service.name}: 0 % of it ran, not even its start: does -coverpkg name the packages of the program "
         "that runs?",
+    )
+
+
+def _counted(target: Target) -> bool:
+    """Whether a process of it counted. Of one that measures itself only its files tell."""
+    wrote = by_process(target).keys()
+    return any(
+        process.start and process.start.state == "recording" and (process.id in wrote or not measures_itself(process))
+        for process in target.records.processes
     )
 
 
