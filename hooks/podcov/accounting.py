@@ -186,7 +186,7 @@ _UNREACHED = "the run's mark did not get there ({}): what the tests ran cannot b
 
 def _missing(start: ContainerStart, why: str, unseen: str) -> TargetEntry:
     if start.started is None:
-        slug, reason = "never-started", "the container never started" + (f": {start.ended}" if start.ended else "")
+        slug, reason = "never-started", ": ".join(filter(None, ("the container never started", start.ended, why)))
     elif why:
         slug, reason = "lost", why
     else:

@@ -91,6 +91,15 @@ def test_a_container_that_never_started_is_a_failure():
     assert "ErrImagePull" in ledger.targets[0].reason
 
 
+def test_one_that_waits_for_its_courier_says_what_the_courier_said():
+    waiting = replace(START, started=None, ended="PodInitializing")
+    (target,) = account([waiting], [], lost={START.address.pod_uid: "it ended with exit code 2"}).ledger.targets
+    assert (target.slug, target.reason) == (
+        "never-started",
+        "the container never started: PodInitializing: it ended with exit code 2",
+    )
+
+
 def test_a_service_without_any_target_makes_the_ledger_incomplete():
     ledger = account(services=["orders", "catalog"]).ledger
     assert ledger.services_without_targets == ("catalog",)

@@ -341,7 +341,7 @@ class ClusterPlatform:
         except TimeoutError as error:
             raise CourierUnreachable(address, f"no answer to {arguments[0]!r} within {seconds:g} s") from error
         except (Failed, Cut) as error:
-            raise CourierUnreachable(address, str(error), gone=await self._vanished(address)) from error
+            raise await self._unreachable(address, error) from error
         return answer
 
     def _host_courier(self, entry: Entry) -> HostCourier:
@@ -406,16 +406,25 @@ class ClusterPlatform:
         document = await self._api.pod(address.namespace, address.pod)
         return document is not None and document["metadata"]["uid"] != address.pod_uid
 
-    async def _vanished(self, address: CourierAddress) -> bool:
-        """The pod, or the container in it that was called, will never answer again."""
+    async def _unreachable(self, address: CourierAddress, error: Failed | Cut) -> CourierUnreachable:
+        """What an exec that failed means. Gone is a pod, or the container in it that was called, that will never answer again."""
         try:
             document = await self._api.pod(address.namespace, address.pod)
         except Failed:
-            return False
+            return CourierUnreachable(address, str(error))
         if document is None or document["metadata"]["uid"] != address.pod_uid:
-            return True
+            return CourierUnreachable(address, str(error), gone=True)
         pod = cluster_pods.parse(document)
-        return pod.finished or (pod.deleting and not pod.running(address.container))
+        gone = pod.finished or (pod.deleting and not pod.running(address.container))
+        return CourierUnreachable(address, str(error) if gone else self._explained(address, pod, error), gone=gone)
+
+    def _explained(self, address: CourierAddress, pod: Pod, error: Failed | Cut) -> str:
+        """The exec's own words say little of a container that is between two starts."""
+        status = pod.statuses.get(address.container)
+        if not address.sidecar or status is None or status.running or status.exit_code is None:
+            return str(error)
+        courier = languages.of(self._config.service(address.service).language).courier
+        return f"its container {address.container} does not run, it ended with exit code {status.exit_code}: {courier.ended}"
 
     # What to tell
 

@@ -54,6 +54,10 @@ class Courier(Protocol):
     def unknown(self) -> str:
         """Why there is no way to call it, where `ways` finds none."""
 
+    @property
+    def ended(self) -> str:
+        """What may be the matter where the sidecar has ended by itself, and where to look."""
+
     def ways(self, service: Service, command: Sequence[str], *, sidecar: bool) -> tuple[Words, ...]:
         """What to try in a container, the likeliest first.
 

@@ -23,6 +23,7 @@ class GoCourier:
     unknown = (
         "which program of the image is the service's is not known: name it as `binary` in podcov.yaml, such as `binary: /app`"
     )
+    ended = "its log says why; a program that does not know --podcov-courier was not built by the coverage profile"
 
     def ways(self, service: Service, command: Sequence[str], *, sidecar: bool) -> tuple[Words, ...]:
         """The program that runs as the sidecar, the configured one, the one that runs as the service."""

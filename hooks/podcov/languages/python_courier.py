@@ -22,6 +22,7 @@ class PythonCourier:
     """Fulfils `podcov.languages.couriers.Courier`."""
 
     unknown = "nothing was tried"
+    ended = "its log says why"
 
     def ways(self, service: Service, command: Sequence[str], *, sidecar: bool) -> tuple[Words, ...]:  # noqa: ARG002
         """The configured interpreter first. Only a sidecar unpacks the wrapper."""
