@@ -239,7 +239,8 @@ def project(cluster: Any, tmp_path_factory: Any) -> Path:
     questions = [asked(name, deployed.port) for name, deployed in DEPLOYED.items() if name in QUESTIONS]
     tests = folder / "tests.sh"
     tests.write_text("set -e\n" + "".join(f"{' '.join(map(quoted, command))}\n" for command in (*questions, ends)))
-    config = {"version": 1, "services": services, "tests": {"command": ["sh", "tests.sh"]}, "generate": {"kustomize": "k8s"}}
+    generate = {"kustomize": "k8s", "skaffold": "skaffold.yaml"}
+    config = {"version": 1, "services": services, "tests": {"command": ["sh", "tests.sh"]}, "generate": generate}
     (folder / "podcov.yaml").write_text(yaml.safe_dump(config))
     return folder
 
@@ -266,6 +267,7 @@ def manifest(name: str, deployed: Deployed) -> dict[str, Any]:
     container = {
         "name": name,
         "image": deployed.folder,
+        "imagePullPolicy": "IfNotPresent",
         "args": list(deployed.args),
         "readinessProbe": {"httpGet": {"path": deployed.ready, "port": deployed.port}, "periodSeconds": 1},
         "securityContext": RESTRICTED,
