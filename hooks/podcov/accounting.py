@@ -267,7 +267,15 @@ def _trouble(process: ProcessFacts, target: TargetFacts) -> tuple[str, str]:
         )
     if process.id in target.undumped:
         return "dump-unanswered", f"it was asked to save and did not answer ({target.undumped[process.id]})"
+    if process.recording == "dumped" and not (process.alive or process.saved_at_end):
+        return "lost", _UNCLEAN_END
     return process.missing or ("", "")
+
+
+_UNCLEAN_END = (
+    "it ended without writing what it ran (SIGKILL, a panic, out of memory?): what it ran since it was asked last is lost; "
+    "podcov's own recording loses nothing (leave out `dump`)"
+)
 
 
 def _note(process: ProcessFacts) -> str:

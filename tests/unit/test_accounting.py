@@ -195,3 +195,12 @@ def test_a_container_that_ends_in_the_second_of_the_mark_is_of_the_new_run(marke
     ended = replace(START, finished=105.0)
     target = replace(TARGET, runs=("earlier", "r"), marked_at=marked_at)
     assert account([ended], [target], services=[], marked_at=500.0).counted == counted
+
+
+@pytest.mark.parametrize(
+    ("alive", "saved_at_end", "slug"),
+    [(True, False, ""), (False, True, ""), (False, False, "lost")],
+    ids=["runs", "clean", "killed"],
+)
+def test_what_a_service_that_measures_itself_did_not_write_at_its_end_is_lost(alive: bool, saved_at_end: bool, slug: str):
+    assert process(recording="dumped", alive=alive, saved_at_end=saved_at_end).slug == slug

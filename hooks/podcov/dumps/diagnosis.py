@@ -6,6 +6,9 @@ import shlex
 from collections.abc import Sequence
 
 from podcov.dumps.contract import HandsError, Process, Subject
+from podcov.dumps.counters import META
+from podcov.errors import DamagedError
+from podcov.formats import go_meta
 
 
 def nobody_listens(subject: Subject, processes: Sequence[Process]) -> str:
@@ -19,12 +22,32 @@ def nobody_listens(subject: Subject, processes: Sequence[Process]) -> str:
     return f"no process of the container handles SIG{name.removeprefix('SIG')}; it runs {running}; {advice}"
 
 
-def no_answer(subject: Subject, seconds: float) -> str:
+async def no_answer(subject: Subject, seconds: float) -> str:
     """The program counts and catches the signal, and wrote nothing."""
+    mode = await _mode(subject)
+    if mode not in ("", "atomic"):
+        return (
+            f"it was built with -covermode={mode}, and Go writes counters of a program that runs in mode atomic only: "
+            "build it with `go build -cover -covermode=atomic`"
+        )
     return (
         f"SIG{subject.dump.signal.removeprefix('SIG')} brought no new file in {subject.dump.folder} within {seconds:g} s: has "
         "the program a handler that calls coverage.WriteCountersDir with its GOCOVERDIR, installed before it serves?"
     )
+
+
+async def _mode(subject: Subject) -> str:
+    """How its program counts; empty where that cannot be told."""
+    names = [file.name for file in await subject.list() if META.fullmatch(file.name)]
+    modes = {_mode_of(content) for content in (await subject.read(names)).values()}
+    return modes.pop() if len(modes) == 1 else ""
+
+
+def _mode_of(meta: bytes) -> str:
+    try:
+        return go_meta.counter_mode(meta)
+    except DamagedError:
+        return ""
 
 
 async def no_meta_data(subject: Subject, processes: Sequence[Process]) -> str:

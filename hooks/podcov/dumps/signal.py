@@ -100,7 +100,7 @@ class _Asking:
             await self._look()
             if not self._waiting:
                 break
-        reason = diagnosis.no_answer(self._subject, seconds)
+        reason = await diagnosis.no_answer(self._subject, seconds) if self._waiting else ""
         failures: Mapping[int, str] = dict.fromkeys(self._waiting, reason)
         return Dumped(tuple(self._complete.values()), failures)
 

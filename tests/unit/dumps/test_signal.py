@@ -100,8 +100,13 @@ def test_another_machine_goes_on(asked: Path, pod: Callable) -> None:
         (ATOMIC, {"GOCOVERDIR": ""}, "GOCOVERDIR is not set in its environment"),
         (ATOMIC, {"GOCOVERDIR": "/elsewhere"}, "its GOCOVERDIR is /elsewhere"),
         (("build",), {}, "was built without -cover"),
+        (
+            ("build", "-cover", "-covermode=count"),
+            {},
+            "-covermode=count, and Go writes counters of a program that runs in mode atomic",
+        ),
     ],
-    ids=["no handler", "no GOCOVERDIR", "another GOCOVERDIR", "no -cover"],
+    ids=["no handler", "no GOCOVERDIR", "another GOCOVERDIR", "no -cover", "no atomic mode"],
 )
 def test_silence_is_explained(
     build: Callable[..., Path], pod: Callable, arguments: tuple[str, ...], environment: dict[str, str], said: str
