@@ -16,7 +16,7 @@ from go_pods import ask
 from go_reference import Subject, counts_of, ran, reference
 
 HERE = Path(__file__).parent
-ASK = HERE / "go" / "ask_pods.py"
+ASK = HERE / "go" / "only_ask_pods.py"
 NAME = "converter"
 QUESTIONS = (
     "/convert?value=26.2188&from=mi&to=km",
@@ -94,8 +94,58 @@ def test_an_image_from_scratch_by_skaffold(space: Any, project: Path, expected: 
     assert {block for block, yes in idle.items() if yes} < {block for block, yes in expected.items() if yes}
 
 
-def test_by_tilt(restricted_namespace: Any, project: Path, expected: dict[str, bool]) -> None:
-    space = restricted_namespace
+def test_pods_that_end_meanwhile_are_taken_along(space: Any, project: Path, expected: dict[str, bool]) -> None:
+    """At its end a Go program writes its counters by itself; podcov's sidecar keeps them until they are taken."""
+    ask_and_end = ["python3", str(HERE / "go" / "ask_pods.py"), *asking(NAME)[2:]]
+    space.podcov("run", "--namespace", space.name, "--", *ask_and_end, cwd=project, env=where(space))
+    told = left(project, "summary.json")["ledger"]
+    assert told["complete"]
+    assert told["targets"]["collected"] >= 2
+    assert seen(project) == expected
+
+
+def test_as_the_tutorial_has_it(space: Any, tmp_path: Path, expected: dict[str, bool]) -> None:
+    """Nothing of podcov is in these pods: the image has tar and a shell, a pattern finds them, the folder is their own."""
+    space.apply(deployment("tutorial", space, 2, mounted=True), deployment("readonly", space, 1, mounted=False))
+    for name in ("tutorial", "readonly"):
+        space.kubectl("rollout", "status", f"deployment/{name}", "--timeout=90s")
+    services = {name: service(name) for name in ("tutorial", "readonly")}
+    tests = {"command": asking("tutorial")}
+    (tmp_path / "podcov.yaml").write_text(yaml.safe_dump({"version": 1, "services": services, "tests": tests}))
+    done = space.podcov("run", "--namespace", space.name, cwd=tmp_path, env=where(space), check=False)
+    assert done.returncode == 3
+    targets = left(tmp_path, "ledger.json")["targets"]
+    assert [t["state"] for t in targets if t["service"] == "tutorial"] == ["collected", "collected"]
+    assert seen(tmp_path, "tutorial") == expected
+    [broken] = [t for t in targets if t["service"] == "readonly"]
+    [process] = broken["processes"]
+    assert "its GOCOVERDIR /tmp/coverage cannot be written to" in process["reason"]
+    assert "mount a writable volume there" in process["reason"]
+
+
+def service(name: str) -> dict[str, Any]:
+    return {"language": "go", "pods": f"{name}-*", "container": "app", "dump": {"by": "signal"}}
+
+
+def deployment(name: str, space: Any, replicas: int, *, mounted: bool) -> dict[str, Any]:
+    """The tutorial's profile, as it adds to a pod by itself."""
+    app = {
+        "name": "app",
+        "image": space.cluster.image(f"{NAME}:reference"),
+        "command": [f"/{NAME}"],
+        "env": [{"name": "GOCOVERDIR", "value": "/tmp/coverage"}],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}},
+        "volumeMounts": [{"name": "coverage", "mountPath": "/tmp/coverage"}] if mounted else [],
+        "securityContext": {"readOnlyRootFilesystem": True},
+    }
+    labels = {"app": name}
+    pod = {"containers": [app], "volumes": [{"name": "coverage", "emptyDir": {}}]}
+    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+
+
+def test_by_tilt(namespace: Any, project: Path, expected: dict[str, bool]) -> None:
+    space = namespace
     space.podcov("init", cwd=project)
     context = space.cluster.run("kubectl", "config", "current-context").stdout.strip()
     tiltfile = project / "Tiltfile"
