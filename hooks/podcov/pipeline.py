@@ -127,9 +127,12 @@ class Target:
         return self.stored.info.service
 
 
-def read_targets(store: RawStore, run: str) -> tuple[Target, ...]:
-    """Every pulled target of the run, read. Damage is in the records; DamagedError only for what podcov itself wrote."""
-    return tuple(_read_target(stored, run) for stored in store.targets())
+def read_targets(store: RawStore, run: str, pod_uid: str = "") -> tuple[Target, ...]:
+    """Every pulled target of the run, or those of one pod, read.
+
+    Damage is in the records; DamagedError only for what podcov itself wrote.
+    """
+    return tuple(_read_target(stored, run) for stored in store.targets(pod_uid))
 
 
 def _read_target(stored: StoredTarget, run: str) -> Target:

@@ -45,8 +45,8 @@ class RawStore(Protocol):
     def save_target(self, info: TargetInfo, files: Mapping[str, bytes]) -> object:
         """Stores a target. A later pull of the same target replaces an earlier one as a whole."""
 
-    def targets(self) -> Iterator[StoredTarget]:
-        """Every pulled target, in a stable order. Raises DamagedError."""
+    def targets(self, pod_uid: str = "") -> Iterator[StoredTarget]:
+        """Every pulled target, or those of one pod, in a stable order. Raises DamagedError."""
 
     def add_source(self, digest: str, content: bytes) -> None: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -20,6 +21,13 @@ def run(tmp_path):
 def test_a_target_reads_back_as_it_was_saved(run):
     run.save_target(INFO, {"1-2-aa.start": b"{}\n", "1-2-aa.hits": b"\0\1"})
     assert list(run.targets()) == [StoredTarget(INFO, {"1-2-aa.hits": b"\0\1", "1-2-aa.start": b"{}\n"})]
+
+
+def test_the_targets_of_one_pod_are_found_among_all(run):
+    other = replace(INFO, pod_uid="uid-9")
+    for info in (INFO, other):
+        run.save_target(info, {"some": b"1"})
+    assert [t.info for t in run.targets("uid-9")] == [other]
 
 
 def test_a_later_pull_of_a_target_replaces_it_whole(run):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 
 from podcov import pipeline
 from podcov.edges.analysis import MODULE, Remote
@@ -23,6 +24,16 @@ async def interpreters(platform: Platform, store: RawStore) -> Callable[[str], S
         alive = {address.pod_uid: address for address in await platform.addresses()}
     except NoDataError:
         alive = {}  # all of them ended meanwhile: this machine's interpreters are left
+    found = cache(partial(_places, store, alive))
+    return lambda minor: [
+        interpreter_of(platform, place)
+        for container in found().get(minor, {}).values()
+        for place in dict.fromkeys((alive[container.pod_uid], container))
+    ]
+
+
+def _places(store: RawStore, alive: Mapping[str, CourierAddress]) -> Mapping[str, Mapping[str, CourierAddress]]:
+    """By minor version and service: a container that runs, and recorded a process of that version."""
     places: dict[str, dict[str, CourierAddress]] = {}
     for target in pipeline.read_targets(store, ""):
         address = alive.get(target.stored.info.pod_uid)
@@ -30,11 +41,7 @@ async def interpreters(platform: Platform, store: RawStore) -> Callable[[str], S
             for process in target.records.processes:
                 if process.start:
                     places.setdefault(process.start.minor, {}).setdefault(target.service, _in(target.stored.info, address))
-    return lambda minor: [
-        interpreter_of(platform, place)
-        for container in places.get(minor, {}).values()
-        for place in dict.fromkeys((alive[container.pod_uid], container))
-    ]
+    return places
 
 
 def _in(target: TargetInfo, courier: CourierAddress) -> CourierAddress:

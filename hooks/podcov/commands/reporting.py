@@ -107,8 +107,9 @@ async def analyse_before_it_is_gone(
     What cannot be analysed now is asked for again when the report is made, and only then missing.
     """
     with contextlib.suppress(PodcovError):
+        targets = pipeline.read_targets(folder, record.id, pod_uid)
+        project = project.with_only({target.service for target in targets})
         local = _sources(project)
-        targets = [t for t in pipeline.read_targets(folder, record.id) if t.stored.info.pod_uid == pod_uid]
         text = _texts(folder, local)
         needs = pipeline.needs(record, targets, project.config, _checkout(project, local), text)
         await _analyse(project, text, lambda _: [interpreter])(needs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -63,6 +63,10 @@ class Project:
         if names and set(names) >= set(services):
             raise UsageError("no service is left to measure", hint=f"--without leaves out {', '.join(names)}, and these are all")
         return replace(self, left_out=frozenset(names))
+
+    def with_only(self, names: Collection[str]) -> Project:
+        """The project as if it had no other services than these."""
+        return replace(self, config=replace(self.config, services=tuple(s for s in self.config.services if s.name in names)))
 
     @property
     def _measured(self) -> Config:

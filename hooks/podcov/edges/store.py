@@ -62,8 +62,11 @@ class RunFolder:
         fresh.rename(final)
         return final
 
-    def targets(self) -> Iterator[StoredTarget]:
-        """Every pulled target, in a stable order. Raises DamagedError for a folder whose `target.json` cannot be read."""
+    def targets(self, pod_uid: str = "") -> Iterator[StoredTarget]:
+        """Every pulled target, or those of one pod, in a stable order.
+
+        Raises DamagedError for a folder whose `target.json` cannot be read.
+        """
         for description in sorted(self.path.glob("raw/*/*/target.json")):
             if description.parent.name.startswith("."):
                 continue
@@ -71,6 +74,8 @@ class RunFolder:
                 info = TargetInfo(**json.loads(description.read_bytes()))
             except (ValueError, TypeError) as error:
                 raise DamagedError(f"{description}: {error}", hint="pull the run again, or delete that folder") from None
+            if pod_uid and info.pod_uid != pod_uid:
+                continue
             files = {p.name: p.read_bytes() for p in sorted(description.parent.iterdir()) if p.name != "target.json"}
             yield StoredTarget(info, files)
 

@@ -67,7 +67,7 @@ class Pods:
         """what counts, as Go's own tools want it"""
         self._counted.mkdir()
 
-    def targets(self) -> Iterator[StoredTarget]:
+    def targets(self, pod_uid: str = "") -> Iterator[StoredTarget]:
         yield from self._targets
 
     def pull(self, pod: Any, service: str = "ends") -> None:
