@@ -16,6 +16,7 @@ from podcov.edges import configuration, image_lookup, tracers
 from podcov.edges.adopted_copy import adopted_copy
 from podcov.errors import ManifestError, UsageError
 from podcov.generate import adoption, api, manifests, sources, tools, verify
+from podcov.generate.adoption import Adoption
 from podcov.generate.adoption.adopted import AdoptedProject
 from podcov.generate.api import NOTHING_ASKED, Asked, Change, Outside, Overlay, Plan
 from podcov.generate.entering import Surroundings
@@ -96,9 +97,9 @@ def plan(root: Path, asked: Asked = NOTHING_ASKED, *, adopt: bool = False) -> Pl
     adopted = adoption.recognise(files) if adopt else ()
     replaced = {r.path: r.content for found in adopted for r in found.replaces}
     if not replaced:
-        return replace(_plan(files, DiskRenderer(root), asked), adopted=adopted)
+        return replace(_plan(files, DiskRenderer(root), asked, adopted), adopted=adopted)
     with adopted_copy(root, files, replaced) as copy:
-        made = _plan(AdoptedProject(files, replaced), AdoptedRenderer(root, copy), asked)
+        made = _plan(AdoptedProject(files, replaced), AdoptedRenderer(root, copy), asked, adopted)
     changed = {change.path for change in made.changes}
     changes = [Change(r.path, r.content, f"can be adopted: {r.reason}") for found in adopted for r in found.replaces]
     more = (change for change in changes if change.path not in changed)
@@ -120,8 +121,8 @@ def init(root: Path, asked: Asked = NOTHING_ASKED, *, check: bool = False, force
     return made
 
 
-def _plan(files: Project, renderer: Renderer, asked: Asked) -> Plan:
-    made = api.plan(files, Outside(renderer, image_lookup.lookup, _tracers), asked)
+def _plan(files: Project, renderer: Renderer, asked: Asked, adopted: Sequence[Adoption] = ()) -> Plan:
+    made = api.plan(files, Outside(renderer, image_lookup.lookup, _tracers), asked, adopted)
     if made.overlay:
         _try(made.overlay)
     return made

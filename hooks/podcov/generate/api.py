@@ -32,7 +32,7 @@ from podcov.generate import (
     tools,
     verify,
 )
-from podcov.generate.adoption import Adoption
+from podcov.generate.adoption import Adoption, handover
 from podcov.generate.entering import CONFIG, Group, Surroundings
 from podcov.generate.findings import Finding
 from podcov.generate.images import Lookup
@@ -109,14 +109,15 @@ class Outside:
     tracers: Tracers
 
 
-def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED) -> Plan:
-    """Generate everything for a project. `asked` matters only where there is no `podcov.yaml` yet.
+def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED, adopted: Sequence[Adoption] = ()) -> Plan:
+    """Generate everything for a project. `asked` matters only where there is no `podcov.yaml` yet, and so does `adopted`: the
+    set-ups whose place podcov takes.
 
     Raises ConfigError and ManifestError; nothing is written by this.
     """
     outside = replace(outside, renderer=sources.Once(outside.renderer))
-    adoptions = adoption.recognise(files)
-    text, found = _configuration(files, outside, asked, adoptions)
+    adoptions = adoption.recognise(files, configured=bool(adopted))
+    text, found = _configuration(files, outside, asked, adoptions, adopted)
     config = parse(text)
     said = tools.read(files, config.generate)
     rendered = sources.of(config.generate, said)
@@ -168,12 +169,15 @@ def refuse_hand_edits(changes: Iterable[Change]) -> None:
         )
 
 
-def first_config(rendered: Manifests, generate: Generate, known: Surroundings, *, name: str) -> tuple[str, tuple[Finding, ...]]:
-    """The text of a first `podcov.yaml` for what these manifests deploy, and what was found. `name` is what errors call them.
+def first_config(
+    rendered: Manifests, generate: Generate, known: Surroundings, *, name: str, adopted: Sequence[Adoption] = ()
+) -> tuple[str, tuple[Finding, ...]]:
+    """The text of a first `podcov.yaml` for what these manifests deploy, and what was found. `name` is what errors call them,
+    `adopted` the set-ups whose place podcov takes.
 
     Raises ManifestError where there is nothing to measure.
     """
-    detected = detect.detect(rendered, known)
+    detected = handover.applied(detect.detect(rendered, known), adopted)
     if not detected.services:
         looked_at = "\n".join(f"  {f.subject}: {f.found}; {f.why or f.decided}" for f in detected.findings)
         raise ManifestError(
@@ -184,7 +188,7 @@ def first_config(rendered: Manifests, generate: Generate, known: Surroundings, *
 
 
 def _configuration(
-    files: Project, outside: Outside, asked: Asked, adoptions: Sequence[Adoption]
+    files: Project, outside: Outside, asked: Asked, adoptions: Sequence[Adoption], adopted: Sequence[Adoption]
 ) -> tuple[str, tuple[Finding, ...]]:
     """The text of `podcov.yaml`, the project's or a first one, and what was found for the latter."""
     text = project.text(files, CONFIG)
@@ -192,19 +196,21 @@ def _configuration(
         _refuse_to_ask_twice(asked)
         return text, ()
     try:
-        return _first(files, outside, asked, adoptions)
+        return _first(files, outside, asked, adoptions, adopted)
     except ManifestError as error:
         raise _with_what_is_kept(error, adoptions) from None
 
 
-def _first(files: Project, outside: Outside, asked: Asked, adoptions: Sequence[Adoption]) -> tuple[str, tuple[Finding, ...]]:
+def _first(
+    files: Project, outside: Outside, asked: Asked, adoptions: Sequence[Adoption], adopted: Sequence[Adoption]
+) -> tuple[str, tuple[Finding, ...]]:
     looked, chosen = survey.look(files, asked.paths, asked.by)
     said = tools.read(files, looked)
     rendered = sources.of(looked, said)
     generate = replace(looked, replicas=asked.replicas, profile=_free_profile(said, adoptions))
     known = Surroundings(files, said.artifacts, outside.lookup)
     deployed = sources.read(files, outside.renderer, rendered)
-    text, found = first_config(deployed, generate, known, name=rendered.names)
+    text, found = first_config(deployed, generate, known, name=rendered.names, adopted=adopted)
     return text, (replace(chosen, subject=rendered.names), *found)
 
 

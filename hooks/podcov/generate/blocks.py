@@ -42,6 +42,11 @@ def split(text: str) -> list[str]:
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
+def is_end(line: str) -> bool:
+    """Whether it is the marker line that ends a block."""
+    return _END.match(line) is not None
+
+
 def find(lines: Sequence[str]) -> Block | None:
     """The first block in a file's lines; None where there is none, or one without its end."""
     return next(find_all(lines), None)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from podcov import assets
-from podcov.config import Dump, Generate, PortForward, Service, variable_prefix
+from podcov.config import Dump, Generate, PortForward, Service, Tests, variable_prefix
 from podcov.generate import yaml_text
 from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
@@ -18,6 +18,7 @@ from podcov.generate.proposals import Seen
 
 WRITTEN_IN = " or ".join(LANGUAGES)
 """what podcov can measure, for people"""
+_SUITE = ("inside", "container", "command")
 _TEST_FOLDERS = ("tests/integration", "tests/e2e", "integration_tests", "tests")
 
 
@@ -30,6 +31,9 @@ class Detected:
     tests: str
     """the folder of the integration tests; empty where none was found"""
     findings: tuple[Finding, ...]
+    suite: Tests | None = None
+    """the integration tests, where it is known how they are run"""
+    copies: Mapping[str, str] = field(default_factory=dict)
 
 
 def detect(manifests: Manifests, known: Surroundings) -> Detected:
@@ -62,6 +66,8 @@ def podcov_yaml(detected: Detected, generate: Generate) -> str:
         "init/podcov.yaml.j2",
         services=yaml_text.dump({"services": {s.name: _settings(s) for s in detected.services}}),
         tests=detected.tests,
+        suite=yaml_text.dump({"tests": _said(detected.suite, *_SUITE)}) if detected.suite else "",
+        copies=yaml_text.dump({"copies": dict(detected.copies)}) if detected.copies else "",
         port_forwards=yaml_text.dump({"port_forwards": forwards}) if forwards else "",
         variables=[f"{f.variables}_URL" for f in detected.port_forwards],
         generate=yaml_text.dump({"generate": _generate(generate)}),

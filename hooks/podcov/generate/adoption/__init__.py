@@ -25,9 +25,13 @@ SETUPS: tuple[Callable[[Workspace], Adoption | None], ...] = (
 )
 
 
-def recognise(files: Project) -> tuple[Adoption, ...]:
-    """The set-ups that a project has, none for most. Nothing is written: `replaces` is what could be."""
+def recognise(files: Project, *, configured: bool = False) -> tuple[Adoption, ...]:
+    """The set-ups that a project has, none for most. Nothing is written: `replaces` is what could be.
+
+    `configured`: how podcov gets at what they measure has been decided, though there may be no `podcov.yaml` yet.
+    """
     space = Workspace.of(files)
+    space.configured |= configured
     found: list[tuple[Adoption, tuple[Evidence, ...]]] = []
     for setup in SETUPS:
         before = len(space.journal)

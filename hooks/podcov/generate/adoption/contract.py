@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from podcov.config import Dump, Tests
 from podcov.generate.findings import Finding
 
 OFFER = "kept; `podcov init --adopt` "
@@ -30,6 +31,22 @@ class Replacement:
 
 
 @dataclass(frozen=True, slots=True)
+class Handover:
+    """What a first `podcov.yaml` says so that services go on measuring themselves, and podcov does what was done around them.
+
+    `workloads` are meant (`deployment/orders`), of that `language`; where none is named, all of that language. `decided` is for
+    people. Fields that say nothing leave to `podcov init` what it finds itself.
+    """
+
+    language: str
+    dump: Dump
+    decided: str
+    workloads: tuple[str, ...] = ()
+    tests: Tests = field(default_factory=Tests)
+    copies: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Adoption:
     """One set-up that was recognised.
 
@@ -47,6 +64,8 @@ class Adoption:
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     profile_taken: str = ""
     """the Skaffold profile of the user's that must keep its name; empty where there is none"""
+    handover: Handover | None = None
+    """what `podcov.yaml` says once `replaces` is carried out; None for what podcov takes the place of altogether"""
 
     @property
     def findings_when_replaced(self) -> tuple[Finding, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from posixpath import basename, dirname
 
 from podcov.generate import project
-from podcov.generate.adoption import dockerfiles, leftovers, python_tools, words, workloads, yamls
+from podcov.generate.adoption import dockerfiles, leftovers, offers, python_tools, words, workloads, yamls
 from podcov.generate.adoption.contract import Adoption, Evidence
 from podcov.generate.adoption.workspace import PYTHON, SHELL, YAML, Cut, Workspace
 from podcov.generate.findings import Finding
@@ -38,7 +38,7 @@ def recognise(space: Workspace) -> Adoption | None:
         found.owner for path, text in python_tools.manifests(space) for found in workloads.containers(text) if _is_wrapped(found)
     ]
     findings = _edit(space, port, in_use=bool(served or asked))
-    decided = python_tools.offered(space, begin)
+    decided = offers.offered(space, begin)
     if decided:
         does = "the app is started by" if served else "there is"
         found = f"{does} {_SERVER}, which answers on port {port}"

@@ -9,7 +9,7 @@ from posixpath import basename, dirname
 
 from yaml.nodes import MappingNode
 
-from podcov.generate.adoption import dockerfiles, leftovers, python_files, python_tools, words, workloads, yamls
+from podcov.generate.adoption import dockerfiles, leftovers, offers, python_files, python_tools, words, workloads, yamls
 from podcov.generate.adoption.contract import Adoption, Evidence
 from podcov.generate.adoption.workspace import MAKEFILES, PYTHON, SHELL, YAML, Cut, Workspace
 from podcov.generate.findings import Finding
@@ -41,7 +41,7 @@ def recognise(space: Workspace) -> Adoption | None:
     findings = _edit(space, folders, kept)
     fetched = _drop_scripts(space)
     python_tools.drop_package(space)
-    decided = python_tools.offered(space, begin)
+    decided = offers.offered(space, begin)
     if decided:
         found = "coverage.py is started in the services"
         findings.insert(0, Finding(evidence[0].path, found, decided, python_tools.WHY_NOT_BOTH, "warning"))

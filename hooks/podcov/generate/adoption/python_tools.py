@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from posixpath import basename
 
-from podcov.generate.adoption import contract, dockerfiles, leftovers, profiles
+from podcov.generate.adoption import dockerfiles, leftovers, profiles
 from podcov.generate.adoption.contract import Adoption, Evidence
 from podcov.generate.adoption.workspace import DOCKERFILES, MAKEFILES, PYTHON, SHELL, YAML, Cut, Rule, Workspace
 from podcov.generate.findings import Finding
@@ -85,15 +85,6 @@ def keep_gates(found: Iterable[Evidence]) -> list[Finding]:
         "(`--data-file`), with `coverage` among `reports` in podcov.yaml"
     )
     return [Finding(f"{e.path}:{e.line}", f"a threshold: `{e.what}`", "kept", why) for e in found]
-
-
-def offered(space: Workspace, before: int) -> str:
-    """What `--adopt` would do, from the journal's nth entry on; empty where it would do nothing."""
-    paths = list(dict.fromkeys(entry.path for entry in space.journal[before:]))
-    edits = [path for path in paths if space.text(path) is not None]
-    gone = [path for path in paths if space.text(path) is None]
-    parts = [f"edits {', '.join(edits)}"] * bool(edits) + [f"removes {', '.join(gone)}"] * bool(gone)
-    return f"{contract.OFFER}{' and '.join(parts)}" if parts else ""
 
 
 def adoption(

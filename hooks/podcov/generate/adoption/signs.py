@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from podcov.generate import walk
-from podcov.generate.adoption import profiles
-from podcov.generate.adoption.contract import Adoption, Evidence
+from podcov.generate.adoption import offers, profiles
+from podcov.generate.adoption.contract import OFFER, Adoption, Evidence, Handover
+from podcov.generate.adoption.profiles import Profile
 from podcov.generate.adoption.workspace import MAKEFILES, SHELL, Workspace
 from podcov.generate.findings import Finding
 
 _TARGET = re.compile(r"(?m)^([\w./-]+):(?!=)")
-NOT_YET = "podcov does not measure Go yet"
+_OWN_WAY = "Without `dump` in podcov.yaml, podcov records it itself, whatever ends it: docs/go.md says what can go then."
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Sign:
     """A pattern that some line fits in files of those names.
 
     `what` says what the line does; `\\g<value>` in it is the pattern's group. Each value becomes a fact of that `kind`, where the
-    pattern has such a group. `later` says what podcov would do in its place; empty for what is the user's own and stays.
+    pattern has such a group. `later` says what podcov does in its place; empty for what is the user's own and stays.
     """
 
     kind: str
@@ -46,18 +47,42 @@ def scan(space: Workspace, signs: Iterable[Sign]) -> list[Seen]:
     return [seen for sign in signs for path, text in space.texts(sign.files) for seen in _in_file(space, sign, path, text)]
 
 
-def adoption(space: Workspace, name: str, seen: Sequence[Seen], keeps: Sequence[str]) -> Adoption:
-    """What is said of a set-up that stays as it is."""
-    profile = profiles.for_coverage(space)
+def adoption(
+    space: Workspace,
+    name: str,
+    seen: Sequence[Seen],
+    keeps: Sequence[str],
+    handover: Handover | None,
+    profile: Profile | None,
+    before: int,
+) -> Adoption:
+    """What is said of a set-up that was edited from the journal's nth entry on; `profile` is the user's before that."""
     found = tuple(dict.fromkeys(s.evidence for s in seen))
+    own = [] if profile is None else [_of_profile(space, profile)]
     return Adoption(
         name,
         evidence=found,
-        keeps=(*keeps, f"All of it is kept as it is: {NOT_YET}."),
-        findings=(*_findings(seen), *([profiles.kept(profile)] if profile else [])),
+        keeps=(*keeps, _OWN_WAY),
+        findings=(*_offer(space, name, found, handover, before), *_findings(space, seen), *own),
         facts=_facts(space, seen),
         profile_taken=profile.name if profile else "",
+        handover=handover,
     )
+
+
+def _of_profile(space: Workspace, profile: Profile) -> Finding:
+    stands = space.stands(Evidence(profile.path, profile.line, ""))
+    return profiles.kept(profile) if stands else profiles.replaced(profile)
+
+
+def _offer(space: Workspace, name: str, evidence: Sequence[Evidence], handover: Handover | None, before: int) -> list[Finding]:
+    """What `--adopt` would do. A `podcov.yaml` that is there already stays as it is."""
+    says = f"has podcov.yaml say `dump: {{by: {handover.dump.by}}}`" if handover and not space.configured else ""
+    edits = offers.offered(space, before).removeprefix(OFFER)
+    if not (says or edits):
+        return []
+    why = "podcov asks the service for what it measures, as this does"
+    return [Finding(evidence[0].path, name, OFFER + ", ".join(filter(None, (edits, says))), why)]
 
 
 def _in_file(space: Workspace, sign: Sign, path: str, text: str) -> Iterable[Seen]:
@@ -67,20 +92,21 @@ def _in_file(space: Workspace, sign: Sign, path: str, text: str) -> Iterable[See
         yield Seen(sign.kind, Evidence(path, space.line(path, at), match.expand(sign.what)), sign.later, value)
 
 
-def _findings(seen: Sequence[Seen]) -> list[Finding]:
-    """One for each file and for each thing that podcov would do there."""
-    groups: dict[tuple[str, str], dict[str, int]] = {}
+def _findings(space: Workspace, seen: Sequence[Seen]) -> list[Finding]:
+    """One for each file and for each thing that podcov does there."""
+    groups: dict[tuple[str, str, bool], dict[str, int]] = {}
     for s in seen:
         if s.kind != "profile":
-            groups.setdefault((s.evidence.path, s.later), {}).setdefault(s.evidence.what, s.evidence.line)
+            group = s.evidence.path, s.later, space.stands(s.evidence)
+            groups.setdefault(group, {}).setdefault(s.evidence.what, s.evidence.line)
     return [
         Finding(
             path,
             "; ".join(f"{what} (line {line})" for what, line in lines.items()),
-            "kept",
-            f"{NOT_YET}; once it does, {later}" if later else "it is yours",
+            "kept" if stands else f"{OFFER}takes it out",
+            later or ("it is yours" if stands else "podcov's profile does it"),
         )
-        for (path, later), lines in groups.items()
+        for (path, later, stands), lines in groups.items()
     ]
 
 

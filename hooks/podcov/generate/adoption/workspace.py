@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, takewhile
 from posixpath import basename, splitext
 
-from podcov.generate import walk
+from podcov.generate import blocks, walk
 from podcov.generate.adoption.contract import Evidence, Replacement
 from podcov.generate.project import Project
 
@@ -21,6 +21,7 @@ PYTHON = ("*.py",)
 GO = ("*.go",)
 _OTHERS = ("Tiltfile", "*.tilt", "*.pth", "Jenkinsfile", "Procfile", "*.toml", "*.txt")
 _SETTINGS = ("pyproject.toml", "setup.cfg", "tox.ini", "*.coveragerc", ".coveragerc")
+_CONFIG = "podcov.yaml"
 _MOST_CUTS = 500
 
 
@@ -69,9 +70,13 @@ class Draft:
 
 @dataclass(slots=True)
 class Workspace:
-    """`drafts` by path; None for a file that is not needed any more. `journal` is every line that was changed, in order."""
+    """`drafts` by path; None for a file that is not needed any more. `journal` is every line that was changed, in order.
+
+    `configured` is whether there is a `podcov.yaml`, or will be one, that says how podcov gets at what is measured.
+    """
 
     drafts: dict[str, Draft | None]
+    configured: bool = False
     journal: list[Evidence] = field(default_factory=list)
     reasons: dict[str, list[str]] = field(default_factory=dict)
     _named: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
@@ -80,7 +85,7 @@ class Workspace:
     def of(cls, files: Project) -> Workspace:
         named = DOCKERFILES + YAML + SHELL + MAKEFILES + PYTHON + GO + _OTHERS + _SETTINGS
         texts = ((path, walk.text(files, path)) for path in walk.walk(files) if walk.is_named(path, named))
-        return cls({path: Draft.of(text) for path, text in texts if text is not None})
+        return cls({path: Draft.of(text) for path, text in texts if text is not None}, files.read(_CONFIG) is not None)
 
     def texts(self, names: tuple[str, ...]) -> list[tuple[str, str]]:
         """(path, text) of the files whose name fits one of the patterns, as they are now."""
@@ -92,6 +97,11 @@ class Workspace:
         """A file's text as it is now; None where there is none."""
         draft = self.drafts.get(path)
         return draft.text if draft else None
+
+    def stands(self, evidence: Evidence) -> bool:
+        """Whether a line is still there, though it may have been edited."""
+        draft = self.drafts.get(evidence.path)
+        return draft is not None and evidence.line in draft.numbers
 
     def line(self, path: str, offset: int) -> int:
         """The number that the line at `offset` of a file's text had at first."""
@@ -165,7 +175,7 @@ def whole_lines(text: str, start: int, end: int, what: str) -> Cut:
 def _with_comment(lines: list[str], first: int, *, alone: bool) -> int:
     """The index of the comment right above a line, where it speaks of coverage or would stand `alone`; else the line's own."""
     top = first
-    while top and lines[top - 1].lstrip().startswith("#"):
+    while top and lines[top - 1].lstrip().startswith("#") and not blocks.is_end(lines[top - 1]):
         top -= 1
     alone = alone and (not top or not lines[top - 1].strip())
     return top if alone or "coverage" in "".join(lines[top:first]).lower() else first

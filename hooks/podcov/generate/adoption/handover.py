@@ -1,0 +1,46 @@
+"""What a first `podcov.yaml` says because of how services are measured already. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from podcov.config import Service, Tests
+from podcov.generate.adoption.contract import Adoption, Handover
+from podcov.generate.detect import Detected
+from podcov.generate.findings import Finding
+
+
+def applied(detected: Detected, adopted: Iterable[Adoption]) -> Detected:
+    """What was detected, as the set-ups have it whose place podcov takes. The first that says something of a service counts."""
+    for handover in (adoption.handover for adoption in reversed(list(adopted)) if adoption.handover):
+        detected = _applied(detected, handover)
+    return detected
+
+
+def _applied(detected: Detected, handover: Handover) -> Detected:
+    meant = [service for service in detected.services if _is_meant(service, handover)]
+    if not meant:
+        return detected
+    return replace(
+        detected,
+        services=tuple(replace(s, dump=handover.dump, binary="") if s in meant else s for s in detected.services),
+        findings=tuple(_decided(finding, meant, handover) for finding in detected.findings),
+        suite=handover.tests if handover.tests != Tests() else detected.suite,
+        copies={**detected.copies, **handover.copies},
+    )
+
+
+def _is_meant(service: Service, handover: Handover) -> bool:
+    """What its source says of another way to ask for its coverage counts for more."""
+    named = not handover.workloads or service.workload in handover.workloads
+    same = service.dump is None or service.dump.by == handover.dump.by
+    return service.language == handover.language and named and same
+
+
+def _decided(finding: Finding, meant: Iterable[Service], handover: Handover) -> Finding:
+    containers = [(service.workload, service.container) for service in meant]
+    workload, _, container = finding.subject.partition(" ")
+    if (workload, "") not in containers and (workload, container) not in containers:
+        return finding
+    return replace(finding, decided=handover.decided, why="it goes on measuring itself, as it does so far", level="info")
