@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from podcov.config import COURIER_CONTAINER, Service
+from podcov.config import COURIER_CONTAINER, Dump, Service
 from podcov.edges import cluster_pods
 from podcov.edges.cluster_table import DELETED, PodTable
 from podcov.errors import UsageError
@@ -164,6 +165,21 @@ class TestWhosePodItIs:
         service = Service(name="s", workload="deployment/other", selector="app=web,tier!=test")
         assert cluster_pods.selects(service, pod(labels={"app": "web"}))
         assert not cluster_pods.selects(service, pod(labels={"app": "web", "tier": "test"}))
+
+    def test_a_pattern_is_of_whole_names(self) -> None:
+        service = Service(name="s", pods="web-*-x?")
+        assert cluster_pods.selects(service, pod())
+        assert not cluster_pods.selects(service, pod(name="web-5d4f-x1-old"))
+        assert not cluster_pods.selects(service, pod(name="other-web-5d4f-x1"))
+
+    def test_a_pattern_may_match_pods_without_the_container(self) -> None:
+        service = Service(name="s", pods="web-*", container="other")
+        assert cluster_pods.services_of([service], pod()) == {}
+
+    def test_what_measures_itself_needs_no_volume_of_podcov(self) -> None:
+        proxy = Service(name="s", workload="deployment/web", container="proxy")
+        assert not cluster_pods.instrumented({"proxy": proxy}, pod())
+        assert cluster_pods.instrumented({"proxy": replace(proxy, dump=Dump("signal"))}, pod())
 
     @pytest.mark.parametrize("workload", ["web", "deployment/", "gateway/web", ""])
     def test_what_names_no_workload_is_refused_by_its_key(self, workload: str) -> None:

@@ -31,7 +31,7 @@ _STATUS_POLL: Final = 0.25
 _FILES_AT_ONCE: Final = 64
 """they go as arguments of a command"""
 
-_PROCESSES: Final = r"""
+PROCESSES: Final = r"""
 for folder in /proc/[0-9]*; do
     pid=${folder#/proc/}
     [ "$pid" = $$ ] && continue
@@ -99,7 +99,7 @@ class ClusterHands:
         outcome = await self._hand(container, "processes")
         if outcome is None:
             try:
-                outcome = await self._own(container, "sh", "-c", _PROCESSES)
+                outcome = await self._own(container, "sh", "-c", PROCESSES)
             except NoTool:
                 return (Process(1, ()),)  # every container has this one
         return parse_processes(self._said(container, outcome))
