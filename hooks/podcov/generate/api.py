@@ -21,6 +21,7 @@ from podcov.generate import (
     detect,
     entering,
     inject,
+    make_target,
     overlay,
     project,
     rebuilding,
@@ -131,7 +132,7 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED, adopted
     changes = [
         *([] if files.read(CONFIG) is not None else [Change(CONFIG, seal.signed(text).encode(), "is missing")]),
         *_whole_files(files, _folder(config), _own_files(config, groups, made, said, built)),
-        *_edited_files(config, said, built),
+        *_edited_files(files, config, said, built),
     ]
     return Plan(
         config=config,
@@ -292,6 +293,7 @@ def _own_files(config: Config, groups: Sequence[Group], made: Overlay | None, sa
     inner = project.relative(project.join(generate.overlay), folder)
     files = {f"{inner}/{name}": content for name, content in made.files.items()} if made else {}
     files |= {project.relative(path, folder): content for path, content in built.files.items()}
+    files |= make_target.files(config, skaffold=bool(said.skaffolds), tilt=bool(said.tiltfiles))
     if generate.tiltfile:
         files["Tiltfile"] = assets.render(
             "init/Tiltfile.j2",
@@ -326,7 +328,7 @@ def _same(one: bytes | None, other: bytes | None) -> bool:
     return one == other or (one is not None and other is not None and seal.digest(one) == seal.digest(other))
 
 
-def _edited_files(config: Config, said: Tools, built: Rebuilding) -> list[Change]:
+def _edited_files(files: Project, config: Config, said: Tools, built: Rebuilding) -> list[Change]:
     """The user's own files, with podcov's marked blocks in them."""
     generate = config.generate
     base, where = project.join(generate.kustomize), project.join(generate.overlay)
@@ -346,6 +348,7 @@ def _edited_files(config: Config, said: Tools, built: Rebuilding) -> list[Change
         own = project.join(_folder(config), "Tiltfile")
         texts = tiltfile.with_loads(said.tiltfiles, base=base, overlay=where, podcov=own, by=generate.by, rebuilding=built)
         pairs += [(one.path, one.text, texts[one.path]) for one in said.tiltfiles if one.path in texts]
+    pairs += make_target.with_include(config, _folder(config), files)
     return [_block_change(path, before, after) for path, before, after in pairs if before != after]
 
 

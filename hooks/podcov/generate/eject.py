@@ -12,13 +12,13 @@ from posixpath import dirname
 
 from podcov.config import Config, Generate, parse
 from podcov.errors import ConfigError, DriftError, ManifestError
-from podcov.generate import blocks, project, rebuilding, seal, skaffold, tiltfile, walk
+from podcov.generate import blocks, make_target, project, rebuilding, seal, skaffold, tiltfile, walk
 from podcov.generate.api import Change
 from podcov.generate.entering import CONFIG
 from podcov.generate.project import Project
 
 RESULTS = ".podcov"
-_WITH_BLOCKS = ("skaffold*.yaml", "skaffold*.yml", "Tiltfile*", "*.tilt")
+_WITH_BLOCKS = ("skaffold*.yaml", "skaffold*.yml", "Tiltfile*", "*.tilt", *make_target.MAKEFILES)
 
 
 @dataclass(frozen=True, slots=True)

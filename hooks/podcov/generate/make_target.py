@@ -1,0 +1,49 @@
+"""A target `test-e2e-SERVICE-coverage` for each service that hands over its coverage at its end: `podcov/go.mk`, which a Makefile
+includes in a marked block. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from podcov import assets
+from podcov.config import Config
+from podcov.generate import blocks, project
+from podcov.generate.project import Project
+
+NAME = "go.mk"
+MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+"""in the order in which make looks for them"""
+
+
+def files(config: Config, *, skaffold: bool, tilt: bool) -> Mapping[str, bytes]:
+    """What podcov's own folder gets; nothing where no service hands over at its end.
+
+    `skaffold` and `tilt` say whether the project is deployed by these; where neither is, who calls the target has deployed it.
+    """
+    services = _services(config)
+    if not services:
+        return {}
+    deployed_by = (f"skaffold run --profile {config.generate.profile}" if skaffold else "", "PODCOV=1 tilt ci" if tilt else "")
+    command = next(filter(None, deployed_by), "podcov run")
+    return {NAME: assets.render("init/go.mk.j2", services=services, command=command).encode()}
+
+
+def with_include(config: Config, folder: str, given: Project) -> Iterator[tuple[str, str, str]]:
+    """The Makefile in the project's folder, before and after: with the block, or without it where nothing needs it any more."""
+    for path in MAKEFILES:
+        before = project.text(given, path)
+        if before is not None:
+            yield path, before, _included(before, project.join(folder, NAME)) if _services(config) else blocks.remove(before)
+            return
+
+
+def _included(text: str, own: str) -> str:
+    lines = blocks.split(text)
+    block = blocks.find(lines)
+    body = f"include {own}"
+    return "".join(blocks.replace(lines, block, body) if block else blocks.insert(lines, len(lines), body))
+
+
+def _services(config: Config) -> list[str]:
+    return [service.name for service in config.services if service.dump and service.dump.by == "exit"]
