@@ -21,8 +21,8 @@ from podcov.errors import UsageError
 
 COVER = ("-cover",)
 """what a build needs beside the toolchain"""
-_BY_VERSION = "podcov"
-"""the folder of a copy in which its `go` is called as Go looks for toolchains: `go1.26.3`"""
+_COVERING = "podcov"
+"""the folder of a copy with the `go` that is called: it covers whatever GOFLAGS say; as `go1.26.3`, too, which Go looks for"""
 _UNUSED = 24 * 3600
 """seconds after which the copy of an earlier podcov is no build's any more"""
 
@@ -54,15 +54,17 @@ def environment(
 ) -> dict[str, str]:
     """`base`, changed so that `go` is the toolchain in `copy` and builds with `flags` behind the user's own GOFLAGS.
 
-    Theirs are those of `base`, else of `go env -w`. Without a copy `go` stays what it is. A program that calls another `go`,
+    Theirs are those of `base`, else of `go env -w`; where a script sets them anew, `flags` are added to those. Without a copy
+    `go` stays what it is, and such a script has the last word. A program that calls another `go`,
     by its path, gets the one in `copy` too: by GOROOT where that is of the same version, else by GOTOOLCHAIN, which then looks
     for one of that version on the PATH.
     Raises UsageError where Go cannot say what its GOFLAGS are.
     """
     changed = dict(base)
     if copy is not None:
-        folders = (copy / "bin", copy / _BY_VERSION)
+        folders = (copy / _COVERING, copy / "bin")
         changed["GOROOT"] = str(copy)
+        changed["PODCOV_GOFLAGS"] = " ".join(flags)
         changed["GOTOOLCHAIN"] = _version(copy)
         changed["PATH"] = os.pathsep.join(filter(None, (*map(str, folders), base.get("PATH", ""))))
     changed["GOFLAGS"] = _merged(_go_env("go", "GOFLAGS", directory, changed), flags)
@@ -115,7 +117,11 @@ def _place(goroot: Path) -> str:
 def _wrapper_digest() -> str:
     wrapper = assets.wrapper_folder("go")
     digest = hashlib.sha256()
-    for path in (wrapper / "install", *sorted(path for path in (wrapper / "dropin").rglob("*") if path.is_file())):
+    for path in (
+        wrapper / "cover",
+        wrapper / "install",
+        *sorted(path for path in (wrapper / "dropin").rglob("*") if path.is_file()),
+    ):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(wrapper).as_posix()} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:12]
@@ -139,16 +145,22 @@ def _make(copy: Path, goroot: Path) -> None:
     shutil.rmtree(copy, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=copy.parent) as scratch:
         fresh = Path(scratch, "go")
-        command = ["sh", str(assets.wrapper_folder("go") / "install"), "--copy", str(fresh), str(goroot)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise UsageError(
-                done.stderr.strip().removeprefix("podcov: ") or f"{goroot} cannot be copied",
-                hint="GOTOOLCHAIN=go1.26.0, say, in the environment chooses a version that podcov knows.",
-            )
-        (fresh / _BY_VERSION).mkdir()
-        (fresh / _BY_VERSION / _version(fresh)).symlink_to("../bin/go")
+        _run_script("install", "--copy", str(fresh), str(goroot))
+        (fresh / _COVERING).mkdir()
+        (fresh / _COVERING / _version(fresh)).symlink_to("go")
+        _run_script("cover", "--into", str(fresh / _COVERING), str(copy / "bin" / "go"), *COVER)
         fresh.rename(copy)
+
+
+def _run_script(name: str, *arguments: str) -> None:
+    """One of `wrapper/go`. Raises UsageError with what it said."""
+    command = ["sh", str(assets.wrapper_folder("go") / name), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UsageError(
+            done.stderr.strip().removeprefix("podcov: ") or f"{' '.join(command)}: exit code {done.returncode}",
+            hint="GOTOOLCHAIN=go1.26.0, say, in the environment chooses a version that podcov knows.",
+        )
 
 
 def _clean(folder: Path, current: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,9 +46,11 @@ class GoRebuild:
         return {key: values for key, values in added.items() if values}
 
     def command(self, theirs: str, dockerfile: str) -> str:
-        """By a shell, as theirs was run by one."""
-        derived = f"PODCOV_DOCKERFILE={shlex.quote(dockerfile)} " if dockerfile else ""
-        return f"{derived}{shlex.join((*self.prefix, 'sh', '-c', theirs))}"
+        """By a shell, as theirs was run by one. Skaffold builds anew what has another command, as with another podcov it has."""
+        variables = {"PODCOV_DOCKERFILE": dockerfile} if dockerfile else {}
+        variables |= {"PODCOV_DROPIN": _digest()} if self.records else {}
+        words = (f"{name}={shlex.quote(value)}" for name, value in variables.items())
+        return " ".join((*words, shlex.join((*self.prefix, "sh", "-c", theirs))))
 
     @property
     def prefix(self) -> tuple[str, ...]:
@@ -76,6 +79,10 @@ def of(service: Service) -> GoRebuild | None:
         case "exit":
             return GoRebuild(_COVER, records=False)
     return None
+
+
+def _digest() -> str:
+    return hashlib.sha256(assets.wrapper_text("packed", "go").encode()).hexdigest()[:12]
 
 
 def _list(value: object) -> list[object]:
