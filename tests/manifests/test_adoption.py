@@ -20,6 +20,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from podcov.commands.main import run
+from podcov.config import Dump, parse
 from podcov.edges.adopted_copy import adopted_copy
 from podcov.edges.project import DiskProject
 from podcov.generate import adoption, dockerfile, walk
@@ -261,17 +262,74 @@ def test_once_adopted_the_service_starts_without_the_tool_and_is_measured(
     assert 50 < summary["total"]["percent"] < 100
 
 
-@pytest.mark.parametrize(("name", "gone"), [("coverage-http", b"coverage_server"), ("process-start", b"COVERAGE_PROCESS_START")])
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("coverage-http", b"coverage_server"),
+        ("process-start", b"COVERAGE_PROCESS_START"),
+        ("skaffold-tutorial", b"USR1"),
+        ("test-binary", b"gocovmerge"),
+        ("coverage-switch", b"go tool"),
+    ],
+)
 def test_init_adopts_and_then_has_nothing_left_to_offer(
     name: str, gone: bytes, repo: Copy, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = repo(name)
+    edited = [path for path in files(folder) if path.suffix in (".yaml", ".py", ".sh") or path.name == "Makefile"]
+    before = [path for path in edited if gone in path.read_bytes()]
     assert run(["init", "--adopt", "-c", str(folder / "podcov.yaml")]) == 0
     capsys.readouterr()
-    kept = [path for path in folder.rglob("*") if path.is_file() and path.suffix in (".yaml", ".py", ".sh")]
-    assert not [path for path in kept if gone in path.read_bytes()]
+    assert before
+    assert not [path for path in before if path.exists() and gone in path.read_bytes()]
     assert run(["init", "--check", "-c", str(folder / "podcov.yaml")]) == 0
     assert "--adopt" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("name", ["skaffold-tutorial", "test-binary", "coverage-switch"])
+def test_services_in_go_go_on_measuring_themselves(name: str, repo: Copy) -> None:
+    folder = repo(name)
+    assert run(["init", "--adopt", "-c", str(folder / "podcov.yaml")]) == 0
+    same_as_gold((folder / "podcov.yaml").read_text(), SETUPS / name / "podcov.yaml")
+
+
+def test_podcov_s_profile_has_the_name_of_the_one_that_it_takes_the_place_of(repo: Copy, tmp_path: Path) -> None:
+    folder = repo("skaffold-tutorial")
+    assert run(["init", "--adopt", "-c", str(folder / "podcov.yaml")]) == 0
+    profile = ["--profile", "coverage"]
+    render = ["skaffold", "render", "--offline", "--digest-source=none", *profile, "--output", tmp_path / "rendered.yaml"]
+    done = subprocess.run(render, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rendered = [document for document in yaml.safe_load_all((tmp_path / "rendered.yaml").read_text()) if document]
+    [pod] = [document["spec"]["template"]["spec"] for document in rendered if document["kind"] == "Deployment"]
+    assert {"name": "GOCOVERDIR", "value": "/coverage-data"} in pod["containers"][0]["env"]
+    diagnose = ["skaffold", "diagnose", "--yaml-only", *profile]
+    read = yaml.safe_load(subprocess.run(diagnose, cwd=folder, capture_output=True, text=True, check=True).stdout)
+    assert read["build"]["artifacts"][0]["ko"]["flags"] == ["-cover", "-covermode=atomic"]
+    assert read["build"]["artifacts"][0]["ko"]["fromImage"] == "registry.example/distroless/static:nonroot"
+    assert [hook["host"]["command"][0] for hook in read["deploy"]["kubectl"]["hooks"]["after"]] == ["podcov"]
+
+
+def test_a_profile_of_podcov_s_that_was_there_before_keeps_its_name(repo: Copy) -> None:
+    """And its block stays whole, though the profile that goes stands right beneath it."""
+    folder = repo("skaffold-tutorial")
+    assert run(["init", "-c", str(folder / "podcov.yaml")]) == 0
+    assert run(["init", "--adopt", "-c", str(folder / "podcov.yaml")]) == 0
+    names = [profile["name"] for profile in yaml.safe_load((folder / "skaffold.yaml").read_text())["profiles"]]
+    assert names == ["podcov"]
+    assert run(["init", "--check", "-c", str(folder / "podcov.yaml")]) == 0
+
+
+def test_what_the_tests_deploy_themselves_is_measured_with_a_configuration_by_hand(
+    repo: Copy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = repo("coverage-switch")
+    shutil.rmtree(folder / "deploy")
+    assert run(["init", "-c", str(folder / "podcov.yaml")]) == 2
+    text = capsys.readouterr().err.rpartition("deployed in other ways: ")[2].strip()
+    [service] = parse(text).services
+    assert (service.workload, service.dump) == ("deployment/ledger", Dump("exit", source="nodes"))
+    assert parse(text).copies == {"e2e-coverage.txt": "go.txt", "e2e-coverage.html": "go.html"}
 
 
 def contents(folder: Path) -> dict[str, bytes]:

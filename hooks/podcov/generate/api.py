@@ -221,8 +221,10 @@ def _with_what_is_kept(error: ManifestError, adoptions: Sequence[Adoption]) -> M
         return error
     kept = [f"  {f.subject}: {f.found}: {f.decided}{f'; {f.why}' if f.why else ''}" for a in adoptions for f in a.findings]
     names = " and ".join(a.name for a in adoptions)
+    by_hand = handover.by_hand(adoptions)
+    hint = f"{error.hint} Or write {CONFIG} by hand for what is deployed in other ways: {by_hand}" if by_hand else error.hint
     return ManifestError(
-        "\n".join([error.message, f"coverage is measured already ({names}), and stays as it is:", *kept]), hint=error.hint
+        "\n".join([error.message, f"coverage is measured already ({names}), and stays as it is:", *kept]), hint=hint
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 
-from podcov.config import Service, Tests
+from podcov.config import Dump, Service, Tests
 from podcov.generate.adoption.contract import Adoption, Handover
 from podcov.generate.detect import Detected
 from podcov.generate.findings import Finding
@@ -16,6 +17,22 @@ def applied(detected: Detected, adopted: Iterable[Adoption]) -> Detected:
     for handover in (adoption.handover for adoption in reversed(list(adopted)) if adoption.handover):
         detected = _applied(detected, handover)
     return detected
+
+
+def by_hand(adoptions: Iterable[Adoption]) -> str:
+    """What a `podcov.yaml` would have to say of services that no manifest is known of, as one line; empty for none."""
+    handovers = [adoption.handover for adoption in adoptions if adoption.handover]
+    services = {workload.rpartition("/")[2]: _settings(of, workload) for of in handovers for workload in of.workloads}
+    copies = {path: report for of in handovers for path, report in of.copies.items()}
+    said = {"version": 1, "services": services} | ({"copies": copies} if copies else {})
+    return json.dumps(said) if services else ""
+
+
+def _settings(handover: Handover, workload: str) -> dict[str, object]:
+    plain = Dump(handover.dump.by)
+    said = {f.name: getattr(handover.dump, f.name) for f in fields(Dump)}
+    dump = {name: value for name, value in said.items() if name == "by" or value != getattr(plain, name)}
+    return {"language": handover.language, "workload": workload, "source": ["."], "dump": dump}
 
 
 def _applied(detected: Detected, handover: Handover) -> Detected:
