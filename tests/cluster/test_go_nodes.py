@@ -1,0 +1,141 @@
+"""The example whose coverage stays on its nodes: copied from the containers that are these, by real docker and real podman.
+
+A container of the node's name that has the node's folder plays the node of a Kind cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from go_pods import ask
+from go_reference import Counts, Subject, counts_of, ran, reference
+
+pytestmark = pytest.mark.cluster
+
+ASK = Path(__file__).parent / "go" / "ask_and_leave.py"
+QUESTIONS = ("/entries", "/entries?service=nobody", "/nothing")
+NODE = "podcov-node"
+FOLDER = "/tmp/coverage"
+LIMITS = ("--ulimit", "nofile=1024:4096", "--ulimit", "nproc=1024:4096")
+"""podman sets them, and may raise none where it lacks the right to"""
+RUN = {
+    "docker": ("docker", "run"),
+    "podman": ("podman", "run", "--tls-verify=false", *LIMITS),
+}
+
+
+@pytest.fixture(scope="module")
+def space(create_namespace: Any, root: Path, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    made = create_namespace(tmp_path_factory.mktemp("nodes") / "nodes")
+    made.kubectl("apply", "--filename", root / "overlays/rbac/exit.yaml")
+    made.kubectl("create", "rolebinding", "podcov-exit", "--role", "podcov-exit", f"--serviceaccount={made.name}:podcov")
+    was_there = Path(FOLDER).exists()
+    failed_before = request.session.testsfailed
+    yield made
+    if request.session.testsfailed > failed_before:
+        sys.stderr.write(f"\n{made.happened()}\n")
+    made.kubectl("delete", "namespace", made.name)
+    if not was_there:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+class Storage:
+    def __init__(self, space: Any, example: Path) -> None:
+        self.space = space
+        self.folder: Path = shutil.copytree(example, space.folder / "storage", ignore=shutil.ignore_patterns(".podcov"))
+        config = self.folder / "podcov.yaml"
+        settings = yaml.safe_load(config.read_text())
+        tests = {"command": ["python3", str(ASK), "app=storage", "8080", *QUESTIONS]}
+        config.write_text(yaml.safe_dump({**settings, "tests": tests, "port_forwards": []}))
+        space.podcov("init", cwd=self.folder)
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "PODCOV_TEST_NAMESPACE": self.space.name,
+            "PODCOV_TEST_KUBECONFIG": self.space.cluster.env["KUBECONFIG"],
+            "BASE": self.space.cluster.image("golang:1.26"),
+        }
+
+    def deploy_and_run(self) -> Any:
+        return self.space.skaffold("run", "--profile", "coverage", cwd=self.folder, env=self.env, check=False)
+
+    def run(self) -> Any:
+        arguments = ("run", "--context", "podcov-test", "--namespace", self.space.name)
+        return self.space.podcov(*arguments, cwd=self.folder, env=self.env, check=False)
+
+    def read(self, name: str) -> Any:
+        return json.loads((self.folder / ".podcov/runs/latest" / name).read_text())
+
+    @property
+    def counts(self) -> Counts:
+        return counts_of((self.folder / ".podcov/runs/latest/reports/go/storage.out").read_text())
+
+    @property
+    def replicas(self) -> tuple[int, int]:
+        document = self.space.get("deployment/storage")
+        return document["spec"]["replicas"], document["status"].get("readyReplicas", 0)
+
+
+@pytest.fixture(scope="module")
+def storage(space: Any, root: Path) -> Storage:
+    return Storage(space, root / "examples/go-nodes")
+
+
+@pytest.fixture(scope="module")
+def expected(space: Any, root: Path) -> dict[str, bool]:
+    subject = Subject("storage", root / "examples/go-nodes", flags="", build_args={"GOFLAGS": "-cover"})
+    return ran(reference(space, subject, lambda addresses: ask(addresses, QUESTIONS), space.folder / "reference"))
+
+
+@contextmanager
+def node_container(cluster: Any, engine: str) -> Iterator[None]:
+    """The node, as `engine` runs it."""
+    cluster.run(engine, "rm", "--force", NODE, check=False)
+    options = ("--detach", "--rm", "--name", NODE, "--network", "none", "--volume", f"{FOLDER}:{FOLDER}")
+    cluster.run(*RUN[engine], *options, cluster.image("pause:1"))
+    try:
+        yield
+    finally:
+        cluster.run(engine, "rm", "--force", NODE)
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_block_for_block_what_go_says(storage: Storage, expected: dict[str, bool], engine: str) -> None:
+    """The second run finds what the first left in the folder, and does not count it."""
+    with node_container(storage.space.cluster, engine):
+        done = storage.deploy_and_run() if engine == "docker" else storage.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = storage.read("summary.json")
+    assert told["ledger"]["complete"]
+    assert told["ledger"]["processes"]["collected"] == 2
+    assert ran(storage.counts) == expected
+    assert storage.replicas == (2, 2)
+
+
+def test_what_lies_there_from_before_does_not_count(storage: Storage) -> None:
+    config = storage.folder / "podcov.yaml"
+    asked = config.read_text()
+    config.write_text(yaml.safe_dump({**yaml.safe_load(asked), "tests": {"command": "true"}}))
+    with node_container(storage.space.cluster, "docker"):
+        done = storage.run()
+    config.write_text(asked)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not any(yes for block, yes in ran(storage.counts).items() if "entries.go" in block)
+
+
+def test_without_data_it_is_said_why_and_nothing_stays_scaled_down(storage: Storage) -> None:
+    done = storage.run()
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert f"no container is the node {NODE}" in done.stdout
+    assert "docker" in done.stdout
+    assert "podman" in done.stdout
+    assert storage.replicas == (2, 2)
