@@ -276,7 +276,7 @@ def test_init_adopts_and_then_has_nothing_left_to_offer(
     name: str, gone: bytes, repo: Copy, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = repo(name)
-    edited = [path for path in files(folder) if path.suffix in (".yaml", ".py", ".sh") or path.name == "Makefile"]
+    edited = [p for p in files(folder) if p.suffix in (".yaml", ".py", ".sh") or p.name.startswith(("Dockerfile", "Makefile"))]
     before = [path for path in edited if gone in path.read_bytes()]
     assert run(["init", "--adopt", "-c", str(folder / "podcov.yaml")]) == 0
     capsys.readouterr()
