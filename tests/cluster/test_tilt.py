@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,21 +17,31 @@ import pytest
 
 
 @pytest.fixture
-def hello(root: Path, tmp_path: Path, namespace: Any) -> Path:
-    """The smallest example. Tilt has to be told that it may deploy to a cluster that it doesn't know to be a local one."""
-    folder = tmp_path / "hello"
-    shutil.copytree(root / "examples/hello", folder, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
-    context = namespace.cluster.run("kubectl", "config", "current-context").stdout.strip()
-    tiltfile = folder / "Tiltfile"
-    head = f"allow_k8s_contexts({context!r})\ndefault_registry({namespace.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
-    # A port of the machine is not the test's to take.
-    tiltfile.write_text(head + tiltfile.read_text().replace(", port_forwards=8080", ""))
-    return folder
+def example(root: Path, tmp_path: Path, namespace: Any) -> Callable[[str], Path]:
+    """A copy of an example. Tilt has to be told that it may deploy to a cluster that it doesn't know to be a local one."""
+
+    def copy(name: str) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(root / "examples" / name, folder, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
+        context = namespace.cluster.run("kubectl", "config", "current-context").stdout.strip()
+        tiltfile = folder / "Tiltfile"
+        head = f"allow_k8s_contexts({context!r})\ndefault_registry({namespace.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
+        # A port of the machine is not the test's to take.
+        tiltfile.write_text(head + re.sub(r", port_forwards=[^,)]+", "", tiltfile.read_text()))
+        return folder
+
+    return copy
+
+
+@pytest.fixture
+def hello(example: Callable[[str], Path]) -> Path:
+    """The smallest example."""
+    return example("hello")
 
 
 @pytest.fixture
 def settings(namespace: Any) -> dict[str, str]:
-    return {"PODCOV": "1", "BASE": namespace.cluster.image("python:3.13")}
+    return {"PODCOV": "1", "BASE": namespace.cluster.image("python:3.13"), "GO": namespace.cluster.image("golang:1.26")}
 
 
 def free_port() -> str:
@@ -51,6 +62,18 @@ def test_tilt_ci_ends_with_coverage_done(namespace: Any, hello: Path, settings: 
     assert told["ledger"]["complete"]
     assert told["ledger"]["targets"]["collected"] == 1
     assert told["services"]["hello"]["percent"] > 50
+
+
+def test_services_in_python_and_in_go_are_in_one_report(
+    namespace: Any, example: Callable[[str], Path], settings: dict[str, str]
+) -> None:
+    shop = example("shop")
+    namespace.tilt("ci", "--port", free_port(), cwd=shop, env=settings)
+    told = summary(shop)
+    assert told is not None
+    assert told["ledger"]["complete"]
+    assert told["ledger"]["targets"]["collected"] == 6
+    assert {name for name, service in told["services"].items() if service["percent"] > 50} == {"catalog", "orders", "shipping"}
 
 
 def test_tilt_ci_fails_when_the_tests_fail(namespace: Any, hello: Path, settings: dict[str, str]) -> None:
