@@ -46,7 +46,8 @@ def fresh(example: Callable[[str], Path]) -> Callable[[str], Path]:
     def make(name: str) -> Path:
         folder = example(name)
         shutil.rmtree(folder / "podcov")
-        (folder / "podcov.yaml").unlink()
+        for path in (folder / "podcov.yaml", *folder.rglob("*.podcov")):
+            path.unlink()
         for file in ("skaffold.yaml", "Tiltfile"):
             path = folder / file
             path.write_text(blocks.remove(path.read_text()))
