@@ -49,6 +49,10 @@ class Folder:
     def start_id(self) -> str:
         return start_id(self.start)
 
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return tuple(piece for process in self.processes for piece in process.pieces)
+
     def named(self, **more: Any) -> dict[str, Any]:
         """The beginning of whatever a courier says of a target."""
         return {"container": self.container, "start_id": self.start_id, "epoch": self.journal.epoch, **more}
@@ -59,7 +63,6 @@ class Facts:
     """What the start records say beside the process: `unsupported` is why it cannot measure itself; empty where it can."""
 
     binary: str = ""
-    mode: str | None = None
     unsupported: str = ""
     argv: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """by name of the piece: the command line that it tells"""
@@ -176,7 +179,6 @@ def start_record(process: Remains, start: Start, facts: Facts) -> dict[str, Any]
         "state": "unsupported" if unsupported else "recording",
         "reason": unsupported or None,
         "recording": "dumped",
-        "mode": facts.mode,
     }
 
 

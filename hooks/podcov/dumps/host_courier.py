@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -49,6 +50,8 @@ class HostCourier:
         self._asking = asyncio.Lock()
         self._contents: dict[tuple[str, str], bytes] = {}
         """of pieces that are whole, by container and key"""
+        self._silent: defaultdict[str, set[int]] = defaultdict(set)
+        """pids that were asked and failed, by container: they are to be told of although they may have written nothing"""
 
     async def answer(self, arguments: Sequence[str], stdin: bytes = b"") -> CourierAnswer:
         """Runs one command. `stdin` is its input without a frame. Trouble is an exit code and a line, as of any courier."""
@@ -100,6 +103,7 @@ class HostCourier:
 
     async def _answers(self, subject: Subject, way: Way, dumped: Dumped, *, done: str) -> list[dict[str, Any]]:
         """What became of it in each process that lives."""
+        self._silent[subject.container].update(dumped.failures)
         return [
             folder.named(
                 processes=[
@@ -109,14 +113,16 @@ class HostCourier:
                     for reason in [dumped.failures.get(process.pid, "")]
                 ]
             )
-            for folder in await self._folders(subject, way, also=dumped.failures)
+            for folder in await self._folders(subject, way)
         ]
 
     async def _status(self, _: Sequence[str], __: bytes) -> bytes:
         described = [
-            folders.describe(folder, await self._facts(subject, way, {}))
+            folders.describe(folder, facts)
             for subject, way in self._subjects
-            for folder in await self._folders(subject, way)
+            for found in [await self._folders(subject, way)]
+            for facts in [await self._facts(subject, way, found, {})]
+            for folder in found
         ]
         return self._document(targets=described)
 
@@ -125,10 +131,10 @@ class HostCourier:
         files: dict[str, bytes] = {}
         for subject, way in self._subjects:
             found = await self._folders(subject, way)
-            contents = await self._read(subject, [p for f in found for r in f.processes for p in r.pieces])
-            facts = await self._facts(subject, way, contents)
+            contents = await self._read(subject, [piece for folder in found for piece in folder.pieces])
+            facts = await self._facts(subject, way, found, contents)
             for folder in found:
-                hashes = sorted({p.meta for r in folder.processes for p in r.pieces if p.meta})
+                hashes = sorted({piece.meta for piece in folder.pieces if piece.meta})
                 described.append(folders.describe(folder, facts, [await self._metas.source(subject, h) for h in hashes]))
                 for name, content in folders.files(folder, facts, contents).items():
                     files[f"targets/{folder.container}/{folder.start_id}/{name}"] = content
@@ -155,13 +161,12 @@ class HostCourier:
     async def _keys(self, subject: Subject, way: Way) -> frozenset[str]:
         return frozenset(piece.key for piece in way.pieces(subject, await subject.list()))
 
-    async def _folders(self, subject: Subject, way: Way, also: Mapping[int, str] | None = None) -> tuple[Folder, ...]:
-        """`also` are pids that are to be told of although they wrote nothing."""
+    async def _folders(self, subject: Subject, way: Way) -> tuple[Folder, ...]:
         kept = await journal.read(subject)
         pieces = way.pieces(subject, await subject.list())
         starts = await self._hands.starts(subject.container)
         living = await self._hands.processes(subject.container) if any(start.running for start in starts) else ()
-        return folders.folders(subject.container, starts, pieces, living, kept, also or ())
+        return folders.folders(subject.container, starts, pieces, living, kept, self._silent[subject.container])
 
     async def _read(self, subject: Subject, pieces: Sequence[Piece]) -> dict[str, bytes]:
         """By name; what was read before, and was whole, is not moved again."""
@@ -172,12 +177,10 @@ class HostCourier:
                 self._contents[subject.container, piece.key] = fresh[piece.name]
         return {**known, **fresh}
 
-    async def _facts(self, subject: Subject, way: Way, contents: Mapping[str, bytes]) -> Facts:
-        return Facts(
-            binary=subject.service.binary,
-            unsupported=await way.unsupported(subject),
-            argv=_command_lines(contents),
-        )
+    async def _facts(self, subject: Subject, way: Way, found: Sequence[Folder], contents: Mapping[str, bytes]) -> Facts:
+        """Who wrote something can measure itself."""
+        unsupported = "" if any(folder.pieces for folder in found) else await way.unsupported(subject)
+        return Facts(subject.service.binary, unsupported, _command_lines(contents))
 
     def _document(self, **more: Any) -> bytes:
         return json.dumps({"protocol": PROTOCOL, "time": int(self._clock() * folders.NANO), **more}).encode() + b"\n"
