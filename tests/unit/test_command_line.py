@@ -168,3 +168,20 @@ def test_the_skaffold_hook_outside_of_skaffold_says_what_to_use(tmp_path, root):
     done = subprocess.run(hook, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "podcov run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("left_out", "said"),
+    [
+        (["catalogue"], "there is no service 'catalogue' to leave out"),
+        (["catalog", "orders"], "no service is left to measure"),
+    ],
+)
+def test_services_that_cannot_be_left_out_are_named(left_out, said, tmp_path, capsys):
+    services = {name: {"local": {"command": ["true"]}} for name in ("catalog", "orders")}
+    (tmp_path / "podcov.yaml").write_text(json.dumps({"version": 1, "services": services}))
+    options = [word for name in left_out for word in ("--without", name)]
+    assert run(["run", "--config", str(tmp_path / "podcov.yaml"), *options, "--", "true"]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "catalog, orders" in error
