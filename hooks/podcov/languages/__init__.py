@@ -2,12 +2,13 @@
 
 The sequence of calls, for each service of a run (the edges are the pipeline's to call, everything else is pure):
 
+    observed = of(service.language).observe(target, counted, text)  # for the ledger, of each target
     epochs = number_epochs((target.records for all targets of all services), run)
     selection = edges.coverage_config.read(root, service)           # the project's own configuration
-    data = ServiceData(service, targets, epochs, edges.source_files.SourceFiles(root, ...).digests, selection, ...)
+    data = ServiceData(service, targets, epochs, edges.source_files.SourceFiles(root, ...).digests, selection, ..., text=text)
     language = of(service.language)
     needs = language.needs(data)                                    # texts that an interpreter has to look at
-    tables = await edges.analysis.Analyst(...).tables(needs, source, remote)
+    tables = await edges.analysis.Analyst(...).tables(needs, text, remote)
     converted = language.convert(data, tables)                      # files, warnings, failures
 
 and then, over all services, `merge.divergent(files)` for more warnings. `convert` has already merged the targets of a service.

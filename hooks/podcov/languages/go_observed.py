@@ -11,7 +11,7 @@ from podcov.errors import DamagedError
 from podcov.formats import go_meta
 from podcov.formats.go_records import CountersFile
 from podcov.languages.contract import Observed, Target, Text
-from podcov.languages.go_ran import by_process, counts, measures_itself, metas_of
+from podcov.languages.go_ran import by_process, counts_anything, measures_itself, metas_of
 
 _NO_DATA: Final = (
     "it wrote no counters: is its GOCOVERDIR what podcov.yaml has as `dump.folder`, may it write there, and was it built with "
@@ -44,7 +44,7 @@ def _read(files: Collection[CountersFile], counted: Collection[int]) -> tuple[Ob
     ran: set[int] = set()
     for file in files:
         try:
-            if any(any(counters) for counters in counts(file).values()):
+            if counts_anything(file):
                 ran.add(file.epoch)
         except DamagedError as error:
             damage.append(error.message)

@@ -14,7 +14,6 @@ from podcov.formats.go_records import CountersFile, counters_files, meta_digests
 from podcov.formats.records import ProcessRecords
 from podcov.languages.contract import ServiceData, Target
 from podcov.languages.go_dumps import (
-    Counts,
     Dump,
     by_epoch,
     counter_file,
@@ -57,11 +56,12 @@ def measures_itself(process: ProcessRecords) -> bool:
     return process.start is not None and process.start.recording == DUMPED
 
 
-def counts(file: CountersFile) -> Counts:
-    """Raises DamagedError."""
+def counts_anything(file: CountersFile) -> bool:
+    """Whether anything ran, by what it says. Raises DamagedError."""
     if file.is_profile:
-        return counts_of_profile(go_profile.parse(file.content, name=file.name))
-    return counts_of(go_counters.parse(file.content, name=file.name))
+        return any(go_profile.parse(file.content, name=file.name).counts.values())
+    read = go_counters.parse(file.content, name=file.name)
+    return any(any(function.counters) for segment in read.segments for function in segment.functions)
 
 
 def ran(data: ServiceData) -> Ran:

@@ -234,3 +234,19 @@ def test_a_service_of_which_only_other_packages_are_measured_is_a_failure(
     reported = pods.report()
     (failure,) = reported.ledger.unreported
     assert failure.startswith("service ends: 0 % of it ran, not even its start: does -coverpkg name")
+
+
+def test_the_recorder_itself_is_no_part_of_a_report(
+    podcov_go: Any, project: Path, container: Callable[[Path], Any], pods: Pods, tmp_path: Path
+) -> None:
+    flags = ["-cover", "-coverpkg=./...,internal/podcov,strings"]
+    pod = container(podcov_go.build(tmp_path / "all", *flags, ".", cwd=project / "services" / "ends"))
+    pod.run("return")
+    pods.pull(pod)
+    reported = pods.report()
+    packages = {file.package for file in reported.report.files}
+    assert {"example.com/ends", "strings"} <= packages
+    assert "internal/podcov" not in packages
+    (warning,) = reported.report.warnings
+    assert warning.startswith("ends: measured, but not in the project, so that only numbers are reported: packages strings;")
+    assert {file.path for file in reported.report.files if file.package == "strings"} >= {"strings/builder.go"}
