@@ -344,6 +344,7 @@ def _edited_files(files: Project, config: Config, said: Tools, built: Rebuilding
             config=CONFIG,
             by=generate.by,
             rebuilding=built,
+            switch=make_target.switch(config),
         )
         pairs += [(one.path, one.text, texts[one.path]) for one in said.skaffolds]
     if said.tiltfiles:

@@ -12,6 +12,7 @@ from podcov.generate import blocks, project
 from podcov.generate.project import Project
 
 NAME = "go.mk"
+SWITCH = "E2E_COVERAGE=true"
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 """in the order in which make looks for them"""
 
@@ -26,7 +27,12 @@ def files(config: Config, *, skaffold: bool, tilt: bool) -> Mapping[str, bytes]:
         return {}
     deployed_by = (f"skaffold run --profile {config.generate.profile}" if skaffold else "", "PODCOV=1 tilt ci" if tilt else "")
     command = next(filter(None, deployed_by), "podcov run")
-    return {NAME: assets.render("init/go.mk.j2", services=services, command=command).encode()}
+    return {NAME: assets.render("init/go.mk.j2", services=services, switch=SWITCH, command=command).encode()}
+
+
+def switch(config: Config) -> str:
+    """The environment variable that turns coverage on where Skaffold deploys; empty where no service hands over at its end."""
+    return SWITCH if _services(config) else ""
 
 
 def with_include(config: Config, folder: str, given: Project) -> Iterator[tuple[str, str, str]]:

@@ -197,13 +197,15 @@ def with_profiles(
     by: By = "overlay",
     documents: Mapping[str, Sequence[int]] | None = None,
     rebuilding: Rebuilding = _NOTHING,
+    switch: str = "",
 ) -> dict[str, str]:
     """The texts of all files of `read_all`, by path, as `with_profile` makes them. Tests run once, after the last deployment.
 
-    `documents`: by path, the places of the documents that render something measured.
+    `documents`: by path, the places of the documents that render something measured. `switch`: an environment variable,
+    `NAME=VALUE`, that activates the profile, too.
     """
     path, last = deployed_last(skaffolds)
-    wanted = Wanted(name, by, "", dirname(config) or ".", base, overlay, called_in=skaffolds[0].folder)
+    wanted = Wanted(name, by, "", dirname(config) or ".", base, overlay, called_in=skaffolds[0].folder, switch=switch)
     texts = {}
     for one in skaffolds:
         chosen = documents.get(one.path, ()) if documents is not None else None

@@ -45,6 +45,8 @@ class Wanted:
     tests: bool = True
     rebuilt: Mapping[str, Rebuilt] = field(default_factory=dict)
     called_in: str = "."
+    switch: str = ""
+    """`NAME=VALUE`: an environment variable that activates the profile, too"""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,8 @@ def profile(document: Mapping[str, Any], wanted: Wanted, *, where: str) -> dict[
         _inject(made, wanted, where)
     if wanted.tests:
         made.append(("deploy", _deployer(document, where), "hooks", "after"), _hook(_TESTS, wanted))
-    return {"name": wanted.name, **made.fields, **({"patches": made.patches} if made.patches else {})}
+    activation = {"activation": [{"env": wanted.switch}]} if wanted.switch else {}
+    return {"name": wanted.name, **activation, **made.fields, **({"patches": made.patches} if made.patches else {})}
 
 
 def deployers(document: Mapping[str, Any]) -> list[str]:
