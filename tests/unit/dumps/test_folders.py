@@ -1,0 +1,92 @@
+"""Target folders of services that measure themselves: each file is told with the start of the container that wrote it."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+from podcov.dumps.contract import Piece, Process, Start
+from podcov.dumps.folders import NANO, Facts, describe, files, folders
+from podcov.dumps.journal import Journal
+from podcov.formats.courier import target_status
+from podcov.formats.records import parse_target
+
+NAME = re.compile(r"epochs?|\d+-\d+-[0-9a-f]{8}\.(start|end|\d+\.\d+\.(covcounters|profile))")
+CRASHED = Start(0, "containerd://a", began=100, finished=110)
+"""in whole seconds: it ended somewhere between 110 and 111"""
+RUNNING = Start(1, "containerd://b", began=110, running=True)
+
+
+def counters(second: float, pid: int = 1) -> Piece:
+    name = f"covcounters.{'0' * 32}.{pid}.{int(second * NANO)}"
+    return Piece(name, name, pid, int(second * NANO), meta="0" * 32)
+
+
+def profile(second: float) -> Piece:
+    return Piece(f"cover.out.{second}", f"cover.out.{second}", 1, int(second * NANO), life=int(second * NANO))
+
+
+def test_what_was_written_at_an_end_is_of_the_start_that_ended_although_the_next_began_in_that_second() -> None:
+    first, second = folders("app", [CRASHED, RUNNING], [counters(110.4), counters(112.0)], [Process(1, ("/app",))], Journal())
+    assert [len(one.pieces) for one in (first, second)] == [1, 1]
+    assert first.processes[0].wrote_at_end
+    assert second.processes[0].alive
+
+
+def test_a_start_that_wrote_nothing_is_told_all_the_same() -> None:
+    first, _ = folders("app", [CRASHED, RUNNING], [], [], Journal())
+    assert [(p.pid, p.alive, p.wrote_at_end) for p in first.processes] == [(1, False, False)]
+
+
+def test_a_container_that_never_started_left_no_folder() -> None:
+    assert not folders("app", [Start(0, "")], [], [], Journal())
+
+
+def test_what_a_process_wrote_because_it_was_asked_says_nothing_of_its_end() -> None:
+    piece = counters(105)
+    [folder] = folders("app", [CRASHED], [piece], [], Journal(asked=frozenset({piece.key})))
+    assert not folder.processes[0].wrote_at_end
+
+
+def test_each_life_of_a_test_binary_is_a_process_that_has_ended() -> None:
+    [folder] = folders("app", [RUNNING], [profile(112), profile(113)], [Process(1, ("/restart.sh",))], Journal())
+    assert [(p.alive, p.wrote_at_end) for p in folder.processes] == [(False, True)] * 2
+
+
+def test_the_life_that_a_container_ended_in_is_told_where_its_profile_was_asked_for() -> None:
+    piece = profile(105)
+    [folder] = folders("app", [CRASHED], [piece], [], Journal(asked=frozenset({piece.key})))
+    assert [p.wrote_at_end for p in folder.processes] == [True, False]
+
+
+starts = st.lists(st.integers(0, 50), min_size=1, max_size=5).map(
+    lambda lengths: [
+        Start(n, f"containerd://{n}", began=sum(lengths[:n]), finished=sum(lengths[: n + 1]), running=False)
+        for n in range(len(lengths))
+    ]
+)
+pieces = st.lists(
+    st.builds(counters, st.floats(0, 300), st.integers(1, 3)) | st.builds(profile, st.floats(0.001, 300)),
+    unique_by=lambda piece: piece.key,
+)
+
+
+@given(starts, pieces, st.dictionaries(st.integers(0, 9), st.integers(0, 3)))
+def test_each_piece_is_in_one_folder_and_in_its_epoch(known: list[Start], left: list[Piece], epochs: dict[int, int]) -> None:
+    kept = Journal(epoch_of={left[n].key: epoch for n, epoch in epochs.items() if n < len(left)})
+    found = folders("app", known, sorted(left, key=lambda piece: piece.time), [], kept)
+    assert sorted(p.key for folder in found for p in folder.pieces) == sorted(p.key for p in left)
+    for folder in found:
+        contents = files(folder, Facts(), {piece.name: piece.key.encode() for piece in folder.pieces})
+        assert all(NAME.fullmatch(name) for name in contents)
+        data = [name.split(".") for name in contents if name.endswith(("covcounters", "profile"))]
+        told = {contents[".".join(parts)].decode(): int(parts[1]) for parts in data}
+        assert told == {piece.key: kept.of(piece) for piece in folder.pieces}
+        assert not parse_target(contents).damage
+        assert {p.id for p in target_status(describe(folder, Facts(), [])).processes} == {
+            name.partition(".")[0] for name in contents
+        } - {
+            "epoch",
+            "epochs",
+        }
