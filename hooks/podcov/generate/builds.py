@@ -95,7 +95,7 @@ def _dockerfiles(paths: Iterable[str]) -> Iterator[_Dockerfile]:
             named = name.removesuffix(".Dockerfile")
         else:
             continue
-        if named.lower() not in _FOR_OTHERS and not named.endswith((".dockerignore", ".j2", ".tmpl")):
+        if named.lower() not in _FOR_OTHERS and not name.endswith((".dockerignore", ".j2", ".tmpl")):
             yield _Dockerfile(path, named)
 
 
