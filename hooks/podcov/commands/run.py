@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,15 @@ from podcov.commands.progress import ConsoleProgress
 from podcov.commands.remote import interpreter_of, interpreters
 from podcov.commands.reporting import Result, analyse_before_it_is_gone, examine, show
 from podcov.commands.session import PlatformName, Project, Where
+from podcov.config import Config, DumpBy
 from podcov.edges import suite
 from podcov.errors import UsageError
 
+_WHEN: Mapping[DumpBy, str] = {
+    "signal": "when it is sent a signal",
+    "killswitch": "when its killswitch is asked",
+    "exit": "when it ends, for which it is scaled to 0 after the tests",
+}
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -113,6 +119,8 @@ async def _conduct(
     _obey_sigterm()
     folder, record = project.new_run(tests, where.context)
     async with project.platform(where, folder, progress.step) as platform:
+        for line in _measuring_themselves(project.config):
+            progress.note(line)
         begun = record
         record = await pipeline.conduct(
             begun,
@@ -127,6 +135,14 @@ async def _conduct(
         return await examine(
             project, folder, record, progress, allow_partial=allow_partial, remote=await interpreters(platform, folder)
         )
+
+
+def _measuring_themselves(config: Config) -> Iterator[str]:
+    """That their coverage is on, where it is, and what they are to be made to do for it."""
+    for service in config.services if config.platform == "kubernetes" else ():
+        if service.dump:
+            place = f"the nodes' {service.dump.folder}" if service.dump.source == "nodes" else service.dump.folder
+            yield f"coverage is on: {service.name} writes into {place} {_WHEN[service.dump.by]}"
 
 
 def _suite(

@@ -15,8 +15,8 @@ from podcov.languages.go_ran import by_process, counts_anything, measures_itself
 
 _NO_DATA: Final = (
     "it wrote no counters: is its GOCOVERDIR what podcov.yaml has as `dump.folder`, may it write there, and was it built with "
-    "-cover? At its end it writes only where `main` returns or calls os.Exit (SIGTERM without a handler, and SIGKILL, end it before "
-    "that), and while it runs only if it was built with -covermode=atomic"
+    "-cover? At its end it writes only where `main` returns or os.Exit is called (SIGTERM without a handler, and SIGKILL, end it "
+    "before that), and while it runs only if it was built with -covermode=atomic"
 )
 _COVER: Final = "build it with GOFLAGS=-cover, and where there is a -coverpkg, see that it matches its packages"
 _ATOMIC: Final = "build it with -covermode=atomic"
