@@ -44,7 +44,7 @@ def test_what_it_does_not_own_stays_byte_for_byte(fresh: Example) -> None:
     before = contents(folder)
     project.init(folder)
     after = contents(folder)
-    own = {path for path in after if path.startswith("podcov")}
+    own = {path for path in after if path.startswith("podcov") or path.endswith(".podcov")}
     assert {path for path in before if before[path] != after[path]} == {"skaffold.yaml", "Tiltfile"}
     assert after.keys() - before.keys() == own
     for path in ("skaffold.yaml", "Tiltfile"):

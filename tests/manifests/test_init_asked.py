@@ -91,7 +91,7 @@ def test_replicas_are_set_with_coverage_only_and_taken_back(by: str, fresh: Exam
     else:
         rendered, _ = project.inject(folder / "podcov.yaml", base, name="base")
     found = {w.reference: w for w in manifests.read(rendered).workloads}
-    assert {name: workload.replicas for name, workload in found.items()} == {"deployment/orders": 1, "deployment/catalog": 1}
+    assert {workload.replicas for workload in found.values()} == {1}
     plain = {w.reference: instrument.remove(w.document) for w in found.values()}
     assert plain == {w.reference: w.document for w in manifests.read(base).workloads}
     assert podcov(folder, "init", "--check") == Exit.OK
@@ -102,7 +102,7 @@ def test_without_being_asked_all_replicas_stay(fresh: Example, podcov: Run) -> N
     podcov(folder, "init")
     rendered = manifests.read(project.kustomize(folder / "podcov/overlay"))
     base = manifests.read(project.kustomize(folder / "k8s"))
-    assert [w.replicas for w in rendered.workloads] == [w.replicas for w in base.workloads] == [2, 2]
+    assert [w.replicas for w in rendered.workloads] == [w.replicas for w in base.workloads] == [2, 2, 2]
 
 
 def test_an_autoscaler_that_would_change_replicas_is_a_warning(
