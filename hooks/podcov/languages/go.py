@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from podcov import paths
 from podcov.errors import MergeError
 from podcov.formats.analysis import FileAnalysis
 from podcov.formats.go_coverage import Build, GoCoverage, Place, combine, file_coverages
@@ -23,6 +24,7 @@ from podcov.languages.go_places import Found, Places
 from podcov.languages.go_ran import by_process, measures_itself, ran
 from podcov.merge import by_service
 from podcov.model import FileCoverage, Function, Origin
+from podcov.paths import RecordedFile, ReportedFile
 from podcov.raw import digest_of
 
 _OWN_PACKAGE: Final = "internal/podcov"
@@ -162,7 +164,15 @@ class _Reported:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Files that are not in the project."""
+        """Files that are not in the project, or have another text there by now."""
+        moved_on = {
+            RecordedFile(name, found.digest): ReportedFile(found.path, "recorded", True)
+            for name, found in self._found.items()
+            if found and not found.misfit and self._origin(found) == "recorded"
+        }
+        return (*paths.warnings(moved_on), *self._not_in_the_project())
+
+    def _not_in_the_project(self) -> tuple[str, ...]:
         packages = sorted({name.rpartition("/")[0] for name, found in self._found.items() if found is None})
         if not packages:
             return ()
