@@ -15,14 +15,16 @@ from typing import Any
 import pytest
 import yaml
 from go_pods import ask
-from go_reference import Counts, Subject, counts_of, ran, reference
+from go_reference import Counts, Subject, counts_of, probe, ran, reference
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "go"
+PODCOV = Path(sys.executable).with_name("podcov")
 QUESTIONS = {
     "go-hello": ("/hello", "/hello?name=Ada&language=fr", "/hello?language=tlh", "/nothing"),
     "front": ("/?item=apple", "/?item=nothing"),
     "back": ("/?item=pear", "/?item=nothing"),
+    "cgo": ("/?text=one+two", "/", "/healthz?text=ready"),
     "httpbin": (
         "/get?a=1",
         "/status/418",
@@ -52,6 +54,7 @@ COPY --from=build /service /service
 USER 65532
 ENTRYPOINT ["/service"]
 """
+WITH_C = ("env", "CGO_ENABLED=1", "go", "build", "-ldflags=-linkmode=external -extldflags=-static", "-o", "service")
 COLLECTORS = (
     "--collector.disable-defaults",
     "--collector.loadavg",
@@ -103,8 +106,9 @@ class Deployed:
 
 DEPLOYED = {
     "endings": Deployed("endings", "/endings", replicas=len(ENDINGS), resources={"limits": {"memory": "64Mi"}}),
-    "front": Deployed("workspace", "/front", ["/front"], ready="/?item=apple"),
-    "back": Deployed("workspace", "/back", ["/back"], ready="/?item=apple"),
+    "front": Deployed("workspace", "/front", ["/front"], ready=""),
+    "back": Deployed("workspace", "/back", ["/back"], ready=""),
+    "cgo": Deployed("cgo", "/service", ready="/healthz?text=ready"),
     "httpbin": Deployed("httpbin", "/service", ready="/status/200"),
     "node-exporter": Deployed("node-exporter", "/service", args=COLLECTORS, port=9100, ready="/"),
 }
@@ -143,9 +147,10 @@ def where(space: Any) -> dict[str, str]:
     }
 
 
-def asked(name: str, port: int = 8080) -> list[str]:
+def asked(name: str, port: int = 8080, *, delete: bool = True) -> list[str]:
     """The command that asks all pods of a service its questions, and deletes them."""
-    return ["python3", str(PROGRAMS / "ask_pods.py"), f"app={name}", str(port), *QUESTIONS[name]]
+    options = ["--delete"] if delete else []
+    return ["python3", str(PROGRAMS / "ask_pods.py"), *options, f"app={name}", str(port), *QUESTIONS[name]]
 
 
 @pytest.fixture(scope="module")
@@ -214,8 +219,9 @@ def free_port() -> str:
 def project(cluster: Any, tmp_path_factory: Any) -> Path:
     """A project of several services, as `git clone` and `go mod vendor` leave them, with plain manifests and a skaffold.yaml."""
     folder: Path = tmp_path_factory.mktemp("recorded") / "project"
-    for name in ("endings", "workspace"):
+    for name in ("endings", "workspace", "cgo"):
         shutil.copytree(PROGRAMS / name, folder / name)
+    cluster.run(PODCOV, "go", "--", *WITH_C, "-cover", ".", cwd=folder / "cgo")
     public(cluster, HTTPBIN, folder / "httpbin", "./cmd/go-httpbin")
     public(cluster, NODE_EXPORTER, folder / "node-exporter", ".")
     (folder / "k8s").mkdir()
@@ -236,7 +242,7 @@ def project(cluster: Any, tmp_path_factory: Any) -> Path:
         for name, deployed in DEPLOYED.items()
     }
     ends = ["python3", str(PROGRAMS / "end_pods.py"), "app=endings", *ENDINGS]
-    questions = [asked(name, deployed.port) for name, deployed in DEPLOYED.items() if name in QUESTIONS]
+    questions = [asked(name, d.port, delete=bool(d.ready)) for name, d in DEPLOYED.items() if name in QUESTIONS]
     tests = folder / "tests.sh"
     tests.write_text("set -e\n" + "".join(f"{' '.join(map(quoted, command))}\n" for command in (*questions, ends)))
     generate = {"kustomize": "k8s", "skaffold": "skaffold.yaml"}
@@ -269,7 +275,7 @@ def manifest(name: str, deployed: Deployed) -> dict[str, Any]:
         "image": deployed.folder,
         "imagePullPolicy": "IfNotPresent",
         "args": list(deployed.args),
-        "readinessProbe": {"httpGet": {"path": deployed.ready, "port": deployed.port}, "periodSeconds": 1},
+        "readinessProbe": probe(deployed.ready, deployed.port),
         "securityContext": RESTRICTED,
         "resources": dict(deployed.resources),
     }
@@ -305,13 +311,27 @@ def test_every_start_of_a_container_is_accounted_for(recorded: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["front", "back"])
-def test_stripped_commands_of_a_workspace_with_vendored_modules(recorded: Run, project: Path, refer: Any, name: str) -> None:
+def test_stripped_commands_of_a_workspace_with_vendored_modules_have_the_same_counts(
+    recorded: Run, project: Path, refer: Any, name: str
+) -> None:
     deployed = DEPLOYED[name]
-    subject = Subject(name, project / deployed.folder, command=deployed.command, ready=deployed.ready)
     counts = recorded.counts(name)
-    assert ran(counts) == ran(refer(subject))
+    assert counts == refer(Subject(name, project / deployed.folder, command=deployed.command, ready=deployed.ready))
+    assert max(counts.values()) > 1
     assert {re.sub(r"/[^/]*:.*", "", block) for block in counts} >= {"example.com/app/stock", "example.com/money"}
     assert not any("example.com/words" in block for block in counts)
+
+
+def test_a_program_with_c_in_it(recorded: Run, cluster: Any, refer: Any, tmp_path: Path) -> None:
+    deployed = DEPLOYED["cgo"]
+    source = tmp_path / "cgo"
+    shutil.copytree(PROGRAMS / "cgo", source)
+    cluster.run(*WITH_C, "-cover", ".", cwd=source)
+    subject = Subject("cgo", source, flags="", ready=deployed.ready)
+    assert ran(recorded.counts("cgo")) == ran(refer(subject))
+    starts = [target for target in recorded.read("ledger.json")["targets"] if target["service"] == "cgo"]
+    recording = {process["recording"] for target in starts for process in target["processes"]}
+    assert recording == {"saved"}, "a static C library lays its variables beside the counters"
 
 
 @pytest.mark.parametrize("name", ["httpbin", "node-exporter"])

@@ -96,7 +96,7 @@ def test_an_image_from_scratch_by_skaffold(space: Any, project: Path, expected: 
 
 def test_pods_that_end_meanwhile_are_taken_along(space: Any, project: Path, expected: dict[str, bool]) -> None:
     """At its end a Go program writes its counters by itself; podcov's sidecar keeps them until they are taken."""
-    ask_and_end = ["python3", str(HERE / "go" / "ask_pods.py"), *asking(NAME)[2:]]
+    ask_and_end = ["python3", str(HERE / "go" / "ask_pods.py"), "--delete", *asking(NAME)[2:]]
     space.podcov("run", "--namespace", space.name, "--", *ask_and_end, cwd=project, env=where(space))
     told = left(project, "summary.json")["ledger"]
     assert told["complete"]

@@ -1,6 +1,6 @@
-"""`ask_pods.py SELECTOR PORT QUESTION...`: asks the pods of a service in turns, then deletes them.
+"""`ask_pods.py [--delete] SELECTOR PORT QUESTION...`: asks the pods of a service in turns; any answer will do.
 
-Any answer will do. What they run when they are told to end counts too.
+With `--delete`, they are deleted then: what they run when they are told to end counts, too.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from contextlib import ExitStack
 import go_pods
 
 
-def main(selector: str, port: str, *questions: str) -> None:
+def main(arguments: list[str]) -> None:
+    delete = arguments[0] == "--delete"
+    selector, port, *questions = arguments[delete:]
     pods = go_pods.pods(selector)
     with ExitStack() as forwards:
         addresses = [forwards.enter_context(go_pods.forwarded(pod, int(port))) for pod in pods]
         print(dict(zip(questions, go_pods.ask(addresses, questions), strict=True)))
-    go_pods.replace(selector, pods)
+    if delete:
+        go_pods.replace(selector, pods)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])

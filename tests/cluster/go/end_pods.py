@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+from http.client import HTTPException
 
 import go_pods
 
@@ -27,7 +29,8 @@ def main(selector: str, *endings: str) -> None:
 
 
 def end(pod: str, ending: str) -> None:
-    with go_pods.forwarded(pod, 8080) as address:
+    """Asks it to; it may end before it has answered."""
+    with go_pods.forwarded(pod, 8080) as address, suppress(OSError, HTTPException):
         go_pods.status(f"{address}/end?how={ending}")
 
 

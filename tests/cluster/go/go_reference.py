@@ -61,6 +61,7 @@ class Subject:
     env: Mapping[str, str] = field(default_factory=dict)
     port: int = 8080
     ready: str = "/healthz"
+    """where it is asked whether it is ready; empty: nowhere, so that what it counts depends on nothing but the questions"""
     replicas: int = 2
 
 
@@ -141,7 +142,7 @@ def _pod(space: Any, subject: Subject, name: str, program: _Program) -> dict[str
         "command": list(program.command),
         "securityContext": {"runAsUser": program.user},
         "env": [{"name": key, "value": value} for key, value in env.items()],
-        "readinessProbe": {"httpGet": {"path": subject.ready, "port": subject.port}, "periodSeconds": 1},
+        "readinessProbe": probe(subject.ready, subject.port),
         "volumeMounts": [mount],
     }
     keeper = {
@@ -152,6 +153,12 @@ def _pod(space: Any, subject: Subject, name: str, program: _Program) -> dict[str
     }
     spec = {"restartPolicy": "Never", "containers": [app, keeper], "volumes": [{"name": "reference", "emptyDir": {}}]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"reference": subject.name}}, "spec": spec}
+
+
+def probe(path: str, port: int) -> dict[str, Any]:
+    """Without a path, it is enough that the port is open."""
+    look = {"httpGet": {"path": path, "port": port}} if path else {"tcpSocket": {"port": port}}
+    return {**look, "periodSeconds": 1}
 
 
 def _copy(space: Any, pod: str, folder: Path) -> None:
