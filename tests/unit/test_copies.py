@@ -34,6 +34,17 @@ def test_reports_are_copied_to_the_places_that_podcov_yaml_says(reports: Path, t
     }
 
 
+def test_a_folder_is_copied_without_what_an_earlier_run_left(reports: Path, tmp_path: Path) -> None:
+    data, copied = reports / "go" / "coverdata", tmp_path / "coverdata"
+    data.mkdir()
+    copied.mkdir()
+    (data / "covmeta.1").write_text("meta")
+    for name in ("covmeta.0", "README"):
+        (copied / name).write_text("of before")
+    assert list(copy(Config(SERVICES, copies={"coverdata": "go/coverdata"}), reports, tmp_path)) == ["wrote coverdata/"]
+    assert {path.name: path.read_text() for path in copied.iterdir()} == {"covmeta.1": "meta", "README": "of before"}
+
+
 def test_a_report_that_was_not_made_is_named(reports: Path, tmp_path: Path) -> None:
     config = Config(SERVICES, copies={"coverage.xml": "coverage.xml"})
     assert list(copy(config, reports, tmp_path)) == ["coverage.xml: not written, for this run made no report coverage.xml"]

@@ -14,7 +14,7 @@ import click
 from podcov import assets, languages, pipeline
 from podcov.collecting import Progress
 from podcov.commands.session import Project
-from podcov.edges import copies, coverage_config
+from podcov.edges import copies, coverage_config, coverdata
 from podcov.edges.analysis import Analyst, Remote
 from podcov.edges.source_files import SourceFiles
 from podcov.edges.store import RunFolder
@@ -94,6 +94,7 @@ async def examine(
     written = write_all(
         project.config.reports, report, ledger, built, lambda digest: _text(folder, digest), folder.reports, root=project.root
     )
+    coverdata.write(project.config, targets, folder, folder.reports)
     for copied in copies.copy(project.config, folder.reports, project.root):
         progress.note(copied)
     return Result(report, ledger, built, written)

@@ -16,11 +16,24 @@ def copy(config: Config, reports: Path, root: Path) -> Iterator[str]:
     """
     for place, report in _pairs(config):
         source = reports / report
-        if source.is_file():
+        if source.is_dir():
+            _copy_folder(source, root / place)
+            yield f"wrote {place}/"
+        elif source.is_file():
             whole_files.write(root / place, source.read_bytes())
             yield f"wrote {place}"
         else:
             yield f"{place}: not written, for this run made no report {report}"
+
+
+def _copy_folder(source: Path, place: Path) -> None:
+    """What an earlier run left there goes: files of the same kind, which the first part of their names says."""
+    kinds = {path.name.partition(".")[0] for path in source.iterdir()}
+    for old in place.glob("*"):
+        if old.is_file() and old.name.partition(".")[0] in kinds:
+            old.unlink()
+    for path in source.iterdir():
+        whole_files.write(place / path.name, path.read_bytes())
 
 
 def _pairs(config: Config) -> Iterator[tuple[str, str]]:
