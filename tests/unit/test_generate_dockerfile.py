@@ -63,6 +63,46 @@ def test_the_last_stage_counts_with_what_it_inherits() -> None:
     assert image.from_stages
 
 
+TAKING = """
+ARG FROM_WHERE=build
+FROM golang:1.24 AS Build
+WORKDIR /src
+RUN go build -o /out/shop .
+FROM scratch AS files
+COPY --from=0 /out/shop /srv/
+COPY --from=files /self /self
+FROM alpine
+WORKDIR /app
+COPY --from=files /srv/shop .
+COPY --from=${FROM_WHERE} --chown=1 /etc/one /etc/two etc/
+COPY --from=nginx:1.27 ["/etc/nginx/mime.types", "/mime.types"]
+COPY --from=later /x /y
+COPY --from=7 /x /z
+COPY own /own
+FROM busybox AS later
+"""
+
+
+def test_what_comes_from_other_stages_and_images_is_known_with_them() -> None:
+    asked: list[str] = []
+    image = dockerfile.parse(TAKING.rpartition("FROM")[0], bases=lambda name: asked.append(name))
+    found = [(taken.origin.base, taken.source, taken.destination) for taken in image.taken]
+    assert found == [
+        ("scratch", "/srv/shop", "/app/"),
+        ("golang:1.24", "/etc/one", "/app/etc/"),
+        ("golang:1.24", "/etc/two", "/app/etc/"),
+        ("nginx:1.27", "/etc/nginx/mime.types", "/mime.types"),
+        ("later", "/x", "/y"),
+        ("7", "/x", "/z"),
+    ]
+    files = image.taken[0].origin
+    assert [(taken.origin.base, taken.origin.runs, taken.destination) for taken in files.taken] == [
+        ("golang:1.24", ("go build -o /out/shop .",), "/srv/"),
+        ("files", (), "/self"),
+    ]
+    assert (image.copies, asked) == ((("own", "/own"),), ["alpine"])
+
+
 def test_a_target_stage_counts_instead() -> None:
     assert dockerfile.parse(STAGES, target="test").command == ("pytest",)
     with pytest.raises(ManifestError, match=r"^app/Dockerfile: there is no stage 'prod'") as caught:
