@@ -68,7 +68,13 @@ class Storage:
             }
             for workload in WORKLOADS
         }
-        config = {"version": 1, "services": services, "tests": {"command": "sh tests.sh"}, "generate": GENERATE}
+        config = {
+            "version": 1,
+            "services": services,
+            "tests": {"command": "sh tests.sh"},
+            "copies": {"coverdata": "go/coverdata"},
+            "generate": GENERATE,
+        }
         (self.folder / "podcov.yaml").write_text(yaml.safe_dump(config))
         space.podcov("init", cwd=self.folder)
         self.deployed = space.skaffold("run", "--profile", "coverage", cwd=self.folder, env=self.env, check=False)
@@ -131,6 +137,12 @@ def test_block_for_block_what_go_says_and_all_pods_are_there_again(storage: Stor
     assert ran(storage.counts("storage")) == expected
     assert ran(storage.counts("archive")) == expected
     assert storage.is_as_before()
+
+
+def test_go_s_own_tools_take_what_they_left(storage: Storage, expected: dict[str, bool]) -> None:
+    profile = storage.folder / "e2e-coverage.txt"
+    storage.space.cluster.run("go", "tool", "covdata", "textfmt", f"-i={storage.folder / 'coverdata'}", f"-o={profile}")
+    assert ran(counts_of(profile.read_text())) == expected
 
 
 def test_they_are_there_again_after_a_failure_in_the_middle(storage: Storage, wait_until: Callable[..., Any]) -> None:

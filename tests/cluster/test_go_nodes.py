@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,20 @@ class Storage:
             "BASE": self.space.cluster.image("golang:1.26"),
         }
 
-    def deploy_and_run(self) -> Any:
-        return self.space.skaffold("run", "--profile", "coverage", cwd=self.folder, env=self.env, check=False)
+    def by_make(self) -> Any:
+        """The generated target, which has Skaffold deploy and podcov run the tests."""
+        env = {**self.space.podcov_env, **self.env, "SKAFFOLD_NAMESPACE": self.space.name}
+        done = self.space.cluster.run("make", "test-e2e-storage-coverage", cwd=self.folder, env=env, check=False)
+        assert counts_of((self.folder / "e2e-coverage.txt").read_text()) == self.counts, done.stdout + done.stderr
+        assert (self.folder / "e2e-coverage.html").exists()
+        return done
+
+    def by_tilt(self) -> Any:
+        context = self.space.cluster.run("kubectl", "config", "current-context").stdout.strip()
+        tiltfile = self.folder / "Tiltfile"
+        head = f"allow_k8s_contexts({context!r})\ndefault_registry({self.space.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
+        tiltfile.write_text(head + tiltfile.read_text().replace(", port_forwards=8080", ""))
+        return self.space.tilt("ci", "--port", free_port(), cwd=self.folder, env={**self.env, "PODCOV": "1"}, check=False)
 
     def run(self) -> Any:
         arguments = ("run", "--context", "podcov-test", "--namespace", self.space.name)
@@ -108,12 +121,21 @@ def node_container(cluster: Any, engine: str) -> Iterator[None]:
         cluster.run(engine, "rm", "--force", NODE)
 
 
-@pytest.mark.parametrize("engine", ["docker", "podman"])
-def test_block_for_block_what_go_says(storage: Storage, expected: dict[str, bool], engine: str) -> None:
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(("engine", "deploy"), [("docker", Storage.by_make), ("podman", Storage.by_tilt)])
+def test_block_for_block_what_go_says(
+    storage: Storage, expected: dict[str, bool], engine: str, deploy: Callable[[Storage], Any]
+) -> None:
     """The second run finds what the first left in the folder, and does not count it."""
     with node_container(storage.space.cluster, engine):
-        done = storage.deploy_and_run() if engine == "docker" else storage.run()
+        done = deploy(storage)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert f"coverage is on: storage writes into the nodes' {FOLDER} when it ends" in done.stdout + done.stderr
     told = storage.read("summary.json")
     assert told["ledger"]["complete"]
     assert told["ledger"]["processes"]["collected"] == 2
