@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -81,6 +81,8 @@ class Collector:
         """pod uid -> container starts that it had when it was marked"""
         self._acknowledged: set[str] = set()
         """pod uids that this run's mark got to"""
+        self._coming: dict[str, asyncio.Future[None]] = {}
+        """by digest: the contents that a pod is being asked for"""
         self._marking = False
         self._collecting = False
         self._time_is_up = math.inf
@@ -279,17 +281,32 @@ class Collector:
             )
             self.store.save_target(info, files.get(target.name, {}))
         digests = {digest for target in targets for digest in target.digests().values()}
-        missing = sorted(d for d in digests if self.store.source(d) is None)
-        if missing:
-            await self._pull_sources(address, missing)
+        await self._pull_missing(address, digests)
         self.collected.pulled.add(address.pod_uid)
         self.collected.lost.pop(address.pod_uid, None)
 
+    async def _pull_missing(self, address: CourierAddress, digests: Set[str]) -> None:
+        """Each content is moved once a run, whichever pod has it: what another is being asked for is waited for."""
+        asked: set[str] = set()
+        while missing := sorted(d for d in digests - asked if self.store.source(d) is None):
+            mine = [digest for digest in missing if digest not in self._coming]
+            if mine:
+                asked.update(mine)
+                await self._pull_sources(address, mine)
+            else:
+                await asyncio.wait({self._coming[digest] for digest in missing})
+
     async def _pull_sources(self, address: CourierAddress, digests: Sequence[str]) -> None:
-        """Each content is moved once a run, whichever pod has it."""
-        bundle = await self._bundle(address, "sources", stdin=json.dumps(digests).encode())
-        for content in bundle.files.values():
-            self.store.add_source(digest_of(content), content)
+        done = asyncio.get_running_loop().create_future()
+        self._coming.update(dict.fromkeys(digests, done))
+        try:
+            bundle = await self._bundle(address, "sources", stdin=json.dumps(digests).encode())
+            for content in bundle.files.values():
+                self.store.add_source(digest_of(content), content)
+        finally:
+            for digest in digests:
+                del self._coming[digest]
+            done.set_result(None)
 
     async def _bundle(self, address: CourierAddress, *arguments: str, stdin: bytes = b"") -> Bundle:
         """A bundle that arrived whole; asked for again where it did not."""

@@ -13,11 +13,14 @@ import pytest
 from podcov import collecting
 from podcov.collecting import Collector
 from podcov.errors import ClusterError
+from podcov.formats.bundle import write_bundle
 from podcov.platform import ContainerStart, CourierAddress, CourierAnswer, CourierUnreachable, PlatformEvent
+from podcov.raw import RawStore, digest_of
 
 POD = CourierAddress("orders", "shop", "orders-1", "uid-1", "podcov-courier", True, ("app",))
 BARE = CourierAddress("orders", "shop", "orders-2", "uid-2", "app", False, ("app",))
 LATE = CourierAddress("orders", "shop", "orders-3", "uid-3", "podcov-courier", True, ("app",))
+OTHER = CourierAddress("orders", "shop", "orders-9", "uid-9", "podcov-courier", True, ("app",))
 ORDER_OF_THE_END = ["lease", "pull", "wait", "pull", "release"]
 
 
@@ -117,7 +120,7 @@ class Silent:
 class Nowhere:
     def save_target(self, info: Any, files: Any) -> None: ...
 
-    def targets(self) -> Any:
+    def targets(self, pod_uid: str = "") -> Any:
         return iter(())
 
     def add_source(self, digest: str, content: bytes) -> None: ...
@@ -126,15 +129,29 @@ class Nowhere:
         return None
 
 
+class InMemory(Nowhere):
+    """Keeps sources, and nothing else."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, bytes] = {}
+
+    def add_source(self, digest: str, content: bytes) -> None:
+        self.sources[digest] = content
+
+    def source(self, digest: str) -> bytes | None:
+        return self.sources.get(digest)
+
+
 def conduct(
     services: Services,
     tests: Callable[[Collector], Awaitable[None]],
     before_release: Callable[[CourierAddress], Awaitable[None]] | None = None,
+    store: RawStore | None = None,
 ) -> Collector:
     """A run whose tests are `tests`."""
 
     async def run() -> Collector:
-        collector = Collector(services, Nowhere(), "r", "", Silent(), before_release)
+        collector = Collector(services, store or Nowhere(), "r", "", Silent(), before_release)
         async with collector.following():
             await collector.mark()
             await tests(collector)
@@ -156,6 +173,52 @@ def test_a_pod_that_stays_is_leased_marked_dumped_pulled_and_set_free() -> None:
     collector = conduct(services, tests)
     assert services.of(POD) == ["lease", "mark", "dump", "pull", "lease"]
     assert collector.collected.lost == {}
+
+
+META = b"what the counters mean"
+SOURCE = {"path": "covmeta.1", "size": len(META), "mtime": 0, "digest": digest_of(META), "reason": ""}
+PULLED = write_bundle(
+    {
+        "protocol": 1,
+        "time": 1,
+        "targets": [
+            {
+                "container": "app",
+                "start_id": "1-1",
+                "epoch": 1,
+                "epochs": [],
+                "processes": [],
+                "unregistered": [],
+                "scanned": False,
+                "scan_reason": "",
+                "sources": [SOURCE],
+            }
+        ],
+    },
+    {},
+)
+SENT = write_bundle({"protocol": 1}, {f"sources/{digest_of(META)}": META})
+UNSENT = write_bundle({"protocol": 1}, {})
+
+
+@pytest.mark.parametrize(
+    ("sent", "asked", "kept"),
+    [
+        pytest.param([SENT], 1, True, id="the first has it"),
+        pytest.param([UNSENT, SENT], 2, True, id="only the second has it"),
+        pytest.param([gone(POD), SENT], 2, True, id="the first is gone meanwhile"),
+        pytest.param([UNSENT, UNSENT, UNSENT], 3, False, id="nobody has it"),
+    ],
+)
+def test_what_all_pods_have_is_moved_once(sent: list[bytes | Exception | None], asked: int, kept: bool) -> None:
+    services, store = Services(POD, LATE, OTHER), InMemory()
+    services.troubles = {"pull": [PULLED, PULLED, PULLED], "sources": sent}
+
+    async def tests(collector: Collector) -> None: ...
+
+    conduct(services, tests, store=store)
+    assert [command for _, command in services.asked].count("sources") == asked
+    assert (store.sources.get(digest_of(META)) == META) is kept
 
 
 def test_a_pod_that_ends_is_pulled_at_once_and_again_when_its_containers_have_ended() -> None:
