@@ -16,9 +16,10 @@ from go_pods import ask
 from go_reference import Subject, counts_of, ran, reference
 
 HERE = Path(__file__).parent
-ASK = HERE / "go" / "only_ask_pods.py"
+ASK = HERE / "go" / "ask_pods.py"
 NAME = "calendar"
 QUESTIONS = (
+    "/healthz",
     "/between?from=2026-01-01&to=2027-01-01",
     "/week?of=2026-11-21",
     "/leap?year=2000",
@@ -45,7 +46,9 @@ def expected(space: Any, root: Path) -> dict[str, bool]:
     def ask_and_end(addresses: Sequence[str]) -> None:
         ask(addresses, QUESTIONS)
         for number in range(len(addresses)):
-            space.kubectl("exec", f"{NAME}-reference-{number}", "--container", "app", "--", "python3", "-c", KILL)
+            pod = f"{NAME}-reference-{number}"
+            end = ("exec", pod, "--container", "app", "--", "python3", "-c", KILL)
+            space.kubectl(*end, check=False)  # it ends with the container
 
     subject = Subject(
         NAME,
@@ -104,6 +107,20 @@ def test_each_life_of_the_binary_is_kept_by_skaffold(space: Any, project: Path, 
 def serves_again_without_a_restart(space: Any, name: str) -> None:
     for pod in space.get("pods", "--selector", f"app={name}")["items"]:
         assert all(status["ready"] and not status["restartCount"] for status in pod["status"]["containerStatuses"])
+
+
+def test_without_a_loop_the_container_is_started_again(space: Any, project: Path, expected: dict[str, bool]) -> None:
+    """Its profile outlives it in podcov's volume."""
+    manifest = project / "k8s/deployment.yaml"
+    deployment = yaml.safe_load(manifest.read_text())
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    container["command"] = ["/calendar.test"]
+    manifest.write_text(yaml.safe_dump(deployment))
+    space.podcov("init", cwd=project)
+    space.skaffold("run", "--profile", "coverage", cwd=project, env=where(space))
+    told = left(project, "summary.json")["ledger"]
+    assert (told["complete"], told["targets"]["collected"], told["targets"]["failed"]) == (True, 2, 0)
+    assert seen(project) == expected
 
 
 def test_as_it_stands(space: Any, tmp_path: Path, expected: dict[str, bool]) -> None:

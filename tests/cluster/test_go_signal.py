@@ -16,7 +16,7 @@ from go_pods import ask
 from go_reference import Subject, counts_of, ran, reference
 
 HERE = Path(__file__).parent
-ASK = HERE / "go" / "only_ask_pods.py"
+ASK = HERE / "go" / "ask_pods.py"
 NAME = "converter"
 QUESTIONS = (
     "/convert?value=26.2188&from=mi&to=km",
@@ -96,7 +96,7 @@ def test_an_image_from_scratch_by_skaffold(space: Any, project: Path, expected: 
 
 def test_pods_that_end_meanwhile_are_taken_along(space: Any, project: Path, expected: dict[str, bool]) -> None:
     """At its end a Go program writes its counters by itself; podcov's sidecar keeps them until they are taken."""
-    ask_and_end = ["python3", str(HERE / "go" / "ask_pods.py"), "--delete", *asking(NAME)[2:]]
+    ask_and_end = ["python3", str(ASK), "--delete", *asking(NAME)[2:]]
     space.podcov("run", "--namespace", space.name, "--", *ask_and_end, cwd=project, env=where(space))
     told = left(project, "summary.json")["ledger"]
     assert told["complete"]

@@ -89,7 +89,7 @@ def folders(
     journal: Journal,
     also: Collection[int] = (),
 ) -> tuple[Folder, ...]:
-    """A folder for each start that ran, or that left something.
+    """A folder for each start that ran, whether or not anybody saw it.
 
     `living` are the processes of the one that runs, and `also` those of them that are to be told of although they wrote nothing.
     """
@@ -102,7 +102,7 @@ def folders(
             container, start, journal, _processes(start, of_start[start.restart], living if start.running else (), journal, also)
         )
         for start in starts
-        if start.began is not None or of_start[start.restart]
+        if start.began is not None or of_start[start.restart] or start is not starts[-1]
     )
 
 
@@ -164,7 +164,10 @@ def _described(process: Remains, folder: Folder, facts: Facts) -> dict[str, Any]
 
 
 def start_record(process: Remains, start: Start, facts: Facts) -> dict[str, Any]:
-    """What a recorder of podcov's own would have written when the process began. `recording` is `dumped`."""
+    """What a recorder of podcov's own would have written when the process began.
+
+    `recording` is `dumped`, and null while nothing was to be had from it: it began after everybody was asked.
+    """
     argv = process.argv or next((facts.argv[p.name] for p in process.pieces if p.name in facts.argv), ())
     unsupported = facts.unsupported if process.alive and not process.pieces else ""
     return {
@@ -178,7 +181,7 @@ def start_record(process: Remains, start: Start, facts: Facts) -> dict[str, Any]
         "implementation": "gc",
         "state": "unsupported" if unsupported else "recording",
         "reason": unsupported or None,
-        "recording": "dumped",
+        "recording": "dumped" if process.pieces or not process.alive else None,
     }
 
 

@@ -22,6 +22,8 @@ from podcov.edges.cluster_table import Entry
 from podcov.languages.couriers import Outcome
 
 HANDS: Final = (f"{WRAPPER_FOLDER}/hand-x86_64", f"{WRAPPER_FOLDER}/hand-aarch64")
+_OF_THE_POD: Final = "/proc/net/"
+"""the same in all of its containers"""
 _OTHER_MACHINE: Final = "exec format error"
 _REFUSED: Final = 3
 _NOT_RUNNING: Final = 500
@@ -115,8 +117,9 @@ class ClusterHands:
         self._said(container, outcome)
 
     async def inspect(self, container: str, path: str) -> bytes:
-        outcome = await self._hand(container, "read", path) or await self._own(container, "cat", path)
-        return self._said(container, outcome)
+        where = self._beside(container) if path.startswith(_OF_THE_POD) else container
+        outcome = await self._hand(where, "read", path) or await self._own(where, "cat", path)
+        return self._said(where, outcome)
 
     # Files
 
@@ -185,7 +188,7 @@ class ClusterHands:
     # The rest
 
     async def get(self, container: str, port: int, path: str, seconds: float) -> str:
-        where = COURIER_CONTAINER if self._entry.address.sidecar else container
+        where = self._beside(container)
         outcome = await self._hand(where, "get", str(port), path, f"{seconds:g}")
         if outcome is None:
             return await cluster_forwards.get(self._api, self._entry.address.namespace, self._entry.address.pod, port, path)
@@ -196,6 +199,10 @@ class ClusterHands:
         if outcome is None:
             raise NoTool(f"{COURIER_CONTAINER} has no {HANDS[0]}: was the pod deployed with what `podcov init` generates?")
         return self._said(COURIER_CONTAINER, outcome)
+
+    def _beside(self, container: str) -> str:
+        """A container of the pod that stays when the service's own is started again."""
+        return COURIER_CONTAINER if self._entry.pod.running(COURIER_CONTAINER) else container
 
     # Calling
 

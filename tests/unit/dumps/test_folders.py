@@ -39,6 +39,12 @@ def test_a_start_that_wrote_nothing_is_told_all_the_same() -> None:
     assert [(p.pid, p.alive, p.wrote_at_end) for p in first.processes] == [(1, False, False)]
 
 
+def test_a_start_that_nobody_saw_is_told_because_another_followed() -> None:
+    unseen = Start(0, "0", finished=110)
+    first, _ = folders("app", [unseen, RUNNING], [], [], Journal())
+    assert [(p.pid, p.alive, p.wrote_at_end) for p in first.processes] == [(1, False, False)]
+
+
 def test_a_container_that_never_started_left_no_folder() -> None:
     assert not folders("app", [Start(0, "")], [], [], Journal())
 

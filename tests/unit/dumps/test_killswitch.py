@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from podcov.config import Dump, Service
@@ -38,9 +39,9 @@ def app(
     return pod
 
 
-def serves_on(pod: object) -> bool:
+def serves_on(pod: Any) -> bool:
     try:
-        pod.get_page("/healthz")  # type: ignore[attr-defined]
+        pod.get_page("/healthz")
     except urllib.error.HTTPError:
         return True
     except OSError:
@@ -48,7 +49,7 @@ def serves_on(pod: object) -> bool:
     return True
 
 
-def test_what_ran_is_handed_over_and_it_serves_again(app: object, tmp_path: Path) -> None:
+def test_what_ran_is_handed_over_and_it_serves_again(app: Any, tmp_path: Path) -> None:
     app.mark()
     app.get_page("/one")
     assert not app.dump().targets[0].failures
@@ -58,7 +59,7 @@ def test_what_ran_is_handed_over_and_it_serves_again(app: object, tmp_path: Path
     assert (ONE in ran, TWO in ran) == (True, False)
 
 
-def test_each_run_has_its_own(app: object, tmp_path: Path) -> None:
+def test_each_run_has_its_own(app: Any, tmp_path: Path) -> None:
     app.mark("first")
     app.get_page("/one")
     app.dump()
@@ -69,7 +70,7 @@ def test_each_run_has_its_own(app: object, tmp_path: Path) -> None:
     assert (ONE in ran, TWO in ran) == (False, True)
 
 
-def test_each_set_of_tests_of_a_run_is_apart(app: object, tmp_path: Path) -> None:
+def test_each_set_of_tests_of_a_run_is_apart(app: Any, tmp_path: Path) -> None:
     app.mark(label="first")
     app.get_page("/one")
     app.mark(label="second")
@@ -79,19 +80,19 @@ def test_each_set_of_tests_of_a_run_is_apart(app: object, tmp_path: Path) -> Non
     assert (ONE in ran, TWO in ran) == (False, True)
 
 
-def test_a_mark_that_is_repeated_ends_nobody(app: object) -> None:
+def test_a_mark_that_is_repeated_ends_nobody(app: Any) -> None:
     app.mark()
     app.mark()
     assert not app.pull().counters()
 
 
-def test_a_port_where_nobody_listens_is_named(app: object) -> None:
+def test_a_port_where_nobody_listens_is_named(app: Any) -> None:
     app.ports = app.ports[:1]
     [reason] = app.dump().targets[0].failures.values()
     assert f"nobody listens on port {app.service.dump.port} for the killswitch" in reason
 
 
-def test_an_end_without_a_profile_is_told(app: object) -> None:
+def test_an_end_without_a_profile_is_told(app: Any) -> None:
     app.mark()
     app.end(kill=True)
     [process] = app.pull().status.targets[0].processes
@@ -110,3 +111,14 @@ def test_listening_sockets_are_told_from_connections() -> None:
 @pytest.mark.parametrize("content", [b"", b"mode: count", b"mode: count\nmain.go:1.1,2.2 1"])
 def test_a_profile_that_is_still_written_is_not_taken(content: bytes) -> None:
     assert not is_complete(content)
+
+
+def test_who_was_started_again_and_not_asked_yet_owes_nothing(app: Any) -> None:
+    app.mark()
+    app.dump()
+    app.end(kill=True)
+    app.begin()
+    *_, began = app.pull().status.targets
+    [process] = began.processes
+    assert process.start is not None
+    assert (process.alive, process.start.recording) == (True, None)
