@@ -237,3 +237,12 @@ def test_tilt_builds_from_what_is_derived_and_runs_commands_by_podcov_go_while_i
     assert after["theirs"] == before["theirs"]
     assert after["by-text"]["args"] == ["podcov", "go", "--", "sh", "-c", "make image"]
     assert after["by-list"]["args"] == ["podcov", "go", "--", "make", "image"]
+
+
+def test_an_extension_that_calls_tilt_s_own_function_is_named(tilted: Path) -> None:
+    text = (tilted / "Tiltfile").read_text()
+    own = "load('ext://restart_process', 'docker_build_with_restart')\n"
+    build = "docker_build_with_restart('by-name', 'one', '/app', dockerfile='one/Dockerfile')"
+    (tilted / "Tiltfile").write_text(own + text.replace("docker_build('by-name', 'one', dockerfile='one/Dockerfile')", build))
+    found = {f.found: f.why for f in project.plan(tilted).findings}
+    assert "one/Dockerfile.podcov" in found["docker_build_with_restart(...)"]

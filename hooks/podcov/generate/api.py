@@ -142,6 +142,7 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED, adopted
             *found,
             *_advice(config, said),
             *built.findings,
+            *tiltfile.unreplaced(said.tiltfiles, built),
             *_contexts(said, files),
             *_scaled(config, deployed, groups),
             *entering.isolated(groups),

@@ -18,7 +18,8 @@ from podcov.generate.skaffold_sources import HelmRelease
 from podcov.generate.starlark import UNKNOWN, Call, Script
 
 _DOCKER_BUILD = ("ref", "context", "build_args", "dockerfile")
-_DOCKER_BUILDS = ("docker_build", "docker_build_with_restart")
+_EXTENSION = "docker_build_with_restart"
+_DOCKER_BUILDS = ("docker_build", _EXTENSION)
 _CUSTOM_BUILD = ("ref", "command", "deps")
 _KUSTOMIZE = ("pathToDir",)
 _HELM = ("paths", "name", "namespace", "values", "set")
@@ -98,6 +99,16 @@ def builds(tiltfiles: Sequence[Tiltfile], rebuilding: Rebuilding) -> dict[str, d
         },
         "custom_build": {one.artifact.image: list(one.rebuild.prefix) for one in found if one.artifact.builder == "custom"},
     }
+
+
+def unreplaced(tiltfiles: Sequence[Tiltfile], rebuilding: Rebuilding) -> Iterator[Finding]:
+    """Builds by an extension, which calls Tilt's own function, whatever the block gives another meaning."""
+    for tiltfile in tiltfiles:
+        if _EXTENSION in tiltfile.calls and (derived := builds([tiltfile], rebuilding)["docker_build"]):
+            why = (
+                f"it calls Tilt's own docker_build: while PODCOV is set, give it its dockerfile of {', '.join(derived.values())}"
+            )
+            yield Finding(tiltfile.path, f"{_EXTENSION}(...)", "left as it is", why, "warning")
 
 
 def with_load(
