@@ -261,6 +261,13 @@ def test_a_test_binary_is_ended_by_its_killswitch(dockerfile: str) -> None:
     assert finding.decided == "ended by its killswitch on port 8099"
 
 
+def test_the_nodes_architecture_is_taken_from_the_node_selector() -> None:
+    pods = workload(APP, pod="      nodeSelector: {kubernetes.io/arch: arm64}\n")
+    found = detect.detect(manifests.read(pods), known(LOOP, LOOP_FILES))
+    assert [service.architecture for service in found.services] == ["arm64"]
+    assert parse(detect.podcov_yaml(found, Generate(kustomize="k8s"))).services == found.services
+
+
 def test_a_first_podcov_yaml_can_be_read() -> None:
     for dockerfile, files in ((SCRATCH, MODULE), (LOOP, LOOP_FILES)):
         found = look(dockerfile, files=files)
@@ -431,6 +438,22 @@ def test_of_two_kinds_in_one_pod_the_first_is_measured_and_the_other_said() -> N
     assert [(service.container, service.language) for service in found.services] == [("web", "go")]
     assert [(f.subject, f.decided, f.level) for f in found.findings[1:]] == [("deployment/app odd", "left alone", "warning")]
     assert found.findings[1].why.startswith("web of this pod is measured in another way")
+
+
+def test_each_namespace_gets_the_config_maps_that_its_pods_need() -> None:
+    services = {
+        "a": "command: [python3, a.py]",
+        "b": "language: go, binary: /b",
+        "c": "language: go, dump: {by: signal}",
+    }
+    listed = "".join(f"  {n}: {{workload: deployment/{n}, namespace: of-{n}, {said}}}\n" for n, said in services.items())
+    text = "".join(workload(APP).replace("{name: app}\nspec", f"{{name: {n}, namespace: of-{n}}}\nspec") for n in services)
+    injector = Injector(parse(f"version: 1\nservices:\n{listed}"), known("", {}), lambda _: {})
+    made = injector.documents(list(yaml.safe_load_all(text))).config_maps
+    assert {(m["metadata"]["namespace"], m["metadata"]["name"].rpartition("-")[0]) for m in made} == {
+        ("of-a", "podcov-wrapper"),
+        ("of-c", "podcov-hand"),
+    }
 
 
 def test_two_test_binaries_in_one_pod_have_one_sidecar_that_keeps_the_profiles_of_both() -> None:

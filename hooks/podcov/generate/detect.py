@@ -104,7 +104,7 @@ def _same_recorder(one: Service, other: Service) -> bool:
 
 def _of_container(workload: Workload, container: Container, built: Built, known: Surroundings) -> tuple[Service | None, Finding]:
     subject = workload.said(container)
-    seen = Seen(container, built, known.files)
+    seen = Seen(container, built, known.files, workload.architecture)
     reasons = {name: language.recognise(seen) for name, language in LANGUAGES.items()}
     name, reason = next(((name, reason) for name, reason in reasons.items() if reason), ("", ""))
     if not name:
@@ -165,7 +165,10 @@ def _forwards(services: Sequence[KubernetesService]) -> tuple[PortForward, ...]:
 
 def _settings(service: Service) -> dict[str, object]:
     """What is not the default."""
-    fields = ("workload", "container", "namespace", "source", "packages", "interpreter", "binary", "entry", "command", "sidecar")
+    fields = (
+        *("workload", "container", "namespace", "source", "packages", "interpreter", "binary", "architecture"),
+        *("entry", "command", "sidecar"),
+    )
     plain = Service(name="")
     said = {key: value for key, value in _said(service, *fields).items() if value != getattr(plain, key)}
     language = {"language": service.language} if service.language != plain.language else {}

@@ -91,7 +91,12 @@ def _recorded_itself(seen: Seen, folder: str) -> Proposal:
 
 def _measuring_itself(seen: Seen, folder: str, dump: Dump, why: str) -> Proposal:
     decided = f"asked by SIG{dump.signal}" if dump.by == "signal" else "scaled to 0, for it writes when it ends"
-    return _certain_or_not(seen, Proposal(Service(name="", source=(folder,), dump=dump), decided, why))
+    return _certain_or_not(seen, Proposal(_with_dump(seen, folder, dump), decided, why))
+
+
+def _with_dump(seen: Seen, folder: str, dump: Dump) -> Service:
+    service = Service(name="", source=(folder,), dump=dump)
+    return replace(service, architecture="arm64") if seen.architecture == "arm64" else service
 
 
 def _certain_or_not(seen: Seen, proposal: Proposal) -> Proposal:
@@ -114,7 +119,7 @@ def _ended_by_killswitch(seen: Seen, folder: str) -> Proposal:
         wanted = "`language: go`, `dump: {by: killswitch}`, and its image's ENTRYPOINT and CMD as `command`"
         return _left_alone(f"{found}: add it to {_CONFIG}, with {wanted}")
     return Proposal(
-        Service(name="", source=(folder,), sidecar=not seen.overridden, dump=dump),
+        replace(_with_dump(seen, folder, dump), sidecar=not seen.overridden),
         f"ended by its killswitch on port {dump.port}",
         "its image runs a test binary, which stays as it is",
         command_matters=True,

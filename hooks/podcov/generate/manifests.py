@@ -91,6 +91,8 @@ class Workload:
     """whether it is of a kind of Kubernetes' own, not of somebody's custom resource that has a pod template too"""
     replicas: int | None = None
     """None where it does not say"""
+    architecture: str = ""
+    """of its nodes, as its node selector has it: `arm64`; empty where that says nothing"""
     document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """all of it"""
     problem: str = ""
@@ -229,6 +231,7 @@ def of_document(document: Mapping[str, Any], where: str = "") -> Workload | None
         template=path,
         known=document["kind"] in POD_TEMPLATES and _group(document) in _BUILT_IN_GROUPS,
         replicas=replicas if isinstance(replicas, int) else None,
+        architecture=str(_mapping(pod.get("nodeSelector")).get("kubernetes.io/arch") or ""),
         document=document,
         problem=_problem(pod, (*inits, *containers)),
         where=where,

@@ -18,6 +18,8 @@ class Seen:
     container: Container
     built: Built
     files: Project
+    architecture: str = ""
+    """of the nodes that it runs on, as the manifest says; empty where it does not"""
 
     @property
     def words(self) -> tuple[str, ...] | None:
