@@ -336,3 +336,38 @@ class TestEvents:
         elsewhere = PodTable((WEB,), {"web": ("test",)})
         assert elsewhere.observe(pod(running())) == []
         assert pods.entries() == elsewhere.entries() == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("/tmp/coverage", "/var/coverage"),
+        ("/tmp/coverage/deep", "/var/coverage/deep"),
+        ("/tmp/coverage2", ""),
+        ("/data/coverage", "/srv/data/inside/coverage"),
+        ("/elsewhere", ""),
+    ],
+)
+def test_a_folder_of_a_container_is_one_of_the_node_where_a_host_path_is_mounted(folder: str, expected: str) -> None:
+    mounts = [
+        {"name": "coverage", "mountPath": "/tmp/coverage"},
+        {"name": "data", "mountPath": "/data/", "subPath": "inside"},
+        {"name": "none", "mountPath": "/elsewhere"},
+    ]
+    volumes = [
+        {"name": "coverage", "hostPath": {"path": "/var/coverage"}},
+        {"name": "data", "hostPath": {"path": "/srv/data/"}},
+        {"name": "none", "emptyDir": {}},
+    ]
+    spec = {"nodeName": "worker", "containers": [{"name": "app", "volumeMounts": mounts}], "volumes": volumes}
+    pod = cluster_pods.parse({"metadata": {"namespace": "shop", "name": "a", "uid": "u"}, "spec": spec})
+    assert (pod.node, pod.node_folder("app", folder)) == ("worker", expected)
+
+
+def test_what_stays_on_the_node_outlives_the_pod_as_a_sidecar_s_data_do() -> None:
+    spec = {"containers": [{"name": "app"}]}
+    pod = cluster_pods.parse({"metadata": {"namespace": "shop", "name": "a", "uid": "u"}, "spec": spec})
+    claimed = {"app": Service("storage", dump=Dump("exit", source="nodes"))}
+    address = cluster_pods.address_of(claimed, pod)
+    assert (address.sidecar, address.container) == (True, "app")
+    assert cluster_pods.instrumented(claimed, pod)

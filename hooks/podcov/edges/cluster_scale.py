@@ -32,6 +32,8 @@ KINDS: Mapping[str, Resource] = {
 READY_SECONDS = 180.0
 _ELSEWHERE_SECONDS = 900.0
 """after which a workload is scaled back that a podcov on another machine scaled down: it cannot be asked whether it still runs"""
+_LONGEST_SECONDS = 3600.0
+"""after which the process of that number on this machine is another"""
 _ATTEMPTS = 10
 _POLL = 0.5
 
@@ -50,7 +52,7 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True)
-class _Memory:
+class Memory:
     """What the annotation holds: how many replicas there were, and which podcov will scale back to that."""
 
     replicas: int
@@ -62,7 +64,7 @@ class _Memory:
     def of(cls, document: Json) -> Self | None:
         """None where there is none, or somebody has made something else of it."""
         text = (document["metadata"].get("annotations") or {}).get(ANNOTATION, "")
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, KeyError):
             value = json.loads(text)
             return cls(int(value["replicas"]), str(value["host"]), int(value["pid"]), float(value["since"]))
         return None
@@ -70,9 +72,10 @@ class _Memory:
     @property
     def abandoned(self) -> bool:
         """Nobody is going to scale back."""
+        age = time.time() - self.since
         if self.host != socket.gethostname():
-            return time.time() - self.since > _ELSEWHERE_SECONDS
-        return self.pid != os.getpid() and not _runs(self.pid)
+            return age > _ELSEWHERE_SECONDS
+        return age > _LONGEST_SECONDS or not _runs(self.pid)
 
 
 def workload_of(pod: Pod) -> Scaled | None:
@@ -116,7 +119,7 @@ async def restore(api: Api, namespaces: Iterable[str], *, dry_run: bool = False)
         for kind, resource in KINDS.items():
             with suppress(Forbidden):  # who may not list them has never scaled them
                 for document in await api.list_objects(resource, namespace):
-                    memory = _Memory.of(document)
+                    memory = Memory.of(document)
                     if memory and memory.abandoned:
                         found.append(Scaled(kind, document["metadata"]["name"], namespace))
     for workload in found if not dry_run else ():
@@ -129,9 +132,9 @@ async def restore(api: Api, namespaces: Iterable[str], *, dry_run: bool = False)
 
 async def _scale_down(api: Api, workload: Scaled) -> None:
     def change(document: dict[str, Any]) -> None:
-        known = _Memory.of(document)
+        known = Memory.of(document)
         replicas = known.replicas if known else document["spec"].get("replicas", 1)
-        memory = _Memory(replicas, socket.gethostname(), os.getpid(), time.time())
+        memory = Memory(replicas, socket.gethostname(), os.getpid(), time.time())
         document["metadata"].setdefault("annotations", {})[ANNOTATION] = json.dumps(asdict(memory))
         document["spec"]["replicas"] = 0
 
@@ -153,7 +156,7 @@ async def _scale_back(api: Api, workload: Scaled) -> int:
 
     def change(document: dict[str, Any]) -> None:
         nonlocal replicas
-        memory = _Memory.of(document)
+        memory = Memory.of(document)
         if memory is None:  # somebody deployed it anew meanwhile
             replicas = document["spec"].get("replicas", 1)
             return

@@ -26,7 +26,7 @@ COPY_SECONDS = 120.0
 _FRESH_SECONDS = 1.0
 """for which a copy of a folder is the folder"""
 _POLL = 0.1
-_ABSENT = ("no such file or directory", "could not find the file", "no such container path", "could not be found on container")
+_ABSENT = ("no such file or directory", "could not find the file", "no such container:path", "could not be found on container")
 """what engines say of a folder that is not there, or that is a tmpfs, as Kind's /tmp is: Docker does not look into those"""
 
 

@@ -1,0 +1,59 @@
+"""Which workloads are scaled, and when what one was scaled to is nobody's business any more."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from typing import Any
+
+import pytest
+from podcov.edges import cluster_pods, cluster_scale
+from podcov.edges.cluster_scale import ANNOTATION, Scaled
+
+NOBODY = 2**22 + 1
+"""a pid that no process can have"""
+
+
+def pod(owner: dict[str, Any] | None, labels: dict[str, str] | None = None) -> cluster_pods.Pod:
+    owners = [{"controller": True, **owner}] if owner else []
+    metadata = {"namespace": "shop", "name": "a", "uid": "u", "labels": labels or {}, "ownerReferences": owners}
+    return cluster_pods.parse({"metadata": metadata})
+
+
+def test_a_deployment_is_known_by_its_replica_set() -> None:
+    owner = {"kind": "ReplicaSet", "name": "web-abc12"}
+    assert cluster_scale.workload_of(pod(owner, {"pod-template-hash": "abc12"})) == Scaled("deployment", "web", "shop")
+
+
+def test_a_stateful_set_is_the_owner_itself() -> None:
+    assert cluster_scale.workload_of(pod({"kind": "StatefulSet", "name": "db"})) == Scaled("statefulset", "db", "shop")
+
+
+@pytest.mark.parametrize("owner", [None, {"kind": "DaemonSet", "name": "log"}, {"kind": "ReplicaSet", "name": "bare"}])
+def test_others_have_no_number_of_pods_that_could_be_zero(owner: dict[str, Any] | None) -> None:
+    assert cluster_scale.workload_of(pod(owner)) is None
+
+
+@pytest.mark.parametrize(
+    ("memory", "abandoned"),
+    [
+        ({"pid": os.getpid()}, False),
+        ({"pid": os.getppid()}, False),
+        ({"pid": os.getppid(), "since": 0}, True),
+        ({"pid": NOBODY}, True),
+        ({"host": "another", "pid": os.getpid()}, False),
+        ({"host": "another", "pid": os.getpid(), "since": 0}, True),
+    ],
+)
+def test_what_a_living_podcov_will_scale_back_is_left_to_it(memory: dict[str, Any], abandoned: bool) -> None:
+    text = json.dumps({"replicas": 3, "host": socket.gethostname(), "since": time.time(), **memory})
+    found = cluster_scale.Memory.of({"metadata": {"annotations": {ANNOTATION: text}}})
+    assert found
+    assert (found.replicas, found.abandoned) == (3, abandoned)
+
+
+@pytest.mark.parametrize("text", ["", "3", "{}", '{"replicas": "many"}', "[]"])
+def test_an_annotation_that_somebody_made_something_else_of_says_nothing(text: str) -> None:
+    assert cluster_scale.Memory.of({"metadata": {"annotations": {ANNOTATION: text}}}) is None
