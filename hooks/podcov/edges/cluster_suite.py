@@ -25,7 +25,9 @@ UNKNOWN = 125
 CONTAINER = "tests"
 _START_SECONDS = 300.0
 """that the pod of a Job has until its container runs: a node may have to be made for it, and the image pulled"""
-_POLL = 0.25
+_PROMPT_SECONDS = 3.0
+"""within which Kubernetes makes a Job's pod unless something keeps it from that"""
+_POLL, _LATE_POLL = 0.25, 1.0
 _REMEMBERED_SECONDS = 3600
 """after which Kubernetes removes a finished Job whose run was killed before it could"""
 _HOPELESS = frozenset(
@@ -119,19 +121,20 @@ async def _run_job(api: Api, namespace: str, job: Json) -> int:
 async def _begun(api: Api, namespace: str, job: str) -> Json:
     """The Job's pod, once its container runs or has run. Raises ClusterError where it will not."""
     loop = asyncio.get_running_loop()
-    end, said = loop.time() + _START_SECONDS, ""
+    begun, said = loop.time(), ""
     while True:
         pods, _ = await api.list_pods(namespace, f"job-name={job}")
         pod = pods[0] if pods else None
         if pod and _has_run(pod):
             return pod
-        waits_for = _waits_for(pod) if pod else await _events(api, namespace, job)
+        late = loop.time() > begun + _PROMPT_SECONDS
+        waits_for = _waits_for(pod) if pod else (await _events(api, namespace, job) if late else "")
         if waits_for and waits_for != said:
             _say(f"job/{job} waits: {waits_for}")
             said = waits_for
-        if loop.time() > end:
+        if loop.time() > begun + _START_SECONDS:
             _refuse(namespace, job, f"did not begin within {_START_SECONDS:g} s: {said or 'Kubernetes does not say why'}")
-        await asyncio.sleep(_POLL)
+        await asyncio.sleep(_LATE_POLL if late else _POLL)
 
 
 def _has_run(pod: Json) -> bool:
