@@ -94,13 +94,14 @@ class LocalPlatform:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        local_ports.pick(self._config)  # raises before anything is built; a port that is free now may not stay so
+        await self._build()
         self._ports = local_ports.pick(self._config)
         self._replicas = [
             self._replica(service, number)
             for service in self._config.services
             for number in range(service.local.replicas if service.local else 0)
         ]
-        await self._build()
         async with AsyncExitStack() as stack:
             await asyncio.gather(*(self._prepare(replica) for replica in self._replicas))
             for port, replicas in self._ports.balanced().items():
@@ -197,34 +198,32 @@ class LocalPlatform:
 
     async def _build(self) -> None:
         """Each build once, one after another: builds keep all processors busy by themselves."""
-        done: set[tuple[tuple[str, ...], Path, str]] = set()
-        for replica in self._replicas:
-            key = replica.local.build, self._directory(replica), replica.service.language
-            if not replica.local.build or key in done:
-                continue
-            done.add(key)
-            await self._build_one(replica)
+        done: set[tuple[tuple[str, ...], str, str]] = set()
+        for service in self._config.services:
+            local = service.local
+            if local and local.build and (key := (local.build, local.directory, service.language)) not in done:
+                done.add(key)
+                await self._build_one(service, local)
 
-    async def _build_one(self, replica: _Replica) -> None:
-        name, command, directory = replica.service.name, replica.local.build, self._existing_directory(replica)
-        self._note(f"building {name}: {' '.join(command)}")
-        runtime = _runtime(replica.service)
+    async def _build_one(self, service: Service, local: LocalService) -> None:
+        self._note(f"building {service.name}: {' '.join(local.build)}")
+        directory = self._existing_directory(service, local)
         try:
-            env = await asyncio.to_thread(runtime.build_environment, directory, self._own_environment(replica))
+            env = await asyncio.to_thread(_runtime(service).build_environment, directory, _own_environment(local))
         except UsageError as error:
             raise UsageError(
-                f"service {name} cannot be built: {error.message}",
-                hint=f"{error.hint} Or leave the service out: podcov run --without {name}".lstrip(),
+                f"service {service.name} cannot be built: {error.message}",
+                hint=f"{error.hint} Or leave the service out: podcov run --without {service.name}".lstrip(),
             ) from error
-        await local_build.build(name, command, directory, env, self._folder / f"{name}.build.log")
+        await local_build.build(service.name, local.build, directory, env, self._folder / f"{service.name}.build.log")
 
     async def _prepare(self, replica: _Replica) -> None:
         replica.data.mkdir(parents=True, exist_ok=True)
         place = Place(
             service=replica.service,
             local=replica.local,
-            directory=self._directory(replica),
-            env=self._own_environment(replica),
+            directory=self._directory(replica.local),
+            env=_own_environment(replica.local),
             data=replica.data,
             mode=self._mode(replica.service),
         )
@@ -233,26 +232,21 @@ class LocalPlatform:
         )
 
     async def _start(self, replica: _Replica) -> ServiceProcess:
-        directory = self._existing_directory(replica)
-        env = {**self._own_environment(replica), **replica.env, **replica.prepared.env}
+        directory = self._existing_directory(replica.service, replica.local)
+        env = {**_own_environment(replica.local), **replica.env, **replica.prepared.env}
         return await local_process.start(replica.service.name, replica.local.command, directory, env, replica.log)
 
-    @staticmethod
-    def _own_environment(replica: _Replica) -> dict[str, str]:
-        """What it would have without podcov."""
-        return {name: value for name, value in os.environ.items() if not name.startswith("PODCOV_")} | dict(replica.local.env)
-
-    def _existing_directory(self, replica: _Replica) -> Path:
-        directory = self._directory(replica)
+    def _existing_directory(self, service: Service, local: LocalService) -> Path:
+        directory = self._directory(local)
         if not directory.is_dir():
             raise UsageError(
-                f"service {replica.service.name} cannot be started: there is no folder {directory}",
-                hint=f"services.{replica.service.name}.local.directory is relative to podcov.yaml",
+                f"service {service.name} cannot be started: there is no folder {directory}",
+                hint=f"services.{service.name}.local.directory is relative to podcov.yaml",
             )
         return directory
 
-    def _directory(self, replica: _Replica) -> Path:
-        return (self._root / replica.local.directory).absolute()
+    def _directory(self, local: LocalService) -> Path:
+        return (self._root / local.directory).absolute()
 
     def _mode(self, service: Service) -> Mode:
         return service.mode or self._config.mode
@@ -316,6 +310,11 @@ class LocalPlatform:
         await asyncio.gather(*followers)
         for watcher in self._watchers:
             watcher.put_nowait(None)
+
+
+def _own_environment(local: LocalService) -> dict[str, str]:
+    """What a service would have without podcov."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PODCOV_")} | dict(local.env)
 
 
 def _runtime(service: Service) -> Runtime:
