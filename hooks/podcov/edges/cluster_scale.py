@@ -101,6 +101,7 @@ async def at_zero(api: Api, workloads: Collection[Scaled]) -> AsyncIterator[None
             try:
                 await _scale_down(api, workload)
             except Forbidden as error:
+                done.remove(workload)
                 raise ClusterError(error.message, hint="overlays/rbac/exit.yaml holds the Role that allows it") from error
             except Failed as failure:
                 raise ClusterError(
