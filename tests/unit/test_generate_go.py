@@ -251,7 +251,7 @@ LOOP_FILES = {
 }
 
 
-TESTED = "FROM golang:1.24 AS b\nRUN go test -c -cover -o /run .\nFROM alpine\nCOPY --from=b /run /run\nCOPY loop.sh /\n"
+TESTED = "FROM golang:1.24 AS b\nRUN go test -c -cover -o /run .\nFROM alpine\nCOPY --from=b /run /src/loop.sh /\n"
 
 
 @pytest.mark.parametrize("dockerfile", [LOOP, f'{TESTED}CMD ["/run"]'])

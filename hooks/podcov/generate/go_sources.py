@@ -104,7 +104,10 @@ def _go_files(seen: Seen, folder: str) -> Iterator[tuple[str, str]]:
 
 
 def _scripts(seen: Seen) -> Iterator[str]:
-    """The scripts that the image has from its build context."""
-    for source, _ in seen.built.image.copies if seen.built.image else ():
-        if source.endswith(".sh") and (text := walk.text(seen.files, project.join(seen.built.context, source))):
+    """The scripts of the project that the image has, whatever way they come into it."""
+    image = seen.built.image
+    sources = [*(source for source, _ in image.copies), *(taken.source for taken in image.taken)] if image else []
+    names = {basename(source) for source in sources if source.endswith(".sh")}
+    for path in walk.walk(seen.files, seen.built.context) if names else ():
+        if basename(path) in names and (text := walk.text(seen.files, path)):
             yield text
