@@ -246,3 +246,20 @@ def test_an_extension_that_calls_tilt_s_own_function_is_named(tilted: Path) -> N
     (tilted / "Tiltfile").write_text(own + text.replace("docker_build('by-name', 'one', dockerfile='one/Dockerfile')", build))
     found = {f.found: f.why for f in project.plan(tilted).findings}
     assert "one/Dockerfile.podcov" in found["docker_build_with_restart(...)"]
+
+
+def test_where_a_makefile_builds_the_image_it_finds_a_derived_dockerfile(tools: None, write: Write) -> None:
+    measured = yaml.safe_load(config("manager")) | {"generate": {"kustomize": "config"}}
+    folder = write(
+        {
+            "Dockerfile": DOCKERFILE,
+            "Makefile": "docker-build:\n\tdocker build -t ${IMG} .\n",
+            "config/kustomization.yaml": "resources: [manager.yaml]\n",
+            "config/manager.yaml": deployment("manager"),
+            "podcov.yaml": yaml.safe_dump(measured),
+        }
+    )
+    found = {f.found: f for f in project.init(folder).findings}
+    assert "`docker build -f podcov/go/Dockerfile .`" in found["image manager"].why
+    assert "/install" in (folder / "podcov/go/Dockerfile").read_text()
+    project.init(folder, check=True)

@@ -18,6 +18,7 @@ from podcov.errors import DriftError, ManifestError, UsageError
 from podcov.generate import (
     adoption,
     blocks,
+    builds,
     detect,
     entering,
     inject,
@@ -125,7 +126,8 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED, adopted
     known = Surroundings(files, said.artifacts, outside.lookup)
     deployed = sources.read(files, outside.renderer, rendered)
     groups = entering.enter(config, deployed, known, [s for s in config.services if s.workload])
-    built = rebuilding.plan(groups, said.sides, files, _folder(config))
+    others = builds.found_for([e.container.image for _, group in groups for e in group], said.artifacts, files)
+    built = rebuilding.plan(groups, rebuilding.Known(*said.sides, others), files, _folder(config))
     made = _overlay(files, outside, config, rendered, groups) if config.generate.by == "overlay" else None
     if made is None:
         _try_inject(sources.render(files, outside.renderer, rendered), Injector(config, known, outside.tracers))

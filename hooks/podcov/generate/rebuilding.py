@@ -37,6 +37,25 @@ class Rebuilt:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What the project builds: as Skaffold says, as Tilt does, and what else its files let tell."""
+
+    skaffold: Sequence[Artifact] = ()
+    tilt: Sequence[Artifact] = ()
+    others: Sequence[Artifact] = ()
+
+    def building(self, image: str) -> list[Artifact]:
+        """The artifacts that a container's image may be: those of the tools, else what else is known."""
+        found = [a for side in (self.skaffold, self.tilt) if (a := artifacts.of_image(side, image)) is not None]
+        other = artifacts.of_image(self.others, image)
+        return found or ([other] if other else [])
+
+    def by_tools(self, artifact: Artifact) -> bool:
+        """Whether Skaffold or Tilt builds it."""
+        return any(artifact is one for one in (*self.skaffold, *self.tilt))
+
+
+@dataclass(frozen=True, slots=True)
 class Rebuilding:
     """`files` are those that are generated for it, by their paths in the project."""
 
@@ -49,9 +68,8 @@ class Rebuilding:
         return {one.artifact.image: one for one in self.rebuilt if one.artifact.origin == origin}
 
 
-def plan(groups: Sequence[Group], known: Iterable[Sequence[Artifact]], files: Project, folder: str) -> Rebuilding:
-    """What is built anew for these containers. `known` are Skaffold's artifacts, and Tilt's; `folder` is podcov's own."""
-    sides = list(known)
+def plan(groups: Sequence[Group], known: Known, files: Project, folder: str) -> Rebuilding:
+    """What is built anew for these containers. `folder` is podcov's own."""
     wanted: dict[int, tuple[Artifact, Rebuild]] = {}
     findings: list[Finding] = []
     for workload, group in groups:
@@ -59,16 +77,16 @@ def plan(groups: Sequence[Group], known: Iterable[Sequence[Artifact]], files: Pr
             rebuild = _of(entered.service)
             if rebuild is None:
                 continue
-            image = entered.container.image
-            built = [a for side in sides if (a := artifacts.of_image(side, image)) is not None]
+            built = known.building(entered.container.image)
             for artifact in built:
                 before = wanted.get(id(artifact))
                 wanted[id(artifact)] = (artifact, before[1].joined(rebuild) if before else rebuild)
             if not built:
                 why = "nothing here builds it, so it has to have coverage in it already: docs/go.md says how"
-                findings.append(Finding(workload.said(entered.container), f"image {image}", "left as it is", why, "warning"))
+                image = f"image {entered.container.image}"
+                findings.append(Finding(workload.said(entered.container), image, "left as it is", why, "warning"))
     maker = _Maker(files, folder, _by_dockerfile(wanted.values()))
-    rebuilt = tuple(maker.rebuilt(artifact, rebuild) for artifact, rebuild in wanted.values())
+    rebuilt = tuple(maker.rebuilt(artifact, rebuild, known) for artifact, rebuild in wanted.values())
     return Rebuilding(rebuilt, maker.made, (*findings, *maker.findings))
 
 
@@ -99,11 +117,11 @@ class _Maker:
         self.made: dict[str, bytes] = {}
         self.findings: list[Finding] = []
 
-    def rebuilt(self, artifact: Artifact, rebuild: Rebuild) -> Rebuilt:
+    def rebuilt(self, artifact: Artifact, rebuild: Rebuild, known: Known) -> Rebuilt:
         one = Rebuilt(artifact, rebuild)
         if artifact.builder in _BY_DOCKERFILE and artifact.dockerfile:
             one = replace(one, dockerfile=self._derived(artifact))
-        self.findings += _advice(one, self._files)
+        self.findings += _advice(one, self._files) if known.by_tools(artifact) else _by_hand(one)
         return one
 
     def _derived(self, artifact: Artifact) -> str:
@@ -155,6 +173,14 @@ def _advice(one: Rebuilt, files: Project) -> Iterator[Finding]:
         yield Finding(
             project.join(artifact.context, ".ko.yaml"), "`builds` of its own", "give way to the profile", why, "warning"
         )
+
+
+def _by_hand(one: Rebuilt) -> Iterator[Finding]:
+    """For who builds by `docker build`, a Makefile, CI."""
+    artifact = one.artifact
+    if one.dockerfile:
+        why = f"neither Skaffold nor Tilt builds it: `docker build -f {one.dockerfile} {artifact.context}` has coverage in it"
+        yield Finding(artifact.dockerfile, f"image {artifact.image}", f"see {one.dockerfile}", why, "warning")
 
 
 def _has_builds(artifact: Artifact, files: Project) -> bool:
