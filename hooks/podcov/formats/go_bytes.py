@@ -19,12 +19,14 @@ _CONTINUED: Final = bytes(range(0x80, 0x100))
 
 _MARK: Final = b"\x80"
 _MARK_CONTINUED: Final = _LAST + _MARK * 0x80
+_WITHOUT_MARK: Final = _LAST + _LAST
 LARGEST: Final = 0xFFFFFFFF
 """Go's counters, and all other numbers in these files, have 32 bits."""
 
-_LOW_BYTE: Final = 0 if sys.byteorder == "little" else 7
-WORD: Final = "Q"
-"""What decoded numbers are kept in: 64 bits each, so that billions of 32-bit counters can be added without a carry."""
+WORD: Final = "I"
+"""What decoded numbers are kept in: 32 bits each."""
+_WORD_SIZE: Final = array(WORD).itemsize
+_LOW_BYTE: Final = 0 if sys.byteorder == "little" else _WORD_SIZE - 1
 
 
 class Cursor:
@@ -103,14 +105,15 @@ def decode_ulebs(name: str, packed: bytes, at: int) -> array[int]:
     if packed[-1] >= 0x80:
         raise damaged(name, at + len(packed), "the data end in the middle of a number")
     marked = packed.translate(_MARK_CONTINUED)
-    may_be_too_long = _MARK * 4 in marked
-    if may_be_too_long and _MARK * 5 in marked:
+    if _MARK * 5 in marked:
         raise damaged(name, at + marked.index(_MARK * 5), "a number has more than 32 bits")
     indexes = list(accumulate(map(len, marked.split(_MARK)[:-1])))
-    for index, byte in zip(reversed(indexes), reversed(packed.translate(None, _LAST)), strict=True):
-        words[index] = words[index] << 7 | byte & 0x7F
-    if may_be_too_long and max(words) > LARGEST:
-        raise damaged(name, at + offset_of_uleb(packed, 0, words.index(max(words))), "a number has more than 32 bits")
+    indexes.reverse()
+    try:
+        for index, byte in zip(indexes, reversed(packed.translate(_WITHOUT_MARK, _LAST)), strict=True):
+            words[index] = words[index] << 7 | byte
+    except OverflowError:
+        raise damaged(name, at + offset_of_uleb(packed, 0, index), "a number has more than 32 bits") from None
     return words
 
 
@@ -121,8 +124,8 @@ def count_ulebs(packed: bytes) -> int:
 
 def widen(numbers: bytes) -> array[int]:
     """Each byte as a word."""
-    spread = bytearray(8 * len(numbers))
-    spread[_LOW_BYTE::8] = numbers
+    spread = bytearray(_WORD_SIZE * len(numbers))
+    spread[_LOW_BYTE::_WORD_SIZE] = numbers
     words = array(WORD)
     words.frombytes(spread)
     return words

@@ -32,8 +32,9 @@ from podcov.model import FileCoverage, Function, Origin, Region
 _META: Final = "covmeta."
 _COUNTERS: Final = "covcounters."
 _UNFINISHED: Final = (f"tmp.{_META}", f"tmp.{_COUNTERS}")
-_WORD_SIZE: Final = 8
-_ALL_BITS: Final = (1 << 8 * _WORD_SIZE) - 1
+_WORD_BITS: Final = 32
+_SUM: Final = "Q"
+"""What sums of words are kept in: 64 bits each, so that billions of 32-bit counters can be added without a carry."""
 
 FunctionNumber = tuple[int, int]
 """The number of a package in its meta-data file, and of a function in that package."""
@@ -229,36 +230,57 @@ class _Layout:
     """The functions of a segment, whatever was counted for them, and the sum of all segments that have just these.
 
     Processes that did the same work reached the same functions. Their segments differ in the counters alone, and can be added as
-    one long number, with 64 bits for each word, instead of one by one.
+    one long number instead of word by word: as two, that of every other word and that of the words between, so that sums have
+    room.
     """
 
     def __init__(self, words: array[int], spans: Sequence[_Span]) -> None:
         self._spans = spans
-        self._size = _WORD_SIZE * len(words)
-        mask = array(WORD, (_ALL_BITS,)) * len(words)
+        self._length = len(words)
+        mask = array(WORD, (LARGEST,)) * len(words)
         for _, first, end in spans:
-            mask[first:end] = array(WORD, bytes(_WORD_SIZE * (end - first)))
+            mask[first:end] = array(WORD, bytes(mask.itemsize * (end - first)))
         self._mask = _as_number(mask)
         self._names = _as_number(words) & self._mask
-        self._sum = 0
+        self._every_other = _as_number(array(WORD, (LARGEST, 0)) * (len(words) // 2 + 1))
+        self._even = self._odd = 0
 
     def fits(self, segment: int) -> bool:
         """Whether it is of these functions; of as many words it has to be."""
         return segment & self._mask == self._names
 
     def add(self, segment: int, mode: Mode) -> None:
-        self._sum = self._sum | segment if mode == "set" else self._sum + segment
+        even, odd = segment & self._every_other, segment >> _WORD_BITS & self._every_other
+        if mode == "set":
+            self._even |= even
+            self._odd |= odd
+        else:
+            self._even += even
+            self._odd += odd
 
     @property
     def totals(self) -> Iterable[tuple[FunctionNumber, array[int]]]:
         """The counters of each function; they may have more than 32 bits."""
-        words = array(WORD)
-        words.frombytes(self._sum.to_bytes(self._size, sys.byteorder))
+        words = array(_SUM, bytes(2 * _WORD_BITS // 8 * self._length))
+        words[::2] = _sums(self._even, (self._length + 1) // 2)
+        words[1::2] = _sums(self._odd, self._length // 2)
         return ((function, words[first:end]) for function, first, end in self._spans)
 
 
 def _as_number(words: array[int]) -> int:
-    return int.from_bytes(words.tobytes(), sys.byteorder)
+    """The first word is the lowest part."""
+    if sys.byteorder == "big":  # pragma: no cover
+        words = words[:]
+        words.byteswap()
+    return int.from_bytes(words.tobytes(), "little")
+
+
+def _sums(number: int, length: int) -> array[int]:
+    sums = array(_SUM)
+    sums.frombytes(number.to_bytes(sums.itemsize * length, "little"))
+    if sys.byteorder == "big":  # pragma: no cover
+        sums.byteswap()
+    return sums
 
 
 class _Adder:

@@ -22,7 +22,7 @@ from itertools import pairwise
 from typing import Final, Literal
 
 from podcov.formats import go_counters
-from podcov.formats.go_bytes import WORD
+from podcov.formats.go_bytes import LARGEST, WORD
 from podcov.formats.go_counters import CounterFile, Segment
 from podcov.formats.go_meta import Meta
 from podcov.formats.go_profile import Block, Profile
@@ -59,11 +59,11 @@ def counts_of(file: CounterFile) -> Counts:
 
 
 def counter_file(meta_hash: str, counts: Counts) -> bytes:
-    """As Go's own tools write it."""
+    """As Go's own tools write it; counts stop at `LARGEST`, as theirs do."""
     words = array(WORD)
     for (package, function), counters in sorted(_of_functions(counts)):
         if any(counters):
-            words.extend((len(counters), package, function, *counters))
+            words.extend((len(counters), package, function, *(min(count, LARGEST) for count in counters)))
     return go_counters.dump(CounterFile(meta_hash, (Segment({}, words),)))
 
 
