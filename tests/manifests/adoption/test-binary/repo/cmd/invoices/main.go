@@ -1,11 +1,18 @@
 package main
 
-import "context"
+import (
+	"context"
+	"flag"
+)
+
+var config = flag.String("config", "", "where the settings are")
 
 func main() {
+	flag.Parse()
 	run(context.Background())
 }
 
 func run(ctx context.Context) {
+	println("settings:", *config)
 	<-ctx.Done()
 }
