@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class Subject:
 def reference(space: Any, subject: Subject, ask: Ask, folder: Path) -> Counts:
     """Deploys the subject into the namespace `space`; `folder` is for files, and is made."""
     folder.mkdir(parents=True)
-    program = _program(space.cluster, subject)
+    program = _program(space.cluster, subject, folder)
     pods = [f"{subject.name}-reference-{number}" for number in range(subject.replicas)]
     space.apply(*(_pod(space, subject, pod, program) for pod in pods))
     space.kubectl("wait", "--for=condition=Ready", *(f"pod/{pod}" for pod in pods), "--timeout=90s")
@@ -76,9 +77,8 @@ def reference(space: Any, subject: Subject, ask: Ask, folder: Path) -> Counts:
         where = ("--kubeconfig", space.cluster.env["KUBECONFIG"], "--namespace", space.name)
         ask([forwards.enter_context(forwarded(pod, subject.port, *where)) for pod in pods])
     for pod in pods:
-        space.kubectl(
-            "exec", pod, "--container", "app", "--", "python3", "-c", END, check=False
-        )  # its own end is killed with the container
+        # What ends the container is killed with it.
+        space.kubectl("exec", pod, "--container", "app", "--", "python3", "-c", END, check=False)
     for pod in pods:
         ended = "jsonpath={.status.containerStatuses[?(@.name=='app')].state.terminated.exitCode}=0"
         space.kubectl("wait", f"--for={ended}", f"pod/{pod}", "--timeout=60s")
@@ -104,15 +104,11 @@ class _Program:
     user: int
 
 
-def _program(cluster: Any, subject: Subject) -> _Program:
+def _program(cluster: Any, subject: Subject, folder: Path) -> _Program:
     plain, image = cluster.image(f"{subject.name}:plain"), cluster.image(f"{subject.name}:reference")
-    recipe = (subject.folder / "Dockerfile").read_text()
-    if subject.flags:
-        recipe = BUILD.sub(lambda build: f'ENV GOFLAGS="$GOFLAGS {subject.flags}"\n{build[0]}', recipe, count=1)
     given = {"BASE": cluster.image("golang:1.26"), **subject.build_args}
     options = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
-    with _beside(subject.folder, recipe) as dockerfile:
-        cluster.run("docker", "build", "--quiet", "--tag", plain, "--file", dockerfile, *options, subject.folder)
+    cluster.run("docker", "build", "--quiet", "--tag", plain, *options, _context(subject, folder))
     config = json.loads(cluster.run("docker", "image", "inspect", plain).stdout)[0]["Config"]
     recipe = f"FROM {cluster.image('python:3.13')}\nCOPY --from={plain} / /\n"
     cluster.run("docker", "build", "--quiet", "--tag", image, "-", stdin=recipe)
@@ -121,15 +117,15 @@ def _program(cluster: Any, subject: Subject) -> _Program:
     return _Program(image, [*command, *subject.args], int(config["User"] or 0))
 
 
-@contextmanager
-def _beside(folder: Path, recipe: str) -> Iterator[Path]:
-    """A Dockerfile outside the context, so that the context stays as it is."""
-    dockerfile = folder.parent / f".{folder.name}.reference.Dockerfile"
-    dockerfile.write_text(recipe)
-    try:
-        yield dockerfile
-    finally:
-        dockerfile.unlink()
+def _context(subject: Subject, folder: Path) -> Path:
+    """What is built. With a Dockerfile from outside, which gets a name of chance, Docker's cache would not hold."""
+    context = folder / "context"
+    shutil.copytree(subject.folder, context, ignore=shutil.ignore_patterns("podcov", ".podcov", "__pycache__"))
+    if subject.flags:
+        dockerfile = context / "Dockerfile"
+        flags = f'ENV GOFLAGS="$GOFLAGS {subject.flags}"'
+        dockerfile.write_text(BUILD.sub(lambda build: f"{flags}\n{build[0]}", dockerfile.read_text(), count=1))
+    return context
 
 
 def _pod(space: Any, subject: Subject, name: str, program: _Program) -> dict[str, Any]:
