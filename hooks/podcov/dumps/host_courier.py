@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from podcov import dumps
@@ -79,16 +80,17 @@ class HostCourier:
     async def _begin(
         self, subject: Subject, way: Way, kept: Journal, epoch: int, run: str, label: str, seconds: float
     ) -> list[dict[str, Any]]:
-        known = await self._keys(subject, way)
+        known = _keys(await self._pieces(subject, way))
         dumped = await way.begin(subject, known, seconds, may_interrupt=_worth_an_interruption(kept, run, label))
-        pieces = way.pieces(subject, await subject.list())
+        pieces = await self._pieces(subject, way)
         asked = {piece.key for piece in dumped.pieces}
         new = kept.new(pieces)
         await journal.write_pieces(
             subject, kept.epoch, [p for p in new if p.key in asked], [p for p in new if p.key not in asked]
         )
-        await journal.write_epoch(subject, EpochRecord(epoch, run, label, int(self._clock() * folders.NANO)))
-        return await self._answers(subject, way, dumped, done="acknowledged")
+        began = EpochRecord(epoch, run, label, int(self._clock() * folders.NANO))
+        await journal.write_epoch(subject, began)
+        return await self._answers(subject, replace(kept, epochs=(*kept.epochs, began)), pieces, dumped, done="acknowledged")
 
     async def _dump(self, parameters: Sequence[str], _: bytes) -> bytes:
         seconds = float(parameters[0]) if parameters else ANSWER_SECONDS
@@ -96,12 +98,15 @@ class HostCourier:
         return self._document(targets=[t for found in targets for t in found])
 
     async def _dump_one(self, subject: Subject, way: Way, seconds: float) -> list[dict[str, Any]]:
-        dumped = await way.dump(subject, await self._keys(subject, way), seconds)
+        before = await self._pieces(subject, way)
+        dumped = await way.dump(subject, _keys(before), seconds)
         kept = await journal.read(subject)
         await journal.write_pieces(subject, kept.epoch, asked=kept.new(dumped.pieces))
-        return await self._answers(subject, way, dumped, done="complete")
+        return await self._answers(subject, kept, (*before, *dumped.pieces), dumped, done="complete")
 
-    async def _answers(self, subject: Subject, way: Way, dumped: Dumped, *, done: str) -> list[dict[str, Any]]:
+    async def _answers(
+        self, subject: Subject, kept: Journal, pieces: Sequence[Piece], dumped: Dumped, *, done: str
+    ) -> list[dict[str, Any]]:
         """What became of it in each process that lives."""
         self._silent[subject.container].update(dumped.failures)
         return [
@@ -113,14 +118,14 @@ class HostCourier:
                     for reason in [dumped.failures.get(process.pid, "")]
                 ]
             )
-            for folder in await self._folders(subject, way)
+            for folder in await self._folders(subject, kept, pieces)
         ]
 
     async def _status(self, _: Sequence[str], __: bytes) -> bytes:
         described = [
             folders.describe(folder, facts)
             for subject, way in self._subjects
-            for found in [await self._folders(subject, way)]
+            for found in [await self._all_folders(subject, way)]
             for facts in [await self._facts(subject, way, found, {})]
             for folder in found
         ]
@@ -130,7 +135,7 @@ class HostCourier:
         described: list[dict[str, Any]] = []
         files: dict[str, bytes] = {}
         for subject, way in self._subjects:
-            found = await self._folders(subject, way)
+            found = await self._all_folders(subject, way)
             contents = await self._read(subject, [piece for folder in found for piece in folder.pieces])
             facts = await self._facts(subject, way, found, contents)
             for folder in found:
@@ -158,12 +163,13 @@ class HostCourier:
         "unpack": _unpack,
     }
 
-    async def _keys(self, subject: Subject, way: Way) -> frozenset[str]:
-        return frozenset(piece.key for piece in way.pieces(subject, await subject.list()))
+    async def _pieces(self, subject: Subject, way: Way) -> tuple[Piece, ...]:
+        return way.pieces(subject, await subject.list())
 
-    async def _folders(self, subject: Subject, way: Way) -> tuple[Folder, ...]:
-        kept = await journal.read(subject)
-        pieces = way.pieces(subject, await subject.list())
+    async def _all_folders(self, subject: Subject, way: Way) -> tuple[Folder, ...]:
+        return await self._folders(subject, await journal.read(subject), await self._pieces(subject, way))
+
+    async def _folders(self, subject: Subject, kept: Journal, pieces: Sequence[Piece]) -> tuple[Folder, ...]:
         starts = await self._hands.starts(subject.container)
         living = await self._hands.processes(subject.container) if any(start.running for start in starts) else ()
         return folders.folders(subject.container, starts, pieces, living, kept, self._silent[subject.container])
@@ -184,6 +190,10 @@ class HostCourier:
 
     def _document(self, **more: Any) -> bytes:
         return json.dumps({"protocol": PROTOCOL, "time": int(self._clock() * folders.NANO), **more}).encode() + b"\n"
+
+
+def _keys(pieces: Sequence[Piece]) -> frozenset[str]:
+    return frozenset(piece.key for piece in pieces)
 
 
 def _worth_an_interruption(kept: Journal, run: str, label: str) -> bool:

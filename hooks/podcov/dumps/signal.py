@@ -44,7 +44,7 @@ class SignalWay:
         listening = await self._listening(subject, processes)
         if not listening:
             return Dumped(failures={processes[0].pid: diagnosis.nobody_listens(subject, processes)})
-        if not has_meta(await subject.list()):
+        if not known and not has_meta(await subject.list()):
             reason = await diagnosis.no_meta_data(subject, processes)
             return Dumped(failures=dict.fromkeys((p.pid for p in listening), reason))
         return await _Asking(subject, known, [p.pid for p in listening]).until_answered(seconds)
