@@ -311,5 +311,7 @@ def _for_language(target: Target) -> languages.Target:
 
 
 def recorded_anything(report: Report, ledger: Ledger) -> bool:
-    """Some statement ran somewhere, whether or not it can be reported."""
-    return bool(ledger.unreported) or any(r.covered for f in report.files for r in f.regions)
+    """Some statement ran somewhere, whether or not it can be reported: then its service has no files in the report."""
+    if any(region.covered for file in report.files for region in file.regions):
+        return True
+    return bool(ledger.unreported) and not {file.service for file in report.files}.issuperset(report.services)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from podcov import pipeline
@@ -53,3 +54,11 @@ def test_the_tests_own_code_comes_first_then_no_data_then_incomplete_data(tests,
 def test_something_was_recorded_where_a_statement_ran():
     assert pipeline.recorded_anything(COVERED, Ledger())
     assert not pipeline.recorded_anything(Report("r", (), ()), Ledger())
+
+
+def test_a_service_of_which_nothing_ran_has_no_data_whatever_is_said_about_that():
+    nothing = replace(
+        COVERED, services=("orders",), files=(replace(COVERED.files[0], regions=(Region((1, 0), (1, 0), hits=0),)),)
+    )
+    assert not pipeline.recorded_anything(nothing, Ledger(unreported=("service orders: 0 % of it ran",)))
+    assert pipeline.recorded_anything(replace(nothing, files=()), Ledger(unreported=("service orders: there is no python3.14",)))
