@@ -126,3 +126,9 @@ def test_a_profile_is_the_same_with_its_own_counts(data: st.DataObject) -> None:
     assume(counts)
     assert set(profile_with(profile, {}).counts.values()) == {0}
     assert go_profile.merge({"one": profile}) == profile
+
+
+def test_sums_stop_where_gos_counters_do() -> None:
+    most = go_profile.LARGEST
+    read = go_counters.parse(counter_file("0b" * 16, added([{(0, 0): [most]}, {(0, 0): [most]}])))
+    assert plain(counts_of(read)) == {(0, 0): [most]}

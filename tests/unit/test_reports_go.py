@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from html import unescape
@@ -136,3 +137,17 @@ def test_blocks_share_lines_also_where_each_has_one_statement() -> None:
 def test_one_line_statements_are_as_they_were() -> None:
     python = replace(file(RAN), regions=(Region((1, 0), (3, 0), hits=1), Region((2, 0), (2, 0))))
     assert (statement_lines(python), covered_lines(python)) == ({1, 2}, {1})
+
+
+def test_line_based_reports_have_the_lines_of_blocks(tmp_path: Path) -> None:
+    """A line ran if one of the blocks on it did; no interpreter reads a file in Go."""
+    both = material(file(RAN), replace(file(RAN), path="app.py", language="python", regions=(Region((1, 0), (2, 0), hits=1),)))
+    for name in ("lcov", "xml", "json"):
+        WRITERS[name](both, tmp_path)
+    records = (tmp_path / "lcov.info").read_text().split("end_of_record\n")
+    (cart,) = (record for record in records if "SF:cart/cart.go" in record)
+    assert re.findall(r"DA:(\d+),(\d+)", cart) == [("3", "1"), ("4", "1"), ("5", "0"), ("6", "0"), ("7", "1")]
+    document = json.loads((tmp_path / "coverage.json").read_text())
+    assert document["files"]["cart/cart.go"]["missing_lines"] == [5, 6]
+    assert set(document["files"]) == {"app.py", "cart/cart.go"}
+    assert 'filename="cart/cart.go"' in (tmp_path / "coverage.xml").read_text()
