@@ -49,6 +49,29 @@ def test_a_container_start_without_records_is_a_failure():
     assert not ledger.complete
 
 
+def test_what_may_be_wrong_is_said_in_the_words_of_the_services_language():
+    [target] = account(targets=[], unseen={"orders": "is it no Go?"}).ledger.targets
+    assert target.reason == "no process registered: is the data volume full or not writable, or is it no Go?"
+
+
+def test_what_its_own_records_say_is_missing_is_a_failure_of_the_process():
+    told = process(missing=("not-atomic", "build it otherwise"))
+    assert (told.state, told.slug, told.reason) == ("failed", "not-atomic", "build it otherwise")
+
+
+def test_what_is_true_of_a_process_all_the_same_is_noted():
+    assert (process(note="by its differences").state, process(note="by its differences").note) == (
+        "collected",
+        "by its differences",
+    )
+
+
+def test_a_language_may_say_what_to_do_about_what_it_does_not_support():
+    told = process(state="unsupported", reason="no -cover", missing=("unsupported", "no -cover; build with it"))
+    assert (told.slug, told.reason) == ("unsupported", "no -cover; build with it")
+    assert process(state="unsupported", reason="no -cover").reason == "no -cover"
+
+
 def test_what_is_known_of_a_lost_pod_is_its_reason():
     ledger = account(targets=[], lost={"uid-1": "the pod was deleted before its data were taken"}).ledger
     assert ledger.targets[0].slug == "lost"
