@@ -104,11 +104,12 @@ def _nothing(files: Iterable[FileCoverage], data: ServiceData) -> tuple[str, ...
 
 
 def _counted(target: Target) -> bool:
-    """Whether a process of it counted. Of one that measures itself only its files tell."""
+    """Whether a process of it counted. Of one that measures itself, or was not asked yet, only its files tell."""
     wrote = by_process(target).keys()
     return any(
-        process.start and process.start.state == "recording" and (process.id in wrote or not measures_itself(process))
+        process.id in wrote or (process.start.recording is not None and not measures_itself(process))
         for process in target.records.processes
+        if process.start and process.start.state == "recording"
     )
 
 
