@@ -19,7 +19,7 @@ def nobody_listens(subject: Subject, processes: Sequence[Process]) -> str:
         advice = f"is `services.{service.name}.binary` ({service.binary}) what handles it?"
     else:
         advice = f"name the program that does as `services.{service.name}.binary`, or its signal as `dump.signal`"
-    return f"no process of the container handles SIG{name.removeprefix('SIG')}; it runs {running}; {advice}"
+    return f"no process of the container handles SIG{name}; it runs {running}; {advice}"
 
 
 async def no_answer(subject: Subject, seconds: float) -> str:
@@ -31,7 +31,7 @@ async def no_answer(subject: Subject, seconds: float) -> str:
             "build it with `go build -cover -covermode=atomic`"
         )
     return (
-        f"SIG{subject.dump.signal.removeprefix('SIG')} brought no new file in {subject.dump.folder} within {seconds:g} s: has "
+        f"SIG{subject.dump.signal} brought no new file in {subject.dump.folder} within {seconds:g} s: has "
         "the program a handler that calls coverage.WriteCountersDir with its GOCOVERDIR, installed before it serves?"
     )
 

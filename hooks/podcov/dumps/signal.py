@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from signal import Signals
+from typing import Final
 
 from podcov.dumps import diagnosis
 from podcov.dumps.contract import Dumped, HandsError, Listed, Piece, Process, Subject, polling
@@ -18,6 +18,22 @@ from podcov.dumps.counters import counters_pieces, has_meta, is_complete
 
 REPEAT_SECONDS = 3.0
 """after which a signal that brought nothing is sent again"""
+NUMBERS: Final = {
+    "HUP": 1,
+    "INT": 2,
+    "QUIT": 3,
+    "USR1": 10,
+    "USR2": 12,
+    "ALRM": 14,
+    "TERM": 15,
+    "CONT": 18,
+    "URG": 23,
+    "PROF": 27,
+    "WINCH": 28,
+    "IO": 29,
+    "PWR": 30,
+}
+"""Linux's, on whatever machine podcov runs"""
 _CAUGHT = re.compile(rb"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
 
 
@@ -67,12 +83,7 @@ class SignalWay:
         except HandsError:
             return False  # it has ended
         caught = _CAUGHT.search(status)
-        return bool(caught and int(caught[1], 16) >> (signal_number(subject.dump.signal) - 1) & 1)
-
-
-def signal_number(name: str) -> int:
-    """Of `USR1`, `SIGUSR1` or `10`."""
-    return int(name) if name.isdecimal() else Signals["SIG" + name.removeprefix("SIG")].value
+        return bool(caught and int(caught[1], 16) >> (NUMBERS[subject.dump.signal] - 1) & 1)
 
 
 def candidates(subject: Subject, processes: Sequence[Process]) -> list[list[Process]]:

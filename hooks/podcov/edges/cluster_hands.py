@@ -109,7 +109,7 @@ class ClusterHands:
     async def signal(self, container: str, name: str, pid: int) -> None:
         outcome = await self._hand(container, "signal", name, str(pid))
         if outcome is None:
-            kill = ("kill", f"-{name.removeprefix('SIG')}", str(pid))
+            kill = ("kill", f"-{name}", str(pid))
             try:
                 outcome = await self._own(container, *kill)
             except NoTool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from podcov.dumps.metas import Metas
+from podcov.dumps.signal import NUMBERS
+from podcov.schemas import schema
 
 ATOMIC = ("build", "-cover", "-covermode=atomic")
 SOURCE = (Path(__file__).parent / "programs" / "signal" / "main.go").read_text().splitlines()
@@ -141,3 +144,9 @@ def test_who_has_the_folder_is_meant_where_nobody_is_named(asked: Path, pod: Cal
     """The container's first process, a shell perhaps, would end of the signal."""
     app = pod(asked, named="")
     assert not app.dump().targets[0].failures
+
+
+def test_every_signal_that_podcov_yaml_may_name_is_known_by_linux_own_number() -> None:
+    named = schema("podcov-yaml-1")["$defs"]["service"]["properties"]["dump"]["properties"]["signal"]["enum"]
+    assert set(named) == set(NUMBERS)
+    assert all(NUMBERS[name] == getattr(signal, f"SIG{name}") for name in NUMBERS)
