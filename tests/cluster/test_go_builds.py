@@ -116,7 +116,7 @@ def test_skaffold_and_tilt_build_both_so_that_they_record(project: Path, namespa
     assert (project / "docker/Dockerfile.podcov").is_file()
     environment = {"BASE": namespace.cluster.image("golang:1.26"), "PODCOV": "1"}
 
-    tilt, skaffold = ("ci", "--port", free_port()), ("run", "--profile", "coverage")
+    tilt, skaffold = ("ci", "--port", free_port()), ("run", "--cache-artifacts=false", "--profile", "coverage")
     for command, arguments in ((namespace.skaffold, skaffold), (namespace.tilt, tilt)):
         command(*arguments, cwd=project, env=environment)
         told = json.loads((project / ".podcov/runs/latest/summary.json").read_text())

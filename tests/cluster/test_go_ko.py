@@ -50,7 +50,7 @@ def test_plain_skaffold_run_has_ko_build_with_the_recording_toolchain(
     config.write_text(config.read_text().replace("-m, pytest, tests", "-m, unittest, discover, -s, tests"))
 
     nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/there-is-no-engine.sock"}
-    done = space.skaffold("run", "--profile", "coverage", cwd=project, env=nowhere)
+    done = space.skaffold("run", "--cache-artifacts=false", "--profile", "coverage", cwd=project, env=nowhere)
     assert "Ledger: complete" in done.stdout + done.stderr
     told = json.loads((project / ".podcov/runs/latest/summary.json").read_text())
     assert told["ledger"]["targets"] == {"expected": 2, "collected": 2, "empty": 0, "failed": 0}
