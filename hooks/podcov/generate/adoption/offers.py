@@ -19,7 +19,7 @@ _AROUND = (
 """commands of a shell that no script does without"""
 _TAKEN_BY = r"cat|curl|find|kill|ls|tar|wget"
 _COMMAND = re.compile(
-    rf"(?:(?:do|then)\s+)?(?:(?:{_AROUND})\b.*|{_KUBECTL} (?:get|cp|scale|rollout status)\b.*|"
+    rf"(?:(?:do|then)\s+)?(?:(?:{_AROUND})\b.*|{_KUBECTL} (?:get|cp|scale|wait|rollout status)\b.*|"
     rf"{_KUBECTL} exec\b.* -- (?:{_TAKEN_BY})\b.*|(?:docker|podman) cp\b.*|gocovmerge\b.*|"
     r"go tool cov(?:er|data)\b.*|go install \S*gocovmerge\S*|\w+=\S*|[{}\"')]*)"
 )
