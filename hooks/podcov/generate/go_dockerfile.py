@@ -18,6 +18,8 @@ from podcov.generate.dockerfile_text import words as words_of
 from podcov.generate.rebuild import DerivedDockerfile
 
 _BUILDS: Final = re.compile(r"(?:^|[\s;&|(\"'/])go\s+(?:-C[\s=]\S+\s+)?(?:build|install)\b")
+_TOOLS: Final = re.compile(r"\bgo\s+install\s+(?:-\S+\s+)*\S+@\S+")
+"""programs of others, which a build uses"""
 _GO_IMAGE: Final = re.compile(r"(?:.+[-_])?golang(?:[-_].+)?|go-toolset|go")
 """last parts of the names of images that have a Go toolchain"""
 _USERS: Final[Mapping[str, str]] = {"go-toolset": "1001"}
@@ -73,6 +75,10 @@ class _Stage:
         """Whether it, or a stage that it stands on, has a place for the step."""
         return self.place is not None or (self.parent is not None and self.parent.prepared)
 
+    def stands_on(self, other: _Stage) -> bool:
+        """Whether it is the other, or one that has what the other has."""
+        return self is other or (self.parent is not None and self.parent.stands_on(other))
+
     def before(self, wanted: Callable[[str], bool], *, sure: bool) -> _Place | None:
         """The place in front of the first RUN whose command is wanted."""
         for number, step in enumerate(self.steps):
@@ -99,15 +105,16 @@ def covering(script: str, cover: Sequence[str]) -> Kit:
 def derive(text: str, kit: Kit, arguments: Mapping[str, str] | None = None) -> DerivedDockerfile | None:
     """The user's Dockerfile with one more step in each stage that brings a Go toolchain; None where no stage seems to.
 
-    That is in front of all others where the stage's image is one with Go in it; else in front of the first `go build` or
-    `go install`. Where neither is to be seen, in front of the first step that may be a build, make's for example, and only
-    for the case that there is a `go`: a warning says so. `arguments` are the build's, where they are known.
+    That is in front of all others where the stage's image is one with Go in it, and something is built on it; else in front of
+    the first `go build` or `go install` of the project's own. Where neither is to be seen, in front of the first step that may
+    be a build, make's for example, and only for the case that there is a `go`: a warning says so. `arguments` are the build's,
+    where they are known.
     """
     source = read(text)
     lines = text.split("\n")
     stages = _stages(source.instructions, arguments or {}, source.escape)
     for stage in stages:
-        stage.place = None if stage.prepared else _certain(stage, lines, source.escape)
+        stage.place = None if stage.prepared else _certain(stage, stages, lines, source.escape)
     for stage in () if any(stage.place for stage in stages) else stages:
         stage.place = None if stage.prepared else stage.before(_may_build, sure=False)
     places = [stage.place for stage in stages if stage.place]
@@ -140,10 +147,11 @@ def _stages(instructions: Sequence[Instruction], arguments: Mapping[str, str], e
     return stages
 
 
-def _certain(stage: _Stage, lines: Sequence[str], escape: str) -> _Place | None:
+def _certain(stage: _Stage, stages: Sequence[_Stage], lines: Sequence[str], escape: str) -> _Place | None:
     if _GO_IMAGE.fullmatch(_last_part(stage.base)):
-        return _Place(_behind(stage.begin, lines, escape), _USERS.get(_last_part(stage.base), ""))
-    return stage.before(lambda command: bool(_BUILDS.search(command)), sure=True)
+        builds = any(one.before(_may_build, sure=True) for one in stages if one.stands_on(stage))
+        return _Place(_behind(stage.begin, lines, escape), _USERS.get(_last_part(stage.base), "")) if builds else None
+    return stage.before(lambda command: bool(_BUILDS.search(_TOOLS.sub("", command))), sure=True)
 
 
 def _last_part(image: str) -> str:
@@ -157,7 +165,7 @@ def _behind(step: Instruction, lines: Sequence[str], escape: str) -> int:
 
 
 def _may_build(command: str) -> bool:
-    parts = (_ASSIGNMENTS.sub("", part.strip()) for part in _SEPARATORS.split(command))
+    parts = (_ASSIGNMENTS.sub("", part.strip()) for part in _SEPARATORS.split(_TOOLS.sub("", command)))
     return not all(_PREPARES.fullmatch(part) for part in parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from podcov.generate.dockerfile_text import read
 from podcov.generate.go_dockerfile import covering, derive, recording
 
@@ -98,6 +101,8 @@ def test_what_somebody_does_with_goflags_stays_as_it_is(packed: str) -> None:
         ("FROM debian\nCOPY --from=golang /usr/local/go /usr/local/go\nRUN /usr/local/go/bin/go build .\n", "RUN /usr/"),
         ("FROM alpine AS tools\nRUN apk add go\nFROM tools AS build\nRUN go install ./...\n", "RUN go install"),
         ('FROM alpine\nRUN ["go", "build", "."]\n', 'RUN ["go"'),
+        ("FROM golang:1.16 AS tools\nRUN go install a.b/c@v1\nFROM golang AS build\nRUN make # it\n", "RUN make # it"),
+        ("FROM alpine\nRUN apk add go && go install -v a.b/c@latest\nRUN go build .\n", "RUN go build ."),
         ("FROM alpine\nRUN <<EOF\nset -e\ngo install ./...\nEOF\n", "RUN <<EOF"),
     ],
 )
@@ -140,10 +145,46 @@ def test_users_of_a_stage_are_whom_they_were(packed: str) -> None:
         "FROM scratch\nCOPY app /app\n",
         "FROM python:3.13\nRUN apt-get install -y curl\n",
         "FROM alpine\nRUN apk add go\nRUN go mod download && mkdir /src\n",
+        "FROM golang\nRUN go install a.b/c@v1\nCMD go run .\n",
     ],
 )
 def test_where_nothing_is_built_there_is_nothing_to_derive(text: str, packed: str) -> None:
     assert derive(text, recording(packed)) is None
+
+
+LINES = st.sampled_from(
+    [
+        "FROM golang AS build",
+        "FROM build AS again",
+        "FROM --platform=$BUILDPLATFORM acme/base",
+        "FROM scratch",
+        "# a comment",
+        "",
+        "USER app",
+        "RUN make \\\n  all",
+        "RUN go mod download",
+        "RUN <<EOF\nFROM golang\ngo build .\nEOF",
+        'RUN ["go", "build"]',
+        "COPY --from=build /app /app",
+        "ENV GOFLAGS=-mod=vendor",
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=12), st.sampled_from(["\n", "\r\n"]))
+def test_a_derived_file_is_the_user_s_and_a_step_for_each_toolchain(lines: list[str], end: str) -> None:
+    text = "\n".join([*lines, ""]).replace("\n", end)
+    made = derive(text, recording("UEFDS0VE"))
+    if made is None:
+        return
+    step = re.compile(rf"{re.escape(COMMENT)}\n.*\n(USER root\n)?RUN .*\nUEFDS0VE\\\n .*\n(USER app\n)?")
+    assert step.sub("", made.text) == text
+    steps = [step for step in read(made.text).instructions if "UEFDS0VE" in step.rest]
+    assert (
+        0 < len(steps) <= lines.count("FROM golang AS build") + text.count("go build") + text.count('"go"') + text.count("make")
+    )
+    again = derive(text, recording("UEFDS0VE"))
+    assert again == made
 
 
 def test_for_a_service_that_measures_itself_only_the_flags_come_in(root: Path) -> None:
