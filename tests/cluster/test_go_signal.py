@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import socket
 import sys
@@ -26,6 +27,12 @@ QUESTIONS = (
     "/convert?value=1&from=ell&to=m",
 )
 SIGNAL = "import os; os.kill(1, 10)"
+KILL_IT = f"""
+import os, pathlib
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    if (process / "comm").read_text().strip() == "{NAME}":
+        os.kill(int(process.name), 9)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -105,18 +112,28 @@ def test_pods_that_end_meanwhile_are_taken_along(space: Any, project: Path, expe
 
 
 def test_as_the_tutorial_has_it(space: Any, tmp_path: Path, expected: dict[str, bool]) -> None:
-    """Nothing of podcov is in these pods: the image has tar and a shell, a pattern finds them, the folder is their own."""
-    space.apply(deployment("tutorial", space, 2, mounted=True), deployment("readonly", space, 1, mounted=False))
-    for name in ("tutorial", "readonly"):
+    """Nothing of podcov is in these pods: the image has tar and a shell, a pattern finds them, the folder is their own.
+
+    Two more show what can go wrong: one cannot write, and one, behind a shell, is killed while the tests run.
+    """
+    names = ("tutorial", "readonly", "crashing")
+    space.apply(
+        deployment("tutorial", space, 2),
+        deployment("readonly", space, 1, mounted=False),
+        deployment("crashing", space, 1, ["sh", "-c", f"/{NAME}; exit 1"]),
+    )
+    for name in names:
         space.kubectl("rollout", "status", f"deployment/{name}", "--timeout=90s")
-    services = {name: service(name) for name in ("tutorial", "readonly")}
-    tests = {"command": asking("tutorial")}
+    services = {name: service(name) for name in names}
+    tests = {"command": ["sh", "-c", " && ".join(map(shlex.join, [asking("tutorial"), *crash(space, "crashing")]))]}
     (tmp_path / "podcov.yaml").write_text(yaml.safe_dump({"version": 1, "services": services, "tests": tests}))
     done = space.podcov("run", "--namespace", space.name, cwd=tmp_path, env=where(space), check=False)
     assert done.returncode == 3
     targets = left(tmp_path, "ledger.json")["targets"]
     assert [t["state"] for t in targets if t["service"] == "tutorial"] == ["collected", "collected"]
     assert seen(tmp_path, "tutorial") == expected
+    killed, _ = sorted((t for t in targets if t["service"] == "crashing"), key=lambda target: target["start"])
+    assert [p["slug"] for p in killed["processes"]] == ["lost"]
     [broken] = [t for t in targets if t["service"] == "readonly"]
     [process] = broken["processes"]
     assert "its GOCOVERDIR /tmp/coverage cannot be written to" in process["reason"]
@@ -127,12 +144,26 @@ def service(name: str) -> dict[str, Any]:
     return {"language": "go", "pods": f"{name}-*", "container": "app", "dump": {"by": "signal"}}
 
 
-def deployment(name: str, space: Any, replicas: int, *, mounted: bool) -> dict[str, Any]:
+def crash(space: Any, name: str) -> list[list[str]]:
+    """Commands that kill the program in the deployment's pod, and wait until it serves again."""
+    kubectl = ["kubectl", "--kubeconfig", space.cluster.env["KUBECONFIG"], "--namespace", space.name]
+    started_again = "--for=jsonpath={.status.containerStatuses[0].restartCount}=1"
+    wait = [*kubectl, "wait", "pod", "--selector", f"app={name}", "--timeout=60s"]
+    return [
+        [*kubectl, "exec", f"deployment/{name}", "--", "python3", "-c", KILL_IT],
+        [*wait, started_again],
+        [*wait, "--for=condition=Ready"],
+    ]
+
+
+def deployment(
+    name: str, space: Any, replicas: int, command: Sequence[str] = (f"/{NAME}",), *, mounted: bool = True
+) -> dict[str, Any]:
     """The tutorial's profile, as it adds to a pod by itself."""
     app = {
         "name": "app",
         "image": space.cluster.image(f"{NAME}:reference"),
-        "command": [f"/{NAME}"],
+        "command": list(command),
         "env": [{"name": "GOCOVERDIR", "value": "/tmp/coverage"}],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}},
         "volumeMounts": [{"name": "coverage", "mountPath": "/tmp/coverage"}] if mounted else [],
