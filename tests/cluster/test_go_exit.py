@@ -50,6 +50,7 @@ class Storage:
         manifests = self.folder / "k8s"
         deployment = yaml.safe_load((manifests / "deployment.yaml").read_text())
         deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 10
+        deployment["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["periodSeconds"] = 1
         (manifests / "deployment.yaml").write_text(yaml.safe_dump(deployment))
         archive = json.dumps(deployment | {"kind": "StatefulSet", "spec": deployment["spec"] | {"replicas": 1}})
         for key in ("app", "name"):
@@ -194,7 +195,7 @@ def test_marks_and_collecting_in_separate_commands(storage: Storage, expected: d
 def test_without_the_role_it_is_said_which_one_allows_it(storage: Storage) -> None:
     storage.space.kubectl("delete", "rolebinding", "podcov-exit")
     done = storage.podcov("run", "--", "true", check=False)
-    assert done.returncode == 5, done.stderr
+    assert done.returncode == 5, done.stdout + done.stderr
     assert "overlays/rbac/exit.yaml" in done.stderr
     assert "it still runs" in done.stdout
     assert storage.is_as_before()
