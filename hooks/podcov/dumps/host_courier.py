@@ -122,13 +122,11 @@ class HostCourier:
         ]
 
     async def _status(self, _: Sequence[str], __: bytes) -> bytes:
-        described = [
-            folders.describe(folder, facts)
-            for subject, way in self._subjects
-            for found in [await self._all_folders(subject, way)]
-            for facts in [await self._facts(subject, way, found, {})]
-            for folder in found
-        ]
+        described: list[dict[str, Any]] = []
+        for subject, way in self._subjects:
+            found = await self._all_folders(subject, way)
+            facts = await self._facts(subject, way, found, {})
+            described += [folders.describe(folder, facts) for folder in found]
         return self._document(targets=described)
 
     async def _pull(self, _: Sequence[str], __: bytes) -> bytes:
