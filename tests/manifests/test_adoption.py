@@ -186,7 +186,7 @@ def parsed(text: str) -> list[object] | None:
         return None
 
 
-@pytest.mark.parametrize("name", ["hello", "shop"])
+@pytest.mark.parametrize("name", ["go-hello", "hello", "shop"])
 def test_a_repo_without_any_of_it(name: str, root: Path) -> None:
     assert recognise(root / "examples" / name) == ()
 
