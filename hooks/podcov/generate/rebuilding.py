@@ -72,19 +72,14 @@ def plan(groups: Sequence[Group], known: Known, files: Project, folder: str) -> 
     """What is built anew for these containers. `folder` is podcov's own."""
     wanted: dict[int, tuple[Artifact, Rebuild]] = {}
     findings: list[Finding] = []
-    for workload, group in groups:
-        for entered in group:
-            rebuild = _of(entered.service)
-            if rebuild is None:
-                continue
-            built = known.building(entered.container.image)
-            for artifact in built:
-                before = wanted.get(id(artifact))
-                wanted[id(artifact)] = (artifact, before[1].joined(rebuild) if before else rebuild)
-            if not built:
-                why = "nothing here builds it, so it has to have coverage in it already: docs/go.md says how"
-                image = f"image {entered.container.image}"
-                findings.append(Finding(workload.said(entered.container), image, "left as it is", why, "warning"))
+    for container, image, rebuild in _needs(groups):
+        built = known.building(image)
+        for artifact in built:
+            before = wanted.get(id(artifact))
+            wanted[id(artifact)] = (artifact, before[1].joined(rebuild) if before else rebuild)
+        if not built:
+            why = "nothing here builds it, so it has to have coverage in it already: docs/go.md says how"
+            findings.append(Finding(container, f"image {image}", "left as it is", why, "warning"))
     maker = _Maker(files, folder, _by_dockerfile(wanted.values()))
     rebuilt = tuple(maker.rebuilt(artifact, rebuild, known) for artifact, rebuild in wanted.values())
     return Rebuilding(rebuilt, maker.made, (*findings, *maker.findings))
@@ -95,9 +90,14 @@ def is_derived(path: str) -> bool:
     return basename(path).removesuffix(_IGNORED).endswith(_BESIDE)
 
 
-def _of(service: Service) -> Rebuild | None:
-    wants = REBUILDS.get(service.language)
-    return wants(service) if wants else None
+def _needs(groups: Sequence[Group]) -> Iterator[tuple[str, str, Rebuild]]:
+    """The containers whose image has to be built for coverage: what they are called, their image, what its build needs."""
+    for workload, group in groups:
+        for entered in group:
+            wants = REBUILDS.get(entered.service.language)
+            rebuild = wants(entered.service) if wants else None
+            if rebuild is not None:
+                yield workload.said(entered.container), entered.container.image, rebuild
 
 
 def _by_dockerfile(wanted: Iterable[tuple[Artifact, Rebuild]]) -> dict[str, Rebuild]:
