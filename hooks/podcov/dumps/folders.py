@@ -126,17 +126,18 @@ def _processes(
     alive = {process.pid: process for process in living}
     past = [Remains(process_id(start, p.pid, p.life), p.pid, (), False, (p,), wrote_at_end=True) for p in pieces if p.life]
     pids = {p.pid for p in pieces if not p.life} | (alive.keys() & set(also))
-    if not pieces or (past and _outlived(start, pieces[-1], journal)):
+    if not pieces or (past and not alive and _outlived(start, pieces[-1], journal)):
         pids.add(min(alive, default=FIRST))
     lasting = [_remains(start, pid, [p for p in pieces if (p.pid, p.life) == (pid, 0)], alive, journal) for pid in sorted(pids)]
     return (*past, *lasting)
 
 
 def _outlived(start: Start, last: Piece, journal: Journal) -> bool:
-    """Whether the container was ended in another life of its process than the one that left `last`."""
-    if start.running or last.key not in journal.asked:
-        return False
-    return start.finished is None or last.time / NANO < start.finished - WHOLE_SECOND
+    """Whether a container that has ended did so in another life of its process than the one that left `last`.
+
+    One whose pod is being deleted may still be said to run.
+    """
+    return last.key in journal.asked and (start.finished is None or last.time / NANO < start.finished - WHOLE_SECOND)
 
 
 def _remains(start: Start, pid: int, pieces: Sequence[Piece], alive: Mapping[int, Process], journal: Journal) -> Remains:

@@ -66,6 +66,12 @@ def test_the_life_that_a_container_ended_in_is_told_where_its_profile_was_asked_
     assert [p.wrote_at_end for p in folder.processes] == [True, False]
 
 
+def test_the_life_that_a_deleted_pod_ended_in_is_told_before_its_status_is() -> None:
+    piece = profile(112)
+    [folder] = folders("app", [RUNNING], [piece], [], Journal(asked=frozenset({piece.key})))
+    assert [p.wrote_at_end for p in folder.processes] == [True, False]
+
+
 def test_a_container_may_end_with_the_life_that_was_asked_to() -> None:
     piece = profile(110.2)
     [folder] = folders("app", [CRASHED], [piece], [], Journal(asked=frozenset({piece.key})))
