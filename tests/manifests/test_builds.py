@@ -116,6 +116,7 @@ def test_each_builder_is_told_and_all_else_of_an_artifact_stays(folder: Path) ->
     ]
     assert {k: v for k, v in after["ko"]["ko"].items() if k not in ("env", "flags")} == {"dir": "ko", "main": "./cmd/ko"}
     assert after["packs"]["buildpacks"]["env"] == ["GOFLAGS=-mod=vendor", "GOFLAGS=-mod=vendor -cover"]
+    assert after["packs"]["buildpacks"]["clearCache"] is True
     custom = after["script"]["custom"]
     assert custom["buildCommand"].startswith("PODCOV_DOCKERFILE=Dockerfile.podcov PODCOV_DROPIN=")
     assert custom["buildCommand"].endswith(""" podcov go -- sh -c 'A=1 ./build.sh "$IMAGE"'""")

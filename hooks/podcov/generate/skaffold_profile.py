@@ -120,6 +120,7 @@ def _artifact(made: _Profile, place: tuple[str, ...], spec: Mapping[str, Any], r
         made.put((*place, builder, "buildCommand"), rebuild.command(str(said["buildCommand"]), derived))
     elif builder == "buildpacks":
         made.append((*place, builder, "env"), *rebuild.buildpacks(said))
+        made.put((*place, builder, "clearCache"), True)  # buildpacks may take what they built with other variables
     elif builder == "ko":
         directory = project.relative(project.join(artifact.context, str(said.get("dir") or ".")), wanted.called_in)
         for key, values in rebuild.ko(said, directory).items():
