@@ -109,6 +109,15 @@ def serves_again_without_a_restart(space: Any, name: str) -> None:
         assert all(status["ready"] and not status["restartCount"] for status in pod["status"]["containerStatuses"])
 
 
+def test_what_a_deleted_pod_did_not_hand_over_is_said(space: Any, project: Path) -> None:
+    """Nobody asked it, and its loop does not end at SIGTERM."""
+    ask_and_delete = ["python3", str(ASK), "--delete", *asking(NAME)[2:]]
+    done = space.podcov("run", "--namespace", space.name, "--", *ask_and_delete, cwd=project, env=where(space), check=False)
+    assert done.returncode == 3
+    targets = left(project, "ledger.json")["targets"]
+    assert sorted(process["slug"] for target in targets for process in target["processes"] if process["slug"]) == ["lost", "lost"]
+
+
 def test_without_a_loop_the_container_is_started_again(space: Any, project: Path, expected: dict[str, bool]) -> None:
     """Its profile outlives it in podcov's volume."""
     manifest = project / "k8s/deployment.yaml"
