@@ -112,6 +112,9 @@ def tutorial(profile: Mapping[str, object] = PROFILE, **more: str) -> dict[str, 
         "gocovmerge cover/*.out | tee cover/merged.cov",
         "# go test ./... is somebody else's",
         "go tool cover \\\n    -func=cover/merged.cov | grep total",
+        'folders=()\nfolders+=("$folder")\nname=$(echo "$pod" | cut -d/ -f2)',
+        "pods=($(kubectl get pods -o go-template='{{range .items}}{{.metadata.name}}{{\"\\n\"}}{{end}}' \\\n  -l app=shop))",
+        'kubectl exec \\\n  -n "$space" \\\n  "$pod" \\\n  -- \\\n  tar -C /counters -cf - . | tar -xf - -C "$folder"',
     ],
 )
 def test_a_script_that_only_collects(line: str) -> None:
@@ -201,6 +204,13 @@ def test_a_profile_with_anything_else_in_it_stays(change: Mapping[str, object]) 
     files = tutorial(PROFILE | change)
     assert replaced(files) == {}
     assert [f.decided for f in recognise(files).findings if "the profile" in f.found] == ["kept, with its hooks and build flags"]
+
+
+def test_an_overlay_may_be_written_in_kustomize_s_older_words() -> None:
+    files = tutorial()
+    del files["k8s/coverage/kustomization.yaml"]
+    older = "bases: [../base]\nreplicas: [{name: shop, count: 1}]\npatchesStrategicMerge: [patch.yaml]\n"
+    assert replaced(files | {"k8s/coverage/Kustomization": older}).keys() == {"skaffold.yaml", "collect.sh"}
 
 
 @pytest.mark.parametrize("more", ["LOG_LEVEL", "GOMAXPROCS"])

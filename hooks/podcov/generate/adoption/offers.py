@@ -14,14 +14,15 @@ from podcov.generate.adoption.workspace import MAKEFILES, SHELL, Cut, Workspace,
 COLLECT = "podcov collect"
 _KUBECTL = r"kubectl(?: --?[\w-]+(?:[= ][^\s-]\S*)?)*"
 _AROUND = (
-    r"cat|cd|do|done|echo|export|for|grep|jq|local|mkdir|mktemp|printf|readonly|rm|sed|set|sleep|sort|tar|tee|trap|wait|while"
+    r"cat|cd|cut|do|done|echo|export|for|grep|jq|local|mkdir|mktemp|printf|readonly|"
+    r"rm|sed|set|sleep|sort|tar|tee|tr|trap|wait|while"
 )
 """commands of a shell that no script does without"""
 _TAKEN_BY = r"cat|curl|find|kill|ls|tar|wget"
 _COMMAND = re.compile(
     rf"(?:(?:do|then)\s+)?(?:(?:{_AROUND})\b.*|{_KUBECTL} (?:get|cp|scale|wait|rollout status)\b.*|"
     rf"{_KUBECTL} exec\b.* -- (?:{_TAKEN_BY})\b.*|(?:docker|podman) cp\b.*|gocovmerge\b.*|"
-    r"go tool cov(?:er|data)\b.*|go install \S*gocovmerge\S*|\w+=\S*|[{}\"')]*)"
+    r"go tool cov(?:er|data)\b.*|go install \S*gocovmerge\S*|\w+\+?=\S*|[{}\"')]*)"
 )
 _BETWEEN = re.compile(r"\n|;|&&|\|\|?|&(?!\d)|\$\(|`")
 _CALL = r"(?m)^(?P<before>[ \t]*(?:[@+-][ \t]*)?)(?:(?:ba)?sh[ \t]+)?(?:[\w.$(){}-]*/)*%s(?:[ \t]+[^\n;&|]*)?$"
@@ -38,7 +39,7 @@ def offered(space: Workspace, before: int) -> str:
 
 def only_collects(text: str) -> bool:
     """Whether a shell script fetches coverage data, reports on them, and does nothing else: not a test, not a threshold."""
-    lines = (line for line in re.sub(r"\\\n\s*", " ", text).split("\n") if not line.lstrip().startswith("#"))
+    lines = (line for line in re.sub(r"\s*\\\n\s*", " ", text).split("\n") if not line.lstrip().startswith("#"))
     return all(_COMMAND.fullmatch(command.strip()) for command in _BETWEEN.split("\n".join(lines)))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from yaml.nodes import Node, SequenceNode
 
 from podcov.config import Dump, Tests
-from podcov.generate import project
+from podcov.generate import kustomizations, project
 from podcov.generate.adoption import offers, profiles, signs, workloads, yamls
 from podcov.generate.adoption.contract import Adoption, Evidence, Handover
 from podcov.generate.adoption.profiles import Profile
@@ -26,8 +26,9 @@ _FLAGS = {"-cover", "-covermode=atomic", "-covermode", "atomic"}
 """what podcov builds such a service with itself"""
 _ARTIFACT = {"image", "context", "ko.flags", "ko.fromImage", "docker.buildArgs"}
 _PROFILE = {"name", "build.artifacts", "manifests.kustomize.paths", "deploy.kubectl.hooks.after"}
-_OVERLAY = {"apiVersion", "kind", "metadata", "name", "namespace", "resources", "patches", "path", "spec", "replicas", "template"}
-_PATCHED = {"containers", "env", "value", "volumeMounts", "mountPath", "volumes", "emptyDir"}
+_OVERLAY = {"apiVersion", "kind", "metadata", "name", "namespace", "resources", "bases", "replicas", "count"}
+_PATCHES = ("patches", "patchesStrategicMerge")
+_PATCHED = {"path", "spec", "template", "containers", "env", "value", "volumeMounts", "mountPath", "volumes", "emptyDir"}
 _SIGNS = (
     Sign(
         "handler",
@@ -138,17 +139,16 @@ def _only_covers(artifact: dict[str, Any]) -> bool:
 
 def _is_for_coverage(space: Workspace, folder: str) -> bool:
     """Whether an overlay adds nothing to its base but GOCOVERDIR, a volume for it, and a number of replicas."""
-    kustomization = next(
-        (text for name in ("kustomization.yaml", "kustomization.yml") if (text := space.text(f"{folder}/{name}"))), ""
-    )
-    roots = yamls.documents(kustomization)
-    patches = [yamls.scalar(node, "path") for root in roots for node in _list(yamls.get(root, "patches"))]
+    texts = (space.text(project.join(folder, name)) for name in kustomizations.NAMES)
+    roots = [root for text in texts if text for root in yamls.documents(text)]
+    named = [node for root in roots for key in _PATCHES for node in _list(yamls.get(root, key))]
+    patches = [yamls.scalar(node, "path") or yamls.scalar(node) for node in named]
     patched = [root for path in patches for root in yamls.documents(space.text(project.join(folder, path)) or "kind: missing")]
     variables = [
         yamls.scalar(node, "name") for root in patched for way in yamls.ways(root, "env") for node in _list(way[-1].node)
     ]
     keys = {key for root in (*roots, *patched) for key in _all_keys(yamls.value(root))}
-    return bool(patched) and keys <= _OVERLAY | _PATCHED and set(variables) == {"GOCOVERDIR"}
+    return bool(patched) and keys <= _OVERLAY | _PATCHED | {*_PATCHES} and set(variables) == {"GOCOVERDIR"}
 
 
 def _all_keys(value: object) -> Iterator[str]:
