@@ -130,10 +130,13 @@ def test_what_they_print_is_seen_while_they_run_and_ctrl_c_ends_the_run(hello: H
     wait_until(lambda: not hello.jobs, 10, "the Job is removed")
 
 
-def test_a_time_out_ends_a_job(hello: Hello) -> None:
-    done = hello.run(job={"image": hello.image}, command=["python3", "-c", WAIT], timeout=2)
+@pytest.mark.parametrize("place", ["job", "inside"])
+def test_a_time_out_ends_the_run_and_a_job(hello: Hello, place: str) -> None:
+    where = {"job": {"image": hello.image}} if place == "job" else {"inside": "pod/gandalf"}
+    done = hello.run(**where, command=["python3", "-c", WAIT], timeout=2)
     assert done.returncode == 124, done.stderr
     assert "longer than 2 s" in done.stderr
+    assert ("may go on" in done.stderr) == (place == "inside")
     assert hello.jobs == []
 
 

@@ -179,13 +179,14 @@ async def _follow(api: Api, namespace: str, pod: str) -> int:
     """Prints what the container prints until it has ended; its exit code."""
     printed_until = said = ""
     while True:
+        seen, since = printed_until, f"{printed_until[:19]}Z" if printed_until else ""  # whole seconds are all that can be asked
         try:
-            async for line in api.follow_log(namespace, pod, CONTAINER, since=printed_until[:19] + "Z" if printed_until else ""):
+            async for line in api.follow_log(namespace, pod, CONTAINER, since=since):
                 moment, _, text = line.decode(errors="replace").partition(" ")
-                if moment > printed_until:
+                if moment > seen:
                     printed_until = moment
                     _print(text)
-        except Failed as failure:
+        except (Failed, Forbidden) as failure:
             if str(failure) != said:  # how the tests end counts, whether or not their log can be had
                 said = str(failure)
                 _say(f"pod/{pod}: {said}")
