@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -128,9 +127,6 @@ def test_a_binary_without_cover_is_unsupported(build: Callable[..., Path], pod: 
     assert "built without -cover" in (process.start.reason or "")
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0, reason="only root can be told that even it cannot write, by a file system that is read-only"
-)
 def test_a_folder_that_is_missing_is_named(asked: Path, pod: Callable) -> None:
     app = pod(asked)
     for file in app.folder.iterdir():
