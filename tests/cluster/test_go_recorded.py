@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import socket
 import sys
@@ -243,16 +244,17 @@ def project(cluster: Any, tmp_path_factory: Any) -> Path:
     }
     ends = ["python3", str(PROGRAMS / "end_pods.py"), "app=endings", *ENDINGS]
     questions = [asked(name, d.port, delete=bool(d.ready)) for name, d in DEPLOYED.items() if name in QUESTIONS]
-    tests = folder / "tests.sh"
-    tests.write_text("set -e\n" + "".join(f"{' '.join(map(quoted, command))}\n" for command in (*questions, ends)))
+    (folder / "tests.sh").write_text(at_once(*questions, ends))
     generate = {"kustomize": "k8s", "skaffold": "skaffold.yaml"}
     config = {"version": 1, "services": services, "tests": {"command": ["sh", "tests.sh"]}, "generate": generate}
     (folder / "podcov.yaml").write_text(yaml.safe_dump(config))
     return folder
 
 
-def quoted(word: str) -> str:
-    return f"'{word}'"
+def at_once(*commands: Sequence[str]) -> str:
+    """A shell script that runs them beside each other, and fails when one fails."""
+    started = "".join(f'{shlex.join(command)} & started="$started $!"\n' for command in commands)
+    return f"{started}for one in $started; do wait $one || exit; done\n"
 
 
 def public(cluster: Any, module: tuple[str, str], folder: Path, command: str) -> None:
