@@ -18,7 +18,7 @@ from go_reference import Counts, Subject, counts_of, ran, reference
 
 pytestmark = pytest.mark.cluster
 
-ASK = Path(__file__).parent / "go" / "ask_and_leave.py"
+ASK = Path(__file__).parent / "go" / "ask_pods.py"
 QUESTIONS = ("/entries", "/entries?service=nobody", "/nothing")
 WORKLOADS = {"deployment/storage": 2, "statefulset/archive": 1}
 """and their replicas"""
