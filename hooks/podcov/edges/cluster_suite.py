@@ -125,7 +125,7 @@ async def _begun(api: Api, namespace: str, job: str) -> Json:
     while True:
         pods, _ = await api.list_pods(namespace, f"job-name={job}")
         pod = pods[0] if pods else None
-        if pod and _has_run(pod):
+        if pod and has_run(pod):
             return pod
         late = loop.time() > begun + _PROMPT_SECONDS
         waits_for = _waits_for(pod) if pod else (await _events(api, namespace, job) if late else "")
@@ -137,7 +137,7 @@ async def _begun(api: Api, namespace: str, job: str) -> Json:
         await asyncio.sleep(_LATE_POLL if late else _POLL)
 
 
-def _has_run(pod: Json) -> bool:
+def has_run(pod: Json) -> bool:
     """Raises ClusterError where the container waits for what nobody will bring, or its program is not there."""
     state = _state(pod)
     reason = (state.get("waiting") or state.get("terminated") or {}).get("reason", "")
