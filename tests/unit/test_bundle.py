@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from podcov.errors import DamagedError
-from podcov.formats.bundle import read_bundle
+from podcov.formats.bundle import read_bundle, write_bundle
 
 
 def seal(head: bytes) -> bytes:
@@ -97,3 +97,10 @@ def test_the_error_says_what_is_wrong(data: bytes, what: str) -> None:
         read_bundle(data)
     assert what in caught.value.message
     assert caught.value.hint
+
+
+@given(st.dictionaries(st.text(min_size=1), st.binary()), st.dictionaries(st.sampled_from(["protocol", "time"]), st.integers()))
+def test_what_podcov_bundles_itself_is_read_the_same(files: dict[str, bytes], manifest: dict[str, int]) -> None:
+    bundle = read_bundle(write_bundle(manifest, files))
+    assert bundle.files == files
+    assert bundle.manifest.items() >= manifest.items()
