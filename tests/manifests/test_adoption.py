@@ -310,14 +310,40 @@ def test_podcov_s_profile_has_the_name_of_the_one_that_it_takes_the_place_of(rep
     assert [hook["host"]["command"][0] for hook in read["deploy"]["kubectl"]["hooks"]["after"]] == ["podcov"]
 
 
-def test_a_profile_of_podcov_s_that_was_there_before_keeps_its_name(repo: Copy) -> None:
+def test_what_init_wrote_before_says_it_too_and_keeps_its_profile(repo: Copy) -> None:
     """And its block stays whole, though the profile that goes stands right beneath it."""
     folder = repo("skaffold-tutorial")
-    assert run(["init", "-c", str(folder / "podcov.yaml")]) == 0
+    config = folder / "podcov.yaml"
+    assert run(["init", "--replicas", "3", "-c", str(config)]) == 0
+    assert run(["init", "--adopt", "-c", str(config)]) == 0
+    adopted = parse(config.read_text())
+    assert [service.dump for service in adopted.services] == [Dump("signal", folder="/coverage-data")]
+    assert adopted.tests.command[0] == "./integration-test/run.sh"
+    assert (adopted.generate.replicas, adopted.generate.profile) == (3, "podcov")
+    assert [p["name"] for p in yaml.safe_load((folder / "skaffold.yaml").read_text())["profiles"]] == ["podcov"]
+    before = contents(folder)
+    assert run(["init", "--check", "--adopt", "-c", str(config)]) == 0
+    assert run(["init", "--adopt", "-c", str(config)]) == 0
+    assert contents(folder) == before
+
+
+def test_a_configuration_that_somebody_edited_stays_as_it_is(repo: Copy) -> None:
+    folder = repo("test-binary")
+    config = folder / "podcov.yaml"
+    assert run(["init", "-c", str(config)]) == 0
+    config.write_text(f"{config.read_text()}# ours\n")
+    assert run(["init", "--adopt", "-c", str(config)]) == 0
+    assert config.read_text().endswith("# ours\n")
+    assert not (folder / "scripts/coverage.sh").exists()
+
+
+def test_a_make_target_that_is_there_is_not_made_again(repo: Copy) -> None:
+    folder = repo("coverage-switch")
     assert run(["init", "--adopt", "-c", str(folder / "podcov.yaml")]) == 0
-    names = [profile["name"] for profile in yaml.safe_load((folder / "skaffold.yaml").read_text())["profiles"]]
-    assert names == ["podcov"]
-    assert run(["init", "--check", "-c", str(folder / "podcov.yaml")]) == 0
+    wanted = ["make", "--dry-run", "test-e2e-ledger-coverage"]
+    said = subprocess.run(wanted, cwd=folder, capture_output=True, text=True, check=True)
+    assert "E2E_COVERAGE=true podcov run -- go test ./test/e2e/ledger/..." in said.stdout
+    assert "overriding" not in said.stderr
 
 
 def test_what_the_tests_deploy_themselves_is_measured_with_a_configuration_by_hand(

@@ -132,8 +132,8 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED, adopted
     if made is None:
         _try_inject(sources.render(files, outside.renderer, rendered), Injector(config, known, outside.tracers))
     changes = [
-        *([] if files.read(CONFIG) is not None else [Change(CONFIG, seal.signed(text).encode(), "is missing")]),
-        *_whole_files(files, _folder(config), _own_files(config, groups, made, said, built)),
+        *_own_configuration(files, text),
+        *_whole_files(files, _folder(config), _own_files(files, config, groups, made, said, built)),
         *_edited_files(files, config, said, built),
     ]
     return Plan(
@@ -198,20 +198,37 @@ def _configuration(
     text = project.text(files, CONFIG)
     if text is not None:
         _refuse_to_ask_twice(asked)
-        return text, ()
+        hands_over = any(a.handover and a.replaces for a in adopted)
+        if not (hands_over and seal.is_as_signed(text.encode())):
+            return text, ()
     try:
-        return _first(files, outside, asked, adoptions, adopted)
+        return _first(files, outside, asked, adoptions, adopted, None if text is None else parse(text).generate)
     except ManifestError as error:
         raise _with_what_is_kept(error, adoptions) from None
 
 
+def _own_configuration(files: Project, text: str) -> list[Change]:
+    """A `podcov.yaml` that is new, or other than it was."""
+    present, signed = project.text(files, CONFIG), seal.signed(text)
+    if present in (text, signed):
+        return []
+    reason = "is missing" if present is None else "can be adopted: services go on measuring themselves"
+    return [Change(CONFIG, signed.encode(), reason)]
+
+
 def _first(
-    files: Project, outside: Outside, asked: Asked, adoptions: Sequence[Adoption], adopted: Sequence[Adoption]
+    files: Project,
+    outside: Outside,
+    asked: Asked,
+    adoptions: Sequence[Adoption],
+    adopted: Sequence[Adoption],
+    decided: Generate | None = None,
 ) -> tuple[str, tuple[Finding, ...]]:
+    """`decided` is what an earlier `podcov.yaml` has, which nobody has edited since."""
     looked, chosen = survey.look(files, asked.paths, asked.by)
-    said = tools.read(files, looked)
-    rendered = sources.of(looked, said)
-    generate = replace(looked, replicas=asked.replicas, profile=_free_profile(said, adoptions))
+    said = tools.read(files, decided or looked)
+    rendered = sources.of(decided or looked, said)
+    generate = decided or replace(looked, replicas=asked.replicas, profile=_free_profile(said, adoptions))
     known = Surroundings(files, said.artifacts, outside.lookup)
     deployed = sources.read(files, outside.renderer, rendered)
     text, found = first_config(deployed, generate, known, name=rendered.names, adopted=adopted)
@@ -292,13 +309,15 @@ def _holds_the_same(one: bytes, other: bytes) -> bool:
         return False
 
 
-def _own_files(config: Config, groups: Sequence[Group], made: Overlay | None, said: Tools, built: Rebuilding) -> dict[str, bytes]:
+def _own_files(
+    given: Project, config: Config, groups: Sequence[Group], made: Overlay | None, said: Tools, built: Rebuilding
+) -> dict[str, bytes]:
     """The files that are podcov's alone, by their path from podcov's folder."""
     folder, generate = _folder(config), config.generate
     inner = project.relative(project.join(generate.overlay), folder)
     files = {f"{inner}/{name}": content for name, content in made.files.items()} if made else {}
     files |= {project.relative(path, folder): content for path, content in built.files.items()}
-    files |= make_target.files(config, skaffold=bool(said.skaffolds), tilt=bool(said.tiltfiles))
+    files |= make_target.files(config, given, skaffold=bool(said.skaffolds), tilt=bool(said.tiltfiles))
     if generate.tiltfile:
         files["Tiltfile"] = assets.render(
             "init/Tiltfile.j2",

@@ -76,9 +76,10 @@ def _of_profile(space: Workspace, profile: Profile) -> Finding:
 
 
 def _offer(space: Workspace, name: str, evidence: Sequence[Evidence], handover: Handover | None, before: int) -> list[Finding]:
-    """What `--adopt` would do. A `podcov.yaml` that is there already stays as it is."""
-    says = f"has podcov.yaml say `dump: {{by: {handover.dump.by}}}`" if handover and not space.configured else ""
+    """What `--adopt` would do. A `podcov.yaml` that somebody wrote or edited stays as it is."""
     edits = offers.offered(space, before).removeprefix(OFFER)
+    written = not space.edited and bool(edits or not space.configured)
+    says = f"has podcov.yaml say `dump: {{by: {handover.dump.by}}}`" if handover and written else ""
     if not (says or edits):
         return []
     why = "podcov asks the service for what it measures, as this does"

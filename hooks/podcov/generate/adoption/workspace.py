@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, takewhile
 from posixpath import basename, splitext
 
-from podcov.generate import blocks, walk
+from podcov.generate import blocks, seal, walk
 from podcov.generate.adoption.contract import Evidence, Replacement
 from podcov.generate.project import Project
 
@@ -72,11 +72,13 @@ class Draft:
 class Workspace:
     """`drafts` by path; None for a file that is not needed any more. `journal` is every line that was changed, in order.
 
-    `configured` is whether there is a `podcov.yaml`, or will be one, that says how podcov gets at what is measured.
+    `configured` is whether there is a `podcov.yaml`, or will be one, that says how podcov gets at what is measured, and `edited`
+    whether somebody wrote it, or changed what podcov had written.
     """
 
     drafts: dict[str, Draft | None]
     configured: bool = False
+    edited: bool = False
     journal: list[Evidence] = field(default_factory=list)
     reasons: dict[str, list[str]] = field(default_factory=dict)
     _named: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
@@ -85,7 +87,9 @@ class Workspace:
     def of(cls, files: Project) -> Workspace:
         named = DOCKERFILES + YAML + SHELL + MAKEFILES + PYTHON + GO + _OTHERS + _SETTINGS
         texts = ((path, walk.text(files, path)) for path in walk.walk(files) if walk.is_named(path, named))
-        return cls({path: Draft.of(text) for path, text in texts if text is not None}, files.read(_CONFIG) is not None)
+        config = files.read(_CONFIG)
+        edited = config is not None and not seal.is_as_signed(config)
+        return cls({path: Draft.of(text) for path, text in texts if text is not None}, config is not None, edited)
 
     def texts(self, names: tuple[str, ...]) -> list[tuple[str, str]]:
         """(path, text) of the files whose name fits one of the patterns, as they are now."""
