@@ -117,6 +117,28 @@ def parse(data: bytes, *, name: str = "covcounters", walk: bool = True) -> Count
     return CounterFile(meta_hash.hex(), tuple(segments), "raw" if encoding.raw else "uleb", encoding.big_endian)
 
 
+class Packed(NamedTuple):
+    """The only segment of a file, its numbers still as they stand there; `functions` is how many they are of."""
+
+    meta_hash: str
+    annotations: Mapping[str, str]
+    numbers: bytes
+    functions: int
+
+
+def packed(data: bytes) -> Packed | None:
+    """Reads what is around the numbers of most files; None for others, and for damaged ones: `parse` says what these are."""
+    cursor = Cursor("", data)
+    try:
+        magic, version, meta_hash, flavor, _ = _HEADER.unpack(cursor.take(_HEADER.size, "the header"))
+        if (magic, version, flavor) != (MAGIC, VERSION, _ULEB) or _segment_count(cursor) != 1:
+            return None
+        count, annotations = _preamble(cursor)
+    except DamagedError:
+        return None
+    return Packed(meta_hash.hex(), annotations, data[cursor.at : cursor.end - _FOOTER.size], count)
+
+
 class _Encoding(NamedTuple):
     raw: bool
     big_endian: bool

@@ -12,7 +12,6 @@ package that differs between them by block, where both have the same blocks.
 from __future__ import annotations
 
 import operator
-import sys
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,9 +21,10 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from podcov.errors import DamagedError, MergeError
-from podcov.formats import go_counters, go_meta
+from podcov.formats import go_counters, go_digits, go_meta
 from podcov.formats.go_bytes import WORD, damaged
-from podcov.formats.go_counters import NAMES_AND_NUMBERS, CounterFile, Segment
+from podcov.formats.go_counters import NAMES_AND_NUMBERS, CounterFile, Packed, Segment
+from podcov.formats.go_digits import Digits, Mask, Sum
 from podcov.formats.go_meta import GoFunction, GoPackage, Meta
 from podcov.formats.go_profile import LARGEST, Block, Mode, Profile, add, blocks_by_file, common_mode
 from podcov.model import FileCoverage, Function, Origin, Region
@@ -32,7 +32,6 @@ from podcov.model import FileCoverage, Function, Origin, Region
 _META: Final = "covmeta."
 _COUNTERS: Final = "covcounters."
 _UNFINISHED: Final = (f"tmp.{_META}", f"tmp.{_COUNTERS}")
-_WORD_BITS: Final = 32
 _SUM: Final = "Q"
 """What sums of words are kept in: 64 bits each, so that billions of 32-bit counters can be added without a carry."""
 
@@ -211,11 +210,15 @@ def of_profile(profile: Profile, *, name: str) -> Build:
 
 
 def _read_counters(name: str, data: bytes, adders: Mapping[str, _Adder]) -> None:
+    packed = go_counters.packed(data)
+    digits = go_digits.read(packed.numbers) if packed else None
+    if packed and digits and packed.meta_hash in adders and adders[packed.meta_hash].add_alike(packed, digits):
+        return
     file = go_counters.parse(data, name=name, walk=False)
     adder = adders.get(file.meta_hash)
     if adder is None:
         raise damaged(name, 8, f"its meta-data, {_META}{file.meta_hash}, are not here or cannot be read")
-    adder.add(name, data, file)
+    adder.add(name, data, file, digits)
 
 
 class _Span(NamedTuple):
@@ -229,58 +232,45 @@ class _Span(NamedTuple):
 class _Layout:
     """The functions of a segment, whatever was counted for them, and the sum of all segments that have just these.
 
-    Processes that did the same work reached the same functions. Their segments differ in the counters alone, and can be added as
-    one long number instead of word by word: as two, that of every other word and that of the words between, so that sums have
-    room.
+    Processes that did the same work reached the same functions. Their segments differ in the counters alone, and those of the
+    first show where these are.
     """
 
     def __init__(self, words: array[int], spans: Sequence[_Span]) -> None:
         self._spans = spans
-        self._length = len(words)
-        mask = array(WORD, (LARGEST,)) * len(words)
-        for _, first, end in spans:
-            mask[first:end] = array(WORD, bytes(mask.itemsize * (end - first)))
-        self._mask = _as_number(mask)
-        self._names = _as_number(words) & self._mask
-        self._every_other = _as_number(array(WORD, (LARGEST, 0)) * (len(words) // 2 + 1))
-        self._even = self._odd = 0
+        self._names = self._without_counters(words)
+        self._sums = array(_SUM, bytes(array(_SUM).itemsize * len(words)))
+        self._mask: Mask | None = None
+        self._alike = Sum(len(words))
 
-    def fits(self, segment: int) -> bool:
+    def _without_counters(self, words: array[int]) -> array[int]:
+        names = words[:]
+        for _, first, end in self._spans:
+            names[first:end] = array(WORD, bytes(words.itemsize * (end - first)))
+        return names
+
+    def fits(self, words: array[int]) -> bool:
         """Whether it is of these functions; of as many words it has to be."""
-        return segment & self._mask == self._names
+        return self._without_counters(words) == self._names
 
-    def add(self, segment: int, mode: Mode) -> None:
-        even, odd = segment & self._every_other, segment >> _WORD_BITS & self._every_other
-        if mode == "set":
-            self._even |= even
-            self._odd |= odd
-        else:
-            self._even += even
-            self._odd += odd
+    def add(self, words: array[int], digits: Digits | None) -> None:
+        """`digits` are the same, where they are known."""
+        self._sums = array(_SUM, map(operator.add, self._sums, words))
+        if digits and self._mask is None:
+            self._mask = Mask(digits, ((first, end) for _, first, end in self._spans))
+
+    def add_alike(self, digits: Digits) -> bool:
+        """Adds what has just these functions, too; False for others."""
+        if self._mask is None or not self._mask.fits(digits):
+            return False
+        self._alike.add(digits)
+        return True
 
     @property
     def totals(self) -> Iterable[tuple[FunctionNumber, array[int]]]:
         """The counters of each function; they may have more than 32 bits."""
-        words = array(_SUM, bytes(2 * _WORD_BITS // 8 * self._length))
-        words[::2] = _sums(self._even, (self._length + 1) // 2)
-        words[1::2] = _sums(self._odd, self._length // 2)
+        words = array(_SUM, map(operator.add, self._sums, self._alike.totals()))
         return ((function, words[first:end]) for function, first, end in self._spans)
-
-
-def _as_number(words: array[int]) -> int:
-    """The first word is the lowest part."""
-    if sys.byteorder == "big":  # pragma: no cover
-        words = words[:]
-        words.byteswap()
-    return int.from_bytes(words.tobytes(), "little")
-
-
-def _sums(number: int, length: int) -> array[int]:
-    sums = array(_SUM)
-    sums.frombytes(number.to_bytes(sums.itemsize * length, "little"))
-    if sys.byteorder == "big":  # pragma: no cover
-        sums.byteswap()
-    return sums
 
 
 class _Adder:
@@ -294,18 +284,26 @@ class _Adder:
         self._annotations: list[Mapping[str, str]] = []
         self._processes = 0
 
-    def add(self, name: str, data: bytes, file: CounterFile) -> None:
-        """All of a file or, if it does not fit the meta-data (DamagedError), nothing of it."""
-        numbers = [_as_number(segment.words) for segment in file.segments]
-        layouts = [self._layout(name, data, file, *pair) for pair in zip(file.segments, numbers, strict=True)]
-        for layout, number in zip(layouts, numbers, strict=True):
-            layout.add(number, self.meta.mode)
+    def add(self, name: str, data: bytes, file: CounterFile, digits: Digits | None) -> None:
+        """All of a file or, if it does not fit the meta-data (DamagedError), nothing of it. `digits` are those of an only
+        segment."""
+        layouts = [self._layout(name, data, file, segment) for segment in file.segments]
+        for layout, segment in zip(layouts, file.segments, strict=True):
+            layout.add(segment.words, digits)
         self._annotations += (segment.annotations for segment in file.segments)
         self._processes += 1
 
-    def _layout(self, name: str, data: bytes, file: CounterFile, segment: Segment, number: int) -> _Layout:
+    def add_alike(self, packed: Packed, digits: Digits) -> bool:
+        """Adds a file with the same functions as one before; False for others."""
+        if not any(layout.add_alike(digits) for layout in self._layouts[digits.length, packed.functions]):
+            return False
+        self._annotations.append(packed.annotations)
+        self._processes += 1
+        return True
+
+    def _layout(self, name: str, data: bytes, file: CounterFile, segment: Segment) -> _Layout:
         alike = self._layouts[len(segment.words), segment.count]
-        found = next((layout for layout in alike if layout.fits(number)), None)
+        found = next((layout for layout in alike if layout.fits(segment.words)), None)
         if found is None:
             go_counters.check(name, segment)
             found = _Layout(segment.words, self._spans(name, data, file, segment))
