@@ -309,6 +309,8 @@ def test_every_start_of_a_container_is_accounted_for(recorded: Run) -> None:
     starts = [target for target in ledger["targets"] if target["service"] == "endings"]
     ended_once, twice, replaced = 5, 1, 1
     assert len(starts) == len(ENDINGS) + ended_once + 2 * twice + replaced
+    programs = sorted(len(target["processes"]) for target in starts)
+    assert programs == [1] * (len(starts) - 2) + [2, 2], "exec and deadlock go on as another program"
     assert recorded.read("summary.json")["ledger"]["complete"]
 
 
