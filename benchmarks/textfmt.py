@@ -5,6 +5,7 @@ Each folder is a pod's. Like `go tool covdata`, it opens one meta-data file of e
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterable
@@ -31,5 +32,6 @@ def textfmt(folders: Iterable[str]) -> bytes:
 
 
 if __name__ == "__main__":
+    gc.disable()  # all that is made is needed to the end
     with open(sys.argv[1], "wb") as out:  # noqa: PTH123 (pathlib takes longer to load than this to run)
         out.write(textfmt(sys.argv[2:]))
