@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -135,6 +136,7 @@ class Pod:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            start_new_session=True,
         )
         self.life.append(Start(len(self.life), f"containerd://{self.process.pid}", began=time.time(), running=True))
 
@@ -155,8 +157,8 @@ class Pod:
     def end(self, *, kill: bool = False) -> None:
         assert self.process
         assert self.process.stdin
-        if kill:
-            self.process.kill()
+        if kill:  # with all that it started: a loop's program outlives the loop
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.stdin.close()
         self.process.wait()
         last = self.life[-1]
