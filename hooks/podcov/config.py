@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from podcov import yaml_document
+from podcov import signals, yaml_document
 from podcov.errors import ConfigError
 from podcov.model import Mode
 from podcov.schemas import schema
@@ -57,6 +57,7 @@ class Dump:
     folder: str = "/tmp/coverage"  # noqa: S108 in the container
     """where the service writes, in the container: GOCOVERDIR, or the folder of `profile`"""
     signal: str = "USR1"
+    """as `podcov.signals` names it"""
     port: int = 19999
     path: str = "/"
     profile: str = "cover.out"
@@ -252,8 +253,15 @@ def _service(document: Document, name: str) -> Service:
     if "local" in parts:
         parts["local"] = LocalService(**_values(document, ("services", name, "local")))
     if "dump" in parts:
-        parts["dump"] = Dump(**_values(document, ("services", name, "dump")))
+        parts["dump"] = _dump(document, ("services", name, "dump"))
     return Service(name=name, **parts)
+
+
+def _dump(document: Document, path: Path) -> Dump:
+    parts = _values(document, path)
+    if "signal" in parts:
+        parts["signal"] = signals.named(parts["signal"])
+    return Dump(**parts)
 
 
 def _values(document: Document, path: Path) -> dict[str, Any]:
@@ -284,6 +292,7 @@ def _contradictions(document: Document) -> Iterator[Problem]:
             except re.error as error:
                 path = ("services", name, "ignore_processes", index)
                 yield _problem(document, path, f"this is no regular expression: {error}")
+    yield from _useless_signals(document)
     yield from _clashing_forwards(document)
     yield from _tests_in_two_places(document)
     yield from _misplaced_copies(document)
@@ -297,6 +306,16 @@ def _misplaced_copies(document: Document) -> Iterator[Problem]:
                 yield _problem(document, path, f"{name} leads out of its folder; write it without `..`")
         if (SERVICE in copy) != (SERVICE in report):
             yield _problem(document, path, f"`{SERVICE}` stands in one of the two names only; write it in both, or in none")
+
+
+def _useless_signals(document: Document) -> Iterator[Problem]:
+    for name, service in document.data["services"].items():
+        dump = service.get("dump", {})
+        if "signal" in dump and (signal := signals.named(dump["signal"])) in signals.NOT_FOR_GO:
+            said = (
+                f"no Go program can wait for {signals.title(signal)}; write the signal that its handler waits for, such as `USR1`"
+            )
+            yield _problem(document, ("services", name, "dump", "signal"), said)
 
 
 def _tests_in_two_places(document: Document) -> Iterator[Problem]:

@@ -279,6 +279,37 @@ def test_tests_run_in_one_place(tests: str, expected: str) -> None:
     assert message.startswith(f"podcov.yaml:3: {expected}")
 
 
+def _with_signal(signal: str) -> str:
+    return f"version: 1\nservices:\n  x:\n    workload: pod/x\n    dump:\n      by: signal\n      signal: {signal}\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("HUP", "HUP"), ("SIGUSR2", "USR2"), ("10", "USR1"), ("'12'", "USR2"), ("1.0", "HUP"), ("64", "64"), ("'40'", "40")],
+)
+def test_a_signal_may_be_written_in_any_way_that_kill_takes(written: str, meant: str) -> None:
+    dump = parse(_with_signal(written)).service("x").dump
+    assert dump is not None
+    assert dump.signal == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("FOO", '"FOO" does not fit here; write for example `USR1`'),
+        ("usr1", '"usr1" does not fit here; write for example `USR1`'),
+        ("0", "must be at least 1, and is 0; write for example `USR1`"),
+        ("99", "must be at most 64, and is 99; write for example `USR1`"),
+        ("'99'", '"99" does not fit here; write for example `USR1`'),
+        ("KILL", "no Go program can wait for SIGKILL; write the signal that its handler waits for, such as `USR1`"),
+        ("19", "no Go program can wait for SIGSTOP; write the signal that its handler waits for, such as `USR1`"),
+        ("33", "no Go program can wait for signal 33; write the signal that its handler waits for, such as `USR1`"),
+    ],
+)
+def test_what_is_no_signal_or_none_for_a_handler_is_refused(written: str, said: str) -> None:
+    assert complaint(_with_signal(written)) == f"podcov.yaml:7: services.x.dump.signal: {said}"
+
+
 def test_errors_call_the_file_what_the_caller_calls_it() -> None:
     with pytest.raises(ConfigError, match=r"^shop/podcov\.yaml:1: "):
         parse("", name="shop/podcov.yaml")

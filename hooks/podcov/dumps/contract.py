@@ -136,6 +136,8 @@ class Dumped:
 
     pieces: tuple[Piece, ...] = ()
     failures: Mapping[int, str] = field(default_factory=dict)
+    ended: Mapping[int, str] = field(default_factory=dict)
+    """by pid: who ended of being asked, and why"""
 
 
 class Way(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from podcov import signals
 from podcov.dumps.contract import HandsError, Process, Subject
 from podcov.dumps.counters import META
 from podcov.errors import DamagedError
@@ -13,13 +14,30 @@ from podcov.formats import go_meta
 
 def nobody_listens(subject: Subject, processes: Sequence[Process]) -> str:
     """No process catches the signal that is sent."""
-    name, service = subject.dump.signal, subject.service
+    service = subject.service
     running = "; ".join(f"{p.pid}: {shlex.join(p.argv) or '?'}" for p in processes[:4])
     if service.binary:
         advice = f"is `services.{service.name}.binary` ({service.binary}) what handles it?"
     else:
         advice = f"name the program that does as `services.{service.name}.binary`, or its signal as `dump.signal`"
-    return f"no process of the container handles SIG{name}; it runs {running}; {advice}"
+    return f"no process of the container handles {_signal(subject)}; it runs {running}; {advice}"
+
+
+def ended_of_it(subject: Subject) -> str:
+    """A process that got the signal ended, and had written nothing."""
+    if subject.dump.signal in signals.ENDS_GO:
+        key = f"services.{subject.service.name}.dump.signal"
+        return f"it ended of {_signal(subject)}: it has no handler for it; write the signal that its handler waits for as `{key}`"
+    return f"it ended when {_signal(subject)} was sent to it, and had not written its counters: does its handler end it?"
+
+
+def not_asked(subject: Subject) -> str:
+    """A process of the container ended of the signal, and the one that came after it is spared."""
+    return f"it was not asked: the one before it ended of {_signal(subject)}"
+
+
+def _signal(subject: Subject) -> str:
+    return signals.title(subject.dump.signal)
 
 
 async def no_answer(subject: Subject, seconds: float) -> str:
@@ -31,7 +49,7 @@ async def no_answer(subject: Subject, seconds: float) -> str:
             "build it with `go build -cover -covermode=atomic`"
         )
     return (
-        f"SIG{subject.dump.signal} brought no new file in {subject.dump.folder} within {seconds:g} s: has "
+        f"{_signal(subject)} brought no new file in {subject.dump.folder} within {seconds:g} s: has "
         "the program a handler that calls coverage.WriteCountersDir with its GOCOVERDIR, installed before it serves?"
     )
 

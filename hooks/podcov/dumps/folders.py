@@ -88,10 +88,12 @@ def folders(
     living: Sequence[Process],
     journal: Journal,
     also: Collection[int] = (),
+    ended: Collection[tuple[int, int]] = (),
 ) -> tuple[Folder, ...]:
     """A folder for each start that ran, whether or not anybody saw it.
 
-    `living` are the processes of the one that runs, and `also` those of them that are to be told of although they wrote nothing.
+    `living` are the processes of the one that runs, and `also` those of them that are to be told of although they wrote nothing;
+    so are `ended`, by restart of the container and pid, which do not live any more.
     """
     of_start: dict[int, list[Piece]] = {start.restart: [] for start in starts}
     for piece in pieces:
@@ -99,7 +101,17 @@ def folders(
             of_start[start.restart].append(piece)
     return tuple(
         Folder(
-            container, start, journal, _processes(start, of_start[start.restart], living if start.running else (), journal, also)
+            container,
+            start,
+            journal,
+            _processes(
+                start,
+                of_start[start.restart],
+                living if start.running else (),
+                journal,
+                also,
+                [pid for restart, pid in ended if restart == start.restart],
+            ),
         )
         for start in starts
         if start.began is not None or of_start[start.restart] or start is not starts[-1]
@@ -120,13 +132,19 @@ def _start_of(piece: Piece, starts: Sequence[Start]) -> Start | None:
 
 
 def _processes(
-    start: Start, pieces: Sequence[Piece], living: Iterable[Process], journal: Journal, also: Collection[int]
+    start: Start,
+    pieces: Sequence[Piece],
+    living: Iterable[Process],
+    journal: Journal,
+    also: Collection[int],
+    ended: Collection[int],
 ) -> tuple[Remains, ...]:
     """Those that wrote something or should have."""
     alive = {process.pid: process for process in living}
+    dead = {pid for pid in ended if pid not in alive}
     past = [Remains(process_id(start, p.pid, p.life), p.pid, (), False, (p,), wrote_at_end=True) for p in pieces if p.life]
-    pids = {p.pid for p in pieces if not p.life} | (alive.keys() & set(also))
-    if not pieces or (past and not alive and _outlived(start, pieces[-1], journal)):
+    pids = {p.pid for p in pieces if not p.life} | (alive.keys() & set(also)) | dead
+    if not (pieces or dead) or (past and not alive and _outlived(start, pieces[-1], journal)):
         pids.add(min(alive, default=FIRST))
     lasting = [_remains(start, pid, [p for p in pieces if (p.pid, p.life) == (pid, 0)], alive, journal) for pid in sorted(pids)]
     return (*past, *lasting)

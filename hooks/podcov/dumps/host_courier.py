@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from podcov import dumps
+from podcov import dumps, signals
 from podcov.config import Service
-from podcov.dumps import folders, journal
+from podcov.dumps import diagnosis, folders, journal
 from podcov.dumps.contract import Dumped, Hands, HandsError, Piece, Subject, Way
 from podcov.dumps.folders import Facts, Folder
 from podcov.dumps.journal import Journal
@@ -53,6 +53,8 @@ class HostCourier:
         """of pieces that are whole, by container and key"""
         self._silent: defaultdict[str, set[int]] = defaultdict(set)
         """pids that were asked and failed, by container: they are to be told of although they may have written nothing"""
+        self._ended: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
+        """by container, the restart and pid of those that ended when they were asked"""
 
     async def answer(self, arguments: Sequence[str], stdin: bytes = b"") -> CourierAnswer:
         """Runs one command. `stdin` is its input without a frame. Trouble is an exit code and a line, as of any courier."""
@@ -80,17 +82,22 @@ class HostCourier:
     async def _begin(
         self, subject: Subject, way: Way, kept: Journal, epoch: int, run: str, label: str, seconds: float
     ) -> list[dict[str, Any]]:
+        began_at = self._clock()  # who ends of being asked ended in this run
+        asked_start = await self._last_start(subject)
         known = _keys(await self._pieces(subject, way))
-        dumped = await way.begin(subject, known, seconds, may_interrupt=_worth_an_interruption(kept, run, label))
+        dumped = Dumped()
+        if not self._spares(subject):
+            dumped = await way.begin(subject, known, seconds, may_interrupt=_worth_an_interruption(kept, run, label))
         pieces = await self._pieces(subject, way)
         asked = {piece.key for piece in dumped.pieces}
         new = kept.new(pieces)
         await journal.write_pieces(
             subject, kept.epoch, [p for p in new if p.key in asked], [p for p in new if p.key not in asked]
         )
-        began = EpochRecord(epoch, run, label, int(self._clock() * folders.NANO))
+        began = EpochRecord(epoch, run, label, int(began_at * folders.NANO))
         await journal.write_epoch(subject, began)
-        return await self._answers(subject, replace(kept, epochs=(*kept.epochs, began)), pieces, dumped, done="acknowledged")
+        now = replace(kept, epochs=(*kept.epochs, began))
+        return await self._answers(subject, now, pieces, dumped, asked_start, done="acknowledged")
 
     async def _dump(self, parameters: Sequence[str], _: bytes) -> bytes:
         seconds = float(parameters[0]) if parameters else ANSWER_SECONDS
@@ -98,24 +105,35 @@ class HostCourier:
         return self._document(targets=[t for found in targets for t in found])
 
     async def _dump_one(self, subject: Subject, way: Way, seconds: float) -> list[dict[str, Any]]:
+        asked_start = await self._last_start(subject)
         before = await self._pieces(subject, way)
-        dumped = await way.dump(subject, _keys(before), seconds)
+        if self._spares(subject):
+            living = await self._hands.processes(subject.container)
+            dumped = Dumped(failures={process.pid: diagnosis.not_asked(subject) for process in living[:1]})
+        else:
+            dumped = await way.dump(subject, _keys(before), seconds)
         kept = await journal.read(subject)
         await journal.write_pieces(subject, kept.epoch, asked=kept.new(dumped.pieces))
-        return await self._answers(subject, kept, (*before, *dumped.pieces), dumped, done="complete")
+        return await self._answers(subject, kept, (*before, *dumped.pieces), dumped, asked_start, done="complete")
+
+    def _spares(self, subject: Subject) -> bool:
+        """Whether asking would end the process, as it ended the one before."""
+        return bool(self._ended[subject.container]) and subject.dump.signal in signals.ENDS_GO
 
     async def _answers(
-        self, subject: Subject, kept: Journal, pieces: Sequence[Piece], dumped: Dumped, *, done: str
+        self, subject: Subject, kept: Journal, pieces: Sequence[Piece], dumped: Dumped, asked_start: int, *, done: str
     ) -> list[dict[str, Any]]:
-        """What became of it in each process that lives."""
+        """What became of it in each process that lives, or that lived in `asked_start` and ended of it."""
         self._silent[subject.container].update(dumped.failures)
+        self._ended[subject.container].update((asked_start, pid) for pid in dumped.ended)
         return [
             folder.named(
                 processes=[
                     {"id": process.id, "state": "failed" if reason else done, "reason": reason}
                     for process in folder.processes
-                    if process.alive
-                    for reason in [dumped.failures.get(process.pid, "")]
+                    for ended in [dumped.ended.get(process.pid, "") if folder.start.restart == asked_start else ""]
+                    if process.alive or ended
+                    for reason in [ended or dumped.failures.get(process.pid, "")]
                 ]
             )
             for folder in await self._folders(subject, kept, pieces)
@@ -170,7 +188,12 @@ class HostCourier:
     async def _folders(self, subject: Subject, kept: Journal, pieces: Sequence[Piece]) -> tuple[Folder, ...]:
         starts = await self._hands.starts(subject.container)
         living = await self._hands.processes(subject.container) if any(start.running for start in starts) else ()
-        return folders.folders(subject.container, starts, pieces, living, kept, self._silent[subject.container])
+        silent, ended = self._silent[subject.container], self._ended[subject.container]
+        return folders.folders(subject.container, starts, pieces, living, kept, silent, ended)
+
+    async def _last_start(self, subject: Subject) -> int:
+        """Which start of the container it is that would be asked now."""
+        return max((start.restart for start in await self._hands.starts(subject.container)), default=0)
 
     async def _read(self, subject: Subject, pieces: Sequence[Piece]) -> dict[str, bytes]:
         """By name; what was read before, and was whole, is not moved again."""

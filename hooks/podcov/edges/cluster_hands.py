@@ -118,7 +118,12 @@ class ClusterHands:
 
     async def inspect(self, container: str, path: str) -> bytes:
         where = self._beside(container) if path.startswith(_OF_THE_POD) else container
-        outcome = await self._hand(where, "read", path) or await self._own(where, "cat", path)
+        try:
+            outcome = await self._hand(where, "read", path) or await self._own(where, "cat", path)
+        except Failed as failure:
+            if failure.status != _NOT_RUNNING or not await self._has_ended(where):
+                raise
+            raise HandsError(f"{where} does not run: {failure}") from failure
         return self._said(where, outcome)
 
     # Files

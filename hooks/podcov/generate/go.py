@@ -12,6 +12,7 @@ from dataclasses import replace
 from posixpath import basename
 from typing import Any
 
+from podcov import signals
 from podcov.config import Dump, DumpBy, Service
 from podcov.errors import ManifestError
 from podcov.generate import go_programs, go_sources
@@ -90,7 +91,7 @@ def _recorded_itself(seen: Seen, folder: str) -> Proposal:
 
 
 def _measuring_itself(seen: Seen, folder: str, dump: Dump, why: str) -> Proposal:
-    decided = f"asked by SIG{dump.signal}" if dump.by == "signal" else "scaled to 0, for it writes when it ends"
+    decided = f"asked by {signals.title(dump.signal)}" if dump.by == "signal" else "scaled to 0, for it writes when it ends"
     return _certain_or_not(seen, Proposal(_with_dump(seen, folder, dump), decided, why))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -103,6 +105,8 @@ class Pod:
     environment: Mapping[str, str]
     metas: Metas = field(default_factory=Metas)
     kept: bool = False
+    again: bool = False
+    """it is started again when it has ended, as by a kubelet"""
     ports: Sequence[int] = ()
     reads: list[str] = field(default_factory=list)
     life: list[Start] = field(default_factory=list)
@@ -199,12 +203,17 @@ class Pod:
 
     async def starts(self, container: str) -> Sequence[Start]:
         assert container == CONTAINER
+        if self.again and self.process and self.process.poll() is not None:
+            self.end()
+            self.begin()
+            self.says("ready")
         return tuple(self.life)
 
     async def ready(self) -> bool:
         return True
 
     async def processes(self, container: str) -> Sequence[Process]:
+        await self.starts(container)
         if self.process is None or self.process.poll() is not None:
             return ()
         return (Process(self.pid, tuple(self.command), self.environment.get("GOCOVERDIR", "")),)
@@ -264,8 +273,13 @@ def _content(path: str) -> bytes:
 
 
 def _listed(folder: Path) -> list[Listed]:
-    files = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
-    return [Listed(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):  # it was given another name meanwhile
+            known = path.stat()
+            if stat.S_ISREG(known.st_mode):
+                found.append(Listed(path.name, known.st_size, known.st_mtime_ns))
+    return found
 
 
 @pytest.fixture
@@ -287,13 +301,20 @@ def pod(tmp_path: Path, make_pod: Callable[..., Pod]) -> Callable[..., Pod]:
     """`pod(binary)`: a container that runs a program which handles SIGUSR1, ready."""
 
     def make(
-        binary: Path, *, handler: str = "clear", named: str = "binary", metas: Metas | None = None, **environment: str
+        binary: Path,
+        *,
+        handler: str = "clear",
+        named: str = "binary",
+        metas: Metas | None = None,
+        signal: str = "USR1",
+        again: bool = False,
+        **environment: str,
     ) -> Pod:
         folder = Path(tempfile.mkdtemp(prefix="coverage-", dir=tmp_path))
         env = {"GOCOVERDIR": str(folder), "HANDLER": handler, **environment}
-        service = Service("asked", language="go", binary=named and str(binary), dump=Dump("signal", folder=str(folder)))
+        service = Service("asked", language="go", binary=named and str(binary), dump=Dump("signal", str(folder), signal))
         given = {name: value for name, value in env.items() if value}
-        one = make_pod(service, [str(binary)], given, metas=metas or Metas())
+        one = make_pod(service, [str(binary)], given, metas=metas or Metas(), again=again)
         one.begin()
         one.says("ready")
         return one

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from podcov import signals
 from podcov.dumps.metas import Metas
-from podcov.dumps.signal import NUMBERS
 from podcov.schemas import schema
 
 ATOMIC = ("build", "-cover", "-covermode=atomic")
@@ -142,7 +144,44 @@ def test_who_has_the_folder_is_meant_where_nobody_is_named(asked: Path, pod: Cal
     assert not app.dump().targets[0].failures
 
 
-def test_every_signal_that_podcov_yaml_may_name_is_known_by_linux_own_number() -> None:
-    named = schema("podcov-yaml-1")["$defs"]["service"]["properties"]["dump"]["properties"]["signal"]["enum"]
-    assert set(named) == set(NUMBERS)
-    assert all(NUMBERS[name] == getattr(signal, f"SIG{name}") for name in NUMBERS)
+def test_a_program_that_ends_of_the_signal_is_ended_once_and_the_ledger_says_so(asked: Path, pod: Callable) -> None:
+    app = pod(asked, signal="HUP", again=True)
+    answers = app.mark()
+    reason = next(iter(answers.targets[0].failures.values()))
+    assert reason.startswith("it ended of SIGHUP: it has no handler for it; write the signal that its handler waits for")
+    app.mark()
+    [spared] = app.dump().targets[-1].failures.values()
+    assert spared == "it was not asked: the one before it ended of SIGHUP"
+    assert len(app.life) == 2
+    ended, running = app.pull().status.targets
+    assert [[process.alive for process in target.processes] for target in (ended, running)] == [[False], [True]]
+    assert set(answers.targets[0].failures) == {process.id for process in ended.processes}
+    assert app.life[0].finished is not None
+    assert min(epoch.time for epoch in ended.epochs) / 1e9 <= app.life[0].finished
+
+
+def test_a_program_that_ends_in_its_handler_and_wrote_before_is_not_reproached(asked: Path, pod: Callable) -> None:
+    app = pod(asked, handler="end", again=True)
+    answers = app.dump()
+    assert not any(target.failures for target in answers.targets)
+
+
+def test_every_signal_is_known_by_linux_own_number() -> None:
+    assert all(number == getattr(signal, f"SIG{name}") for name, number in signals.NUMBERS.items())
+    named = schema("podcov-yaml-1")["$defs"]["service"]["properties"]["dump"]["properties"]["signal"]
+    assert all(re.search(named["pattern"], f"{before}{name}") for name in signals.NUMBERS for before in ("", "SIG"))
+    numbers = (str(number) for number in range(1, signals.LAST + 1))
+    assert all(re.search(named["pattern"], number) for number in numbers)
+    assert named["maximum"] == signals.LAST
+
+
+def test_gos_own_table_says_which_signals_end_a_program_and_which_it_cannot_wait_for(
+    build: Callable[..., Path],
+) -> None:
+    root = subprocess.run(["go", "env", "GOROOT"], capture_output=True, text=True, check=True).stdout.strip()
+    table = (Path(root) / "src/runtime/sigtab_linux_generic.go").read_text()
+    flags = {signals.named(number): said for number, said in re.findall(r"/\* (\d+) \*/ \{([^,]*),", table) if number != "0"}
+    assert len(flags) == signals.LAST
+    assert {name for name, said in flags.items() if "_SigNotify" not in said} == signals.NOT_FOR_GO
+    ends = {name for name, said in flags.items() if "_SigKill" in said or "_SigThrow" in said}
+    assert ends - signals.NOT_FOR_GO == signals.ENDS_GO

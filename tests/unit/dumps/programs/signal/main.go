@@ -12,7 +12,7 @@ import (
 
 func main() {
 	if handler := os.Getenv("HANDLER"); handler != "none" {
-		writeWhenAsked(os.Getenv("GOCOVERDIR"), handler == "clear")
+		writeWhenAsked(os.Getenv("GOCOVERDIR"), handler)
 	}
 	fmt.Println("ready")
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
@@ -32,14 +32,17 @@ func one() { fmt.Fprintln(os.Stderr, "one ran") }
 
 func two() { fmt.Fprintln(os.Stderr, "two ran") }
 
-func writeWhenAsked(folder string, clear bool) {
+func writeWhenAsked(folder, handler string) {
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGUSR1)
 	go func() {
 		for range asked {
 			coverage.WriteCountersDir(folder)
-			if clear {
+			switch handler {
+			case "clear":
 				coverage.ClearCounters()
+			case "end":
+				syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			}
 		}
 	}()
