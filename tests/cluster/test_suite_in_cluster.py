@@ -145,7 +145,7 @@ def test_a_time_out_ends_the_run_and_a_job(hello: Hello, place: str) -> None:
     [
         ({"job": {"image": "localhost:5000/absent:1"}}, "cannot be run: ImagePullBackOff"),
         ({"job": {"image": "{image}"}, "command": ["/absent"]}, "cannot be run: StartError"),
-        ({"inside": "pod/gandalf", "command": ["/absent"]}, "the tests cannot be started in"),
+        ({"inside": "pod/gandalf", "command": ["/absent"]}, "/tests: /absent: "),
         ({"inside": "pod/saruman", "command": ["true"]}, "no pod of pod/saruman runs"),
         ({"inside": "pod/gandalf", "container": "x", "command": ["true"]}, "has no container 'x'"),
     ],

@@ -66,3 +66,9 @@ def test_other_containers_do_not_tell_whether_the_tests_have_begun(state: dict[s
 def test_what_will_never_begin_is_said_at_once(state: dict[str, Any]) -> None:
     with pytest.raises(ClusterError, match=r"job/podcov-tests-1 in namespace shop: .*: no such image"):
         cluster_suite.has_run(pod(**state))
+
+
+def test_an_error_does_not_tell_what_the_variables_are() -> None:
+    error = cluster_suite.not_begun("shop/api-0/api", ("pytest", "-x"), {"PASSWORD": "mellon"}, 'exec: "env": not found')
+    assert error.message == 'the tests cannot be started in shop/api-0/api: pytest -x: exec: "env": not found'
+    assert error.hint and "mellon" not in error.hint and "tests.env" in error.hint

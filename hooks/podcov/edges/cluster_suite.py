@@ -226,11 +226,16 @@ async def _run_inside(api: Api, namespace: str, tests: Tests, command: Sequence[
         _say(f"the connection to the tests in {namespace}/{pod}/{container} broke; how they ended is unknown, and they may go on")
         return UNKNOWN
     if code is None:
-        raise ClusterError(
-            f"the tests cannot be started in {namespace}/{pod}/{container}: {' '.join(words)}: {message.strip()}",
-            hint="look at tests.command in podcov.yaml" + ("; tests.env needs `env` in the image" if env else ""),
-        )
+        raise not_begun(f"{namespace}/{pod}/{container}", command, env, message.strip())
     return code
+
+
+def not_begun(where: str, command: Sequence[str], env: Mapping[str, str], why: str) -> ClusterError:
+    """Names no values of variables: there may be passwords among them, and what CI prints is read by many."""
+    return ClusterError(
+        f"the tests cannot be started in {where}: {' '.join(command)}: {why}",
+        hint="look at tests.command in podcov.yaml" + ("; tests.env needs `env` in the image" if env else ""),
+    )
 
 
 async def _print_streams(websocket: aiohttp.ClientWebSocketResponse) -> bytes:
