@@ -251,6 +251,21 @@ def test_for_another_architecture_it_is_built_too(
     assert b"--podcov-courier" in (tmp_path / "app").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("theirs", "mode"), [("-covermode=count", "count"), ("-v --covermode=set", "set"), ("-cover", "atomic"), ("-v", "atomic")]
+)
+def test_a_mode_of_goflags_own_is_kept(
+    theirs: str, mode: str, root: Path, stage: Callable[..., None], plain_go: Any, programs: Path, tmp_path: Path
+) -> None:
+    kit = covering((root / "wrapper" / "go" / "cover").read_text(), ("-cover", "-covermode=atomic"))
+    made = derive(f"FROM golang\nRUN GOFLAGS='{theirs}' go build -o {tmp_path}/app .\n", kit)
+    assert made
+    stage(made.text, programs / "ends")
+    subprocess.run([tmp_path / "app", "exit"], env={"GOCOVERDIR": str(tmp_path)}, check=False, capture_output=True)
+    plain_go.go("tool", "covdata", "textfmt", f"-i={tmp_path}", f"-o={tmp_path}/profile")
+    assert (tmp_path / "profile").read_text().startswith(f"mode: {mode}\n")
+
+
 def test_what_the_command_line_says_wins_and_other_commands_are_left_alone(
     root: Path, stage: Callable[..., None], plain_go: Any, programs: Path, tmp_path: Path
 ) -> None:
