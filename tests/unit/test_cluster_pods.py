@@ -240,6 +240,18 @@ class TestStarts:
         again = running(1, minute=5, last=ended(0, 1, 4, "OOMKilled", 137))
         assert starts(pod(again)) == [(0, seconds(1), seconds(4), "OOMKilled"), (1, seconds(5), None, "")]
 
+    def test_a_program_that_is_not_in_the_image_is_told_from_one_that_ended(self) -> None:
+        message = 'exec: "/nowhere": stat /nowhere: no such file or directory'
+        absent = waiting("CrashLoopBackOff", 1, last=ended(1, 5, 5, "StartError", 128) | {"message": message})
+        crashed = waiting("CrashLoopBackOff", 1, last=ended(1, 5, 6, code=2) | {"message": "panic"})
+        said = [
+            pod(status).statuses["app"].not_running(ended="see its log", absent="name another") for status in (absent, crashed)
+        ]
+        assert said == [
+            f"its container app does not run, its program could not be started: {message}; name another",
+            "its container app does not run, it ended with exit code 2: see its log",
+        ]
+
     def test_a_crash_loop_counts_the_start_that_ended_once(self) -> None:
         back_off = waiting("CrashLoopBackOff", 1, last=ended(1, 5, 6))
         first = running(1, minute=5, last=ended(0, 1, 4))

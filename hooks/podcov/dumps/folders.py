@@ -207,7 +207,7 @@ def start_record(process: Remains, start: Start, facts: Facts) -> dict[str, Any]
         "implementation": "gc",
         "state": "unsupported" if unsupported else "recording",
         "reason": unsupported or None,
-        "recording": "dumped" if process.pieces or not process.alive else None,
+        "recording": "dumped" if process.pieces or unsupported or not process.alive else None,
     }
 
 

@@ -424,7 +424,7 @@ class ClusterPlatform:
         if not address.sidecar or status is None or status.running or status.exit_code is None:
             return str(error)
         courier = languages.of(self._config.service(address.service).language).courier
-        return f"its container {address.container} does not run, it ended with exit code {status.exit_code}: {courier.ended}"
+        return status.not_running(ended=courier.ended, absent=courier.absent)
 
     # What to tell
 

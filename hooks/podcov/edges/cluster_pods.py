@@ -24,6 +24,8 @@ WRAPPER_FOLDER = "/podcov/wrapper"
 UNSEEN = "unseen"
 """`ContainerStart.ended` of a start that is known from the restart count alone"""
 
+_NOT_STARTED = ("StartError", "ContainerCannotRun")
+"""what container runtimes call an end before the beginning"""
 _SHORT_KINDS = {
     "cj": "cronjob",
     "deploy": "deployment",
@@ -69,6 +71,14 @@ class ContainerStatus:
     """of the latest start, where it has ended"""
     starts: tuple[Start, ...]
     """every start up to now, in order; what is not in the status any more is `UNSEEN`"""
+    not_started: str = ""
+    """why the program of the latest start could not be run at all; empty where it was"""
+
+    def not_running(self, *, ended: str, absent: str) -> str:
+        """Why it has ended by itself, and what to do: `ended` where its program ran, `absent` where that could not be run."""
+        if self.not_started:
+            return f"its container {self.name} does not run, its program could not be started: {self.not_started}; {absent}"
+        return f"its container {self.name} does not run, it ended with exit code {self.exit_code}: {ended}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +201,7 @@ def _status(document: Mapping[str, Any]) -> ContainerStatus:
         running=bool(running),
         exit_code=final.get("exitCode") if final else None,
         starts=tuple(_with_unseen(known, count)),
+        not_started=final.get("message", "") if final and final.get("reason") in _NOT_STARTED else "",
     )
 
 

@@ -58,6 +58,10 @@ class Courier(Protocol):
     def ended(self) -> str:
         """What may be the matter where the sidecar has ended by itself, and where to look."""
 
+    @property
+    def absent(self) -> str:
+        """What may be the matter where the sidecar's program could not be run at all, and what to write."""
+
     def ways(self, service: Service, command: Sequence[str], *, sidecar: bool) -> tuple[Words, ...]:
         """What to try in a container, the likeliest first.
 

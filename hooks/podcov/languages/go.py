@@ -95,7 +95,7 @@ def _without_our_own(coverage: GoCoverage) -> GoCoverage:
 
 def _nothing(files: Iterable[FileCoverage], data: ServiceData) -> tuple[str, ...]:
     """A program that counts counts its `main`; where nothing of that is seen, the wrong packages are measured."""
-    if any(file.numbers.covered for file in files) or not any(map(_counted, data.targets)):
+    if any(file.numbers.covered for file in files) or not any(_counted(target, data) for target in data.targets):
         return ()
     return (
         f"service {data.service.name}: 0 % of it ran, not even its start: does -coverpkg name the packages of the program "
@@ -103,9 +103,10 @@ def _nothing(files: Iterable[FileCoverage], data: ServiceData) -> tuple[str, ...
     )
 
 
-def _counted(target: Target) -> bool:
-    """Whether a process of it counted. Of one that measures itself, or was not asked yet, only its files tell."""
-    wrote = by_process(target).keys()
+def _counted(target: Target, data: ServiceData) -> bool:
+    """Whether a process of it counted in this run. Of one that measures itself, or was not asked yet, only its files tell."""
+    epochs = data.epochs.counted(target.records)
+    wrote = {process for process, files in by_process(target).items() if any(file.epoch in epochs for file in files)}
     return any(
         process.id in wrote or (process.start.recording is not None and not measures_itself(process))
         for process in target.records.processes

@@ -23,6 +23,7 @@ class PythonCourier:
 
     unknown = "nothing was tried"
     ended = "its log says why"
+    absent = "name the image's interpreter as `interpreter` in podcov.yaml, and let `podcov init` write the sidecar anew"
 
     def ways(self, service: Service, command: Sequence[str], *, sidecar: bool) -> tuple[Words, ...]:  # noqa: ARG002
         """The configured interpreter first. Only a sidecar unpacks the wrapper."""

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from podcov import signals
+from podcov import languages, signals
 from podcov.dumps.metas import Metas
+from podcov.formats.records import parse_target
+from podcov.languages import Target
 from podcov.schemas import schema
 
 ATOMIC = ("build", "-cover", "-covermode=atomic")
@@ -127,6 +129,18 @@ def test_a_binary_without_cover_is_unsupported(build: Callable[..., Path], pod: 
     assert process.start is not None
     assert process.start.state == "unsupported"
     assert "built without -cover" in (process.start.reason or "")
+
+
+def test_where_another_folder_is_meant_no_other_build_is_advised(asked: Path, pod: Callable) -> None:
+    app = pod(asked, GOCOVERDIR="/elsewhere")
+    app.mark()
+    pulled = app.pull()
+    target = Target("ns/pod/app", parse_target(pulled.files()), {}, pulled.files())
+    [seen] = languages.of("go").observe(target, (0, 1), lambda _: None).values()
+    assert seen.slug == ""
+    [start] = [process.start for process in target.records.processes]
+    assert start is not None
+    assert start.reason == "its GOCOVERDIR is /elsewhere: write that as `services.asked.dump.folder`"
 
 
 def test_a_folder_that_is_missing_is_named(asked: Path, pod: Callable) -> None:

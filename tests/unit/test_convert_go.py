@@ -1,0 +1,34 @@
+"""What is said of a Go service of which nothing was seen to run."""
+
+from __future__ import annotations
+
+import pytest
+from podcov.config import Dump, Service
+from podcov.formats.records import EpochRecord, ProcessRecords, StartRecord, TargetRecords
+from podcov.languages import ServiceData, Target, number_epochs, of
+
+RAN = b"mode: count\nshop/main.go:3.13,5.2 1 1\n"
+RAN_NOT = b"mode: count\nshop/main.go:3.13,5.2 1 0\n"
+LIFE = "1-7-aaaaaaaa"
+
+
+def said(files: dict[str, bytes]) -> tuple[str, ...]:
+    """Of a process that wrote these, in a target of which this run began the second epoch."""
+    epochs = EpochRecord(1, "before", "tests", 5), EpochRecord(2, "run", "tests", 9)
+    start = StartRecord(1, 7, language="go", state="recording", recording="dumped")
+    records = TargetRecords(2, epochs, (ProcessRecords(LIFE, start, {}, {}, {}),))
+    service = Service("shop", language="go", dump=Dump("killswitch"))
+    target = Target("ns/pod/app", records, {}, files)
+    data = ServiceData(service, (target,), number_epochs([records], "run"), {"main.go": "sha256:0"})
+    return of("go").convert(data, {}).failures
+
+
+def test_what_wrote_nothing_in_this_run_is_not_asked_for_its_packages() -> None:
+    """The ledger says why it wrote nothing, and that is all that is wrong with it."""
+    assert said({f"{LIFE}.1.0.profile": RAN}) == ()
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_what_wrote_and_ran_nothing_measures_other_packages(epoch: int) -> None:
+    [failure] = said({f"{LIFE}.{epoch}.0.profile": RAN_NOT})
+    assert failure.startswith("service shop: 0 % of it ran, not even its start: does -coverpkg name")
