@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterable
 
 from podcov.formats import go_profile
-from podcov.formats.go_coverage import combine, gather
+from podcov.formats.go_builds import gather
+from podcov.formats.go_coverage import combine
 
 
 def textfmt(folders: Iterable[str]) -> bytes:

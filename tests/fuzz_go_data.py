@@ -17,7 +17,8 @@ from pathlib import Path
 
 from podcov.errors import DamagedError, MergeError
 from podcov.formats import go_counters, go_meta, go_mod, go_profile
-from podcov.formats.go_coverage import combine, gather
+from podcov.formats.go_builds import gather
+from podcov.formats.go_coverage import combine
 from podcov.formats.go_fit import misfit
 from podcov.formats.go_source import declarations
 

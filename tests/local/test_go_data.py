@@ -20,9 +20,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from podcov.errors import MergeError
 from podcov.formats import go_counters, go_meta, go_profile, go_tables, report_json
-from podcov.formats.go_coverage import Gathered, GoCoverage, Place, combine, file_coverages, gather
+from podcov.formats.go_builds import Gathered, gather
+from podcov.formats.go_coverage import GoCoverage, combine
 from podcov.formats.go_fit import misfit
 from podcov.formats.go_meta import GoFunction
+from podcov.formats.go_regions import Place, file_coverages
 from podcov.model import Epoch, Report, total
 from podcov.schemas import schema
 

@@ -16,11 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from podcov.errors import DamagedError, MergeError, NoDataError
 from podcov.formats import go_counters, go_meta, go_profile, go_tables
+from podcov.formats.go_builds import Gathered, gather
 from podcov.formats.go_bytes import WORD, encode_string_table, encode_uleb
 from podcov.formats.go_counters import CounterFile, Segment
-from podcov.formats.go_coverage import Gathered, Place, block_of, combine, file_coverages, gather, region
+from podcov.formats.go_coverage import combine
 from podcov.formats.go_meta import GoFunction, GoPackage, Meta
 from podcov.formats.go_profile import LARGEST, Block, Mode, dump
+from podcov.formats.go_regions import Place, block_of, file_coverages, region
 from podcov.model import Function, Region
 
 GOLD = Path(__file__).parent / "gold" / "go"

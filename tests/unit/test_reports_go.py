@@ -12,8 +12,8 @@ from typing import Any, get_args
 from hypothesis import given
 from hypothesis import strategies as st
 from podcov.formats import go_profile, report_json
-from podcov.formats.go_coverage import region
 from podcov.formats.go_profile import Block, Mode, Profile
+from podcov.formats.go_regions import region
 from podcov.ledger import Ledger
 from podcov.model import Epoch, FileCoverage, Region, Report
 from podcov.raw import digest_of

@@ -13,8 +13,10 @@ from typing import Final
 from podcov import paths
 from podcov.errors import MergeError
 from podcov.formats.analysis import FileAnalysis
-from podcov.formats.go_coverage import Build, GoCoverage, Place, combine, file_coverages
+from podcov.formats.go_builds import Build
+from podcov.formats.go_coverage import GoCoverage, combine
 from podcov.formats.go_meta import GoFunction
+from podcov.formats.go_regions import Place, file_coverages
 from podcov.formats.go_source import declarations
 from podcov.languages.contract import Converted, Need, Observed, ServiceData, Target, Text
 from podcov.languages.go_courier import GoCourier

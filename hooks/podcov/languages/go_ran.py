@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from podcov.errors import DamagedError
 from podcov.formats import go_counters, go_profile
-from podcov.formats.go_coverage import Build, Metas, add_up, of_profile, read_metas
+from podcov.formats.go_builds import Build, Metas, add_up, of_profile, read_metas
 from podcov.formats.go_profile import Profile
 from podcov.formats.go_records import CountersFile, counters_files, meta_digests
 from podcov.formats.records import ProcessRecords

@@ -11,7 +11,7 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from podcov import assets
-from podcov.formats.go_coverage import block_of
+from podcov.formats.go_regions import block_of
 from podcov.model import FileCoverage, Region
 from podcov.reports.html import Score, pages, score
 from podcov.reports.material import Material

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from podcov.formats import go_profile
-from podcov.formats.go_coverage import block_of
 from podcov.formats.go_profile import Block, Mode, Profile
+from podcov.formats.go_regions import block_of
 from podcov.model import FileCoverage
 from podcov.reports import go_html
 from podcov.reports.material import Material
