@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from podcov.edges import local_process
 from podcov.errors import UsageError
 
 _TAIL_LINES = 40
@@ -19,19 +19,9 @@ async def build(name: str, command: Sequence[str], folder: Path, env: Mapping[st
 
     Raises UsageError where the command fails, or cannot be started. `name` is the service's.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
     words = " ".join(command)
     try:
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                cwd=folder,
-                env=env,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        process = await local_process.spawn(command, folder, env, log)
     except OSError as error:
         raise UsageError(
             f"service {name} cannot be built: {words}: {error.strerror}",

@@ -53,24 +53,29 @@ class ServiceProcess:
 
 async def start(name: str, command: Sequence[str], folder: Path, env: Mapping[str, str], log: Path) -> ServiceProcess:
     """Starts it with its own PODCOV_DATA in `env`. Raises UsageError where the command cannot be started."""
+    try:
+        process = await spawn(command, folder, env, log)
+    except OSError as error:
+        raise UsageError(
+            f"service {name} cannot be started: {' '.join(command)}: {error.strerror}",
+            hint=f"services.{name}.local.command is run in {folder}; is the environment active that it is installed in?",
+        ) from None
+    return ServiceProcess(process, os.fsencode(f"PODCOV_DATA={env['PODCOV_DATA']}"), log, time.time())
+
+
+async def spawn(command: Sequence[str], folder: Path, env: Mapping[str, str], log: Path) -> asyncio.subprocess.Process:
+    """Begins a process group of its own, with its output in `log`, whose folder need not be there. Raises OSError."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                cwd=folder,
-                env=env,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise UsageError(
-                f"service {name} cannot be started: {' '.join(command)}: {error.strerror}",
-                hint=f"services.{name}.local.command is run in {folder}; is the environment active that it is installed in?",
-            ) from None
-    return ServiceProcess(process, os.fsencode(f"PODCOV_DATA={env['PODCOV_DATA']}"), log, time.time())
+        return await asyncio.create_subprocess_exec(
+            *command,
+            cwd=folder,
+            env=env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
 
 async def stop(processes: Sequence[ServiceProcess]) -> None:
