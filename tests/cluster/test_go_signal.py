@@ -111,6 +111,27 @@ def test_pods_that_end_meanwhile_are_taken_along(space: Any, project: Path, expe
     assert seen(project) == expected
 
 
+def test_a_signal_that_ends_the_service_ends_it_once(space: Any, project: Path) -> None:
+    """Other runs were there before: what this one's own mark ended is in its ledger all the same."""
+    config = project / "podcov.yaml"
+    settings = yaml.safe_load(config.read_text())
+    settings["services"][NAME]["dump"]["signal"] = "HUP"
+    config.write_text(yaml.safe_dump(settings))
+    before = restarts(space)
+    done = space.podcov("run", "--namespace", space.name, "--", "true", cwd=project, env=where(space), check=False)
+    assert done.returncode in (3, 5), done.stderr
+    assert [after - count for after, count in zip(restarts(space), before, strict=True)] == [1, 1]
+    reasons = [p["reason"] for t in left(project, "ledger.json")["targets"] for p in t["processes"]]
+    assert sum("it ended of SIGHUP: it has no handler for it" in reason for reason in reasons) == 2
+    assert sum("it was not sent SIGHUP, because the one before it ended of that" in reason for reason in reasons) == 2
+
+
+def restarts(space: Any) -> list[int]:
+    """Of the pods of the service, by their names."""
+    counts = "jsonpath={.items[*].status.containerStatuses[0].restartCount}"
+    return [int(count) for count in space.kubectl("get", "pods", "--selector", f"app={NAME}", "--output", counts).split()]
+
+
 def test_as_the_tutorial_has_it(space: Any, tmp_path: Path, expected: dict[str, bool]) -> None:
     """Nothing of podcov is in these pods: the image has tar and a shell, a pattern finds them, the folder is their own.
 

@@ -33,7 +33,7 @@ def ended_of_it(subject: Subject) -> str:
 
 def not_asked(subject: Subject) -> str:
     """A process of the container ended of the signal, and the one that came after it is spared."""
-    return f"it was not asked: the one before it ended of {_signal(subject)}"
+    return f"it was not sent {_signal(subject)}, because the one before it ended of that"
 
 
 def _signal(subject: Subject) -> str:
@@ -50,7 +50,7 @@ async def no_answer(subject: Subject, seconds: float) -> str:
         )
     return (
         f"{_signal(subject)} brought no new file in {subject.dump.folder} within {seconds:g} s: has "
-        "the program a handler that calls coverage.WriteCountersDir with its GOCOVERDIR, installed before it serves?"
+        "the program a handler for it that calls coverage.WriteCountersDir with its GOCOVERDIR, installed before it serves?"
     )
 
 

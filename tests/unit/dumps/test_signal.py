@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from podcov import languages, signals
+from podcov.dumps.folders import WHOLE_SECOND
 from podcov.dumps.metas import Metas
 from podcov.formats.records import parse_target
 from podcov.languages import Target
@@ -71,6 +73,58 @@ def test_a_clean_end_is_told_from_a_kill(asked: Path, pod: Callable, tmp_path: P
     assert (killed.alive, killed.ended) == (False, False)
     assert ONE in pulled.ran(tmp_path, 1)
     assert TWO not in pulled.ran(tmp_path, 1, start=1)
+
+
+def test_a_container_that_was_started_again_between_two_runs_has_its_start_up(asked: Path, pod: Callable, tmp_path: Path) -> None:
+    app = pod(asked)
+    app.mark("one")
+    app.dump()
+    start_up = app.pull().ran(tmp_path, 0)
+    app.end(kill=True)
+    app.begin()
+    app.says("ready")
+    app.__post_init__()  # as another machine
+    app.mark("two")
+    app.do("two")
+    app.dump()
+    pulled = app.pull()
+    assert start_up <= pulled.ran(tmp_path, 0, start=1)
+    assert TWO in pulled.ran(tmp_path, 2, start=1)
+    assert [[e.run for e in target.epochs] for target in pulled.status.targets] == [["one", "two"], ["two"]]
+
+
+def test_what_a_container_ran_that_was_started_again_meanwhile_is_of_the_run(asked: Path, pod: Callable, tmp_path: Path) -> None:
+    app = pod(asked)
+    app.mark("one")
+    app.end(kill=True)
+    app.begin()
+    app.says("ready")
+    app.do("one")
+    app.mark("one")  # as the collector does, which sees it start
+    app.do("two")
+    app.dump()
+    pulled = app.pull()
+    assert pulled.status.targets[1].epoch == 2
+    unmarked, marked = (pulled.ran(tmp_path, epoch, start=1) for epoch in (0, 2))
+    assert (ONE in unmarked, TWO in unmarked) == (True, False)
+    assert (ONE in marked, TWO in marked) == (False, True)
+
+
+def test_who_is_killed_after_somebody_else_asked_it_has_lost_what_it_ran_since(
+    asked: Path, pod: Callable, wait_until: Callable
+) -> None:
+    app = pod(asked)
+    app.mark()
+    app.do("one")
+    files = len(list(app.folder.glob("covcounters.*")))
+    app.process.send_signal(signal.SIGUSR1)
+    wait_until(lambda: len(list(app.folder.glob("covcounters.*"))) > files, what="it writes")
+    written = time.time()
+    app.do("two")
+    wait_until(lambda: time.time() > written + 2 * WHOLE_SECOND, what="seconds pass")
+    app.end(kill=True)
+    [process] = app.pull().status.targets[0].processes
+    assert (process.alive, process.ended) == (False, False)
 
 
 def test_meta_data_are_moved_once_a_build(asked: Path, pod: Callable) -> None:
@@ -165,7 +219,7 @@ def test_a_program_that_ends_of_the_signal_is_ended_once_and_the_ledger_says_so(
     assert reason.startswith("it ended of SIGHUP: it has no handler for it; write the signal that its handler waits for")
     app.mark()
     [spared] = app.dump().targets[-1].failures.values()
-    assert spared == "it was not asked: the one before it ended of SIGHUP"
+    assert spared == "it was not sent SIGHUP, because the one before it ended of that"
     assert len(app.life) == 2
     ended, running = app.pull().status.targets
     assert [[process.alive for process in target.processes] for target in (ended, running)] == [[False], [True]]
