@@ -41,7 +41,8 @@ def pod(name: str, image: str, *, sidecar: bool, command: tuple[str, ...] = ()) 
     probe = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1}
     app = {"name": "app", **common, "readinessProbe": probe, **({"command": list(command)} if command else {})}
     serve = ["/shipping", "--podcov-courier", "serve"]
-    courier = {"name": "podcov-courier", "restartPolicy": "Always", **common, "command": serve}
+    tells = {"terminationMessagePolicy": "FallbackToLogsOnError"}
+    courier = {"name": "podcov-courier", "restartPolicy": "Always", **common, "command": serve, **tells}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -83,3 +84,4 @@ def test_it_is_found_or_it_is_said_what_is_missing(namespace: Any, images: dict[
     assert "/nowhere is not in the image" in said["misnamed"]
     assert "ended with exit code 2" in said["plain"]
     assert "was not built by the coverage profile" in said["plain"]
+    assert "(it said: flag provided but not defined: -podcov-courier" in said["plain"]

@@ -243,7 +243,7 @@ class TestStarts:
     def test_a_program_that_is_not_in_the_image_is_told_from_one_that_ended(self) -> None:
         message = 'exec: "/nowhere": stat /nowhere: no such file or directory'
         absent = waiting("CrashLoopBackOff", 1, last=ended(1, 5, 5, "StartError", 128) | {"message": message})
-        crashed = waiting("CrashLoopBackOff", 1, last=ended(1, 5, 6, code=2) | {"message": "panic"})
+        crashed = waiting("CrashLoopBackOff", 1, last=ended(1, 5, 6, code=2))
         said = [
             pod(status).statuses["app"].not_running(ended="see its log", absent="name another") for status in (absent, crashed)
         ]
@@ -251,6 +251,20 @@ class TestStarts:
             f"its container app does not run, its program could not be started: {message}; name another",
             "its container app does not run, it ended with exit code 2: see its log",
         ]
+
+    @pytest.mark.parametrize(
+        ("message", "quoted"),
+        [
+            ("flag provided but not defined: -podcov-courier\nUsage of /app:\n", "-podcov-courier Usage of /app:)"),
+            ("unknown flag" + "\n  -flag string" * 99 + "\nport is taken", " -flag string port is taken)"),
+        ],
+    )
+    def test_what_it_said_is_quoted_where_its_status_has_it(self, message: str, quoted: str) -> None:
+        status = waiting("CrashLoopBackOff", 1, last=ended(1, 5, 6, code=2) | {"message": message})
+        said = pod(status).statuses["app"].not_running(ended="see its log", absent="name another")
+        assert said.startswith(f"its container app does not run, it ended with exit code 2: see its log (it said: {message[:12]}")
+        assert said.endswith(quoted)
+        assert len(said) < 500
 
     def test_a_crash_loop_counts_the_start_that_ended_once(self) -> None:
         back_off = waiting("CrashLoopBackOff", 1, last=ended(1, 5, 6))

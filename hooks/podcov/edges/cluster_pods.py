@@ -26,6 +26,8 @@ UNSEEN = "unseen"
 
 _NOT_STARTED = ("StartError", "ContainerCannotRun")
 """what container runtimes call an end before the beginning"""
+_SHOWN = 150
+"""characters of the begin, and of the end, of what a program said"""
 _SHORT_KINDS = {
     "cj": "cronjob",
     "deploy": "deployment",
@@ -73,12 +75,15 @@ class ContainerStatus:
     """every start up to now, in order; what is not in the status any more is `UNSEEN`"""
     not_started: str = ""
     """why the program of the latest start could not be run at all; empty where it was"""
+    last_words: str = ""
+    """of the program of the latest start, where it has ended and its container has them in its status; on one line"""
 
     def not_running(self, *, ended: str, absent: str) -> str:
         """Why it has ended by itself, and what to do: `ended` where its program ran, `absent` where that could not be run."""
         if self.not_started:
             return f"its container {self.name} does not run, its program could not be started: {self.not_started}; {absent}"
-        return f"its container {self.name} does not run, it ended with exit code {self.exit_code}: {ended}"
+        said = f" (it said: {_shortened(self.last_words)})" if self.last_words else ""
+        return f"its container {self.name} does not run, it ended with exit code {self.exit_code}: {ended}{said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +201,21 @@ def _status(document: Mapping[str, Any]) -> ContainerStatus:
     elif count not in known:
         known[count] = Start(count, ended=waiting.get("reason", ""))
     final = terminated or (None if running else last.get("terminated"))
+    ran = final is None or final.get("reason") not in _NOT_STARTED
+    message = final.get("message", "") if final else ""
     return ContainerStatus(
         name=document["name"],
         running=bool(running),
         exit_code=final.get("exitCode") if final else None,
         starts=tuple(_with_unseen(known, count)),
-        not_started=final.get("message", "") if final and final.get("reason") in _NOT_STARTED else "",
+        not_started="" if ran else message,
+        last_words=" ".join(message.split()) if ran else "",
     )
+
+
+def _shortened(words: str) -> str:
+    """Begin and end: an argument that is not known is complained of first, and what a program ends of is said last."""
+    return words if len(words) <= 2 * _SHOWN else f"{words[:_SHOWN]} ... {words[-_SHOWN:]}"
 
 
 def _terminated(document: Mapping[str, Any]) -> Start:

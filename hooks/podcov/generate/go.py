@@ -159,6 +159,7 @@ def _recorded(entered: Entered) -> Additions:
     return Additions(
         recorder="podcov in its Go toolchain",
         courier=(binary, "--podcov-courier", "serve"),
+        courier_tells=True,
         built_with="a program that was built with -cover, by a Go toolchain with podcov in it",
     )
 

@@ -268,6 +268,7 @@ def _init_containers(workload: Workload, courier: _Member, members: Sequence[_Me
         "resources": copy.deepcopy(_COURIER_RESOURCES),
         **({"securityContext": copy.deepcopy(spec["securityContext"])} if spec.get("securityContext") else {}),
         "volumeMounts": [*_mounts(courier.added), *(dict(m) for member in members for m in member.added.courier_mounts)],
+        **({"terminationMessagePolicy": "FallbackToLogsOnError"} if courier.added.courier_tells else {}),
     }
     return {"initContainers": [sidecar, *({"name": c.name} for c in workload.init_containers)]}
 
