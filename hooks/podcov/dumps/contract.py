@@ -143,6 +143,10 @@ class Dumped:
 class Way(Protocol):
     """How one kind of service is made to hand over its coverage."""
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether a process hands over part by part what it ran; else all of its life at once, start-up and all."""
+
     def pieces(self, subject: Subject, listed: Sequence[Listed]) -> tuple[Piece, ...]:
         """The files of coverage among these, oldest first."""
 

@@ -17,6 +17,8 @@ _STILL_RUNS = "it hands over its coverage when it ends, and it still runs"
 class ExitWay:
     """Fulfils `podcov.dumps.contract.Way`."""
 
+    in_parts = False
+
     def pieces(self, subject: Subject, listed: Sequence[Listed]) -> tuple[Piece, ...]:  # noqa: ARG002
         return counters_pieces(listed)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -89,33 +89,31 @@ def folders(
     journal: Journal,
     also: Collection[int] = (),
     ended: Collection[tuple[int, int]] = (),
+    *,
+    in_parts: bool = False,
+    runs: Collection[str] = (),
 ) -> tuple[Folder, ...]:
     """A folder for each start that ran, whether or not anybody saw it.
 
     `living` are the processes of the one that runs, and `also` those of them that are to be told of although they wrote nothing;
-    so are `ended`, by restart of the container and pid, which do not live any more.
+    so are `ended`, by restart of the container and pid, which do not live any more. Where processes hand over `in_parts`, each
+    start has epochs of its own. Lives that were of other runs than the current one and `runs` are not told.
     """
     of_start: dict[int, list[Piece]] = {start.restart: [] for start in starts}
     for piece in pieces:
         if start := _start_of(piece, starts):
             of_start[start.restart].append(piece)
-    return tuple(
-        Folder(
-            container,
-            start,
-            journal,
-            _processes(
-                start,
-                of_start[start.restart],
-                living if start.running else (),
-                journal,
-                also,
-                [pid for restart, pid in ended if restart == start.restart],
-            ),
-        )
-        for start in starts
-        if start.began is not None or of_start[start.restart] or start is not starts[-1]
-    )
+    found: list[Folder] = []
+    for start in starts:
+        own = of_start[start.restart]
+        if start.began is None and not own and start is starts[-1]:
+            continue
+        kept = journal.of_start(start.restart) if in_parts else journal
+        dead = [pid for restart, pid in ended if restart == start.restart]
+        alive = {process.pid: process for process in living if start.running}
+        processes = _processes(start, own, alive, kept, also, dead)
+        found.append(Folder(container, start, kept, _of_runs(start, processes, alive, kept, runs)))
+    return tuple(found)
 
 
 def _start_of(piece: Piece, starts: Sequence[Start]) -> Start | None:
@@ -134,13 +132,12 @@ def _start_of(piece: Piece, starts: Sequence[Start]) -> Start | None:
 def _processes(
     start: Start,
     pieces: Sequence[Piece],
-    living: Iterable[Process],
+    alive: Mapping[int, Process],
     journal: Journal,
     also: Collection[int],
     ended: Collection[int],
 ) -> tuple[Remains, ...]:
     """Those that wrote something or should have."""
-    alive = {process.pid: process for process in living}
     dead = {pid for pid in ended if pid not in alive}
     past = [Remains(process_id(start, p.pid, p.life), p.pid, (), False, (p,), wrote_at_end=True) for p in pieces if p.life]
     pids = {p.pid for p in pieces if not p.life} | (alive.keys() & set(also)) | dead
@@ -150,18 +147,51 @@ def _processes(
     return (*past, *lasting)
 
 
+def _of_runs(
+    start: Start, processes: Sequence[Remains], alive: Mapping[int, Process], journal: Journal, runs: Collection[str]
+) -> tuple[Remains, ...]:
+    """Without the lives that other runs have counted; of a start that has ended one stays, for the folder to tell of it."""
+    told = [one for one in processes if not _is_life(one) or journal.is_of(one.pieces[-1], runs)]
+    if told:
+        return tuple(told)
+    return (_remains(start, min(alive), (), alive, journal),) if alive else tuple(processes[-1:])
+
+
+def _is_life(process: Remains) -> bool:
+    return any(piece.life for piece in process.pieces)
+
+
 def _outlived(start: Start, last: Piece, journal: Journal) -> bool:
     """Whether a container that has ended did so in another life of its process than the one that left `last`.
 
     One whose pod is being deleted may still be said to run.
     """
-    return last.key in journal.asked and (start.finished is None or last.time / NANO < start.finished - WHOLE_SECOND)
+    end = _end(start)
+    return last.key in journal.asked if end is None else last.time / NANO < end - WHOLE_SECOND
+
+
+def _end(start: Start) -> float | None:
+    """When the container ended, where anybody saw it: the end of a start that is known by its follower's may be long before."""
+    return start.finished if start.began is not None else None
 
 
 def _remains(start: Start, pid: int, pieces: Sequence[Piece], alive: Mapping[int, Process], journal: Journal) -> Remains:
-    at_end = pid not in alive and bool(pieces) and pieces[-1].key not in journal.asked
+    at_end = pid not in alive and bool(pieces) and _wrote_at_end(start, pieces, journal)
     argv = alive[pid].argv if pid in alive else ()
     return Remains(process_id(start, pid), pid, argv, pid in alive, tuple(pieces), at_end)
+
+
+def _wrote_at_end(start: Start, pieces: Sequence[Piece], journal: Journal) -> bool:
+    """Whether the last piece of a process that has ended holds all that came before its end.
+
+    Others than podcov may have asked for it. A container ends with its first process, or with one that serves, and so is asked;
+    any other may have ended at any time.
+    """
+    last, end = pieces[-1], _end(start)
+    if last.key in journal.asked:
+        return False
+    ends_with_it = last.pid == FIRST or any(piece.key in journal.asked for piece in pieces)
+    return end is None or not ends_with_it or last.time / NANO >= end - WHOLE_SECOND
 
 
 def describe(folder: Folder, facts: Facts, sources: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:

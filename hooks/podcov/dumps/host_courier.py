@@ -51,6 +51,8 @@ class HostCourier:
         self._asking = asyncio.Lock()
         self._contents: dict[tuple[str, str], bytes] = {}
         """of pieces that are whole, by container and key"""
+        self._runs: set[str] = set()
+        """those that marked"""
         self._silent: defaultdict[str, set[int]] = defaultdict(set)
         """pids that were asked and failed, by container: they are to be told of although they may have written nothing"""
         self._ended: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
@@ -82,7 +84,8 @@ class HostCourier:
     async def _begin(
         self, subject: Subject, way: Way, kept: Journal, epoch: int, run: str, label: str, seconds: float
     ) -> list[dict[str, Any]]:
-        began_at = self._clock()  # who ends of being asked ended in this run
+        self._runs.add(run)
+        asked_at = self._clock()
         asked_start = await self._last_start(subject)
         known = _keys(await self._pieces(subject, way))
         dumped = Dumped()
@@ -94,10 +97,15 @@ class HostCourier:
         await journal.write_pieces(
             subject, kept.epoch, [p for p in new if p.key in asked], [p for p in new if p.key not in asked]
         )
+        began_at = asked_at if dumped.ended else self._clock()  # who ends of being asked ended in this run
         began = EpochRecord(epoch, run, label, int(began_at * folders.NANO))
+        last_starts = dict(kept.last_starts)
+        if way.in_parts:
+            await journal.write_start(subject, epoch, asked_start)
+            last_starts[epoch] = asked_start
         await journal.write_epoch(subject, began)
-        now = replace(kept, epochs=(*kept.epochs, began))
-        return await self._answers(subject, now, pieces, dumped, asked_start, done="acknowledged")
+        now = replace(kept, epochs=(*kept.epochs, began), last_starts=last_starts)
+        return await self._answers(subject, way, now, pieces, dumped, asked_start, done="acknowledged")
 
     async def _dump(self, parameters: Sequence[str], _: bytes) -> bytes:
         seconds = float(parameters[0]) if parameters else ANSWER_SECONDS
@@ -114,14 +122,14 @@ class HostCourier:
             dumped = await way.dump(subject, _keys(before), seconds)
         kept = await journal.read(subject)
         await journal.write_pieces(subject, kept.epoch, asked=kept.new(dumped.pieces))
-        return await self._answers(subject, kept, (*before, *dumped.pieces), dumped, asked_start, done="complete")
+        return await self._answers(subject, way, kept, (*before, *dumped.pieces), dumped, asked_start, done="complete")
 
     def _spares(self, subject: Subject) -> bool:
         """Whether asking would end the process, as it ended the one before."""
         return bool(self._ended[subject.container]) and subject.dump.signal in signals.ENDS_GO
 
     async def _answers(
-        self, subject: Subject, kept: Journal, pieces: Sequence[Piece], dumped: Dumped, asked_start: int, *, done: str
+        self, subject: Subject, way: Way, kept: Journal, pieces: Sequence[Piece], dumped: Dumped, asked_start: int, *, done: str
     ) -> list[dict[str, Any]]:
         """What became of it in each process that lives, or that lived in `asked_start` and ended of it."""
         self._silent[subject.container].update(dumped.failures)
@@ -136,7 +144,7 @@ class HostCourier:
                     for reason in [ended or dumped.failures.get(process.pid, "")]
                 ]
             )
-            for folder in await self._folders(subject, kept, pieces)
+            for folder in await self._folders(subject, way, kept, pieces)
         ]
 
     async def _status(self, _: Sequence[str], __: bytes) -> bytes:
@@ -183,17 +191,20 @@ class HostCourier:
         return way.pieces(subject, await subject.list())
 
     async def _all_folders(self, subject: Subject, way: Way) -> tuple[Folder, ...]:
-        return await self._folders(subject, await journal.read(subject), await self._pieces(subject, way))
+        return await self._folders(subject, way, await journal.read(subject), await self._pieces(subject, way))
 
-    async def _folders(self, subject: Subject, kept: Journal, pieces: Sequence[Piece]) -> tuple[Folder, ...]:
+    async def _folders(self, subject: Subject, way: Way, kept: Journal, pieces: Sequence[Piece]) -> tuple[Folder, ...]:
         starts = await self._hands.starts(subject.container)
         living = await self._hands.processes(subject.container) if any(start.running for start in starts) else ()
         silent, ended = self._silent[subject.container], self._ended[subject.container]
-        return folders.folders(subject.container, starts, pieces, living, kept, silent, ended)
+        return folders.folders(
+            subject.container, starts, pieces, living, kept, silent, ended, in_parts=way.in_parts, runs=self._runs
+        )
 
     async def _last_start(self, subject: Subject) -> int:
-        """Which start of the container it is that would be asked now."""
-        return max((start.restart for start in await self._hands.starts(subject.container)), default=0)
+        """Which start of the container it is that would be asked now; -1 where it never began."""
+        starts = await self._hands.starts(subject.container)
+        return max((s.restart for s in starts if s.running or s.began is not None or s.finished is not None), default=-1)
 
     async def _read(self, subject: Subject, pieces: Sequence[Piece]) -> dict[str, bytes]:
         """By name; what was read before, and was whole, is not moved again."""
@@ -218,11 +229,8 @@ def _keys(pieces: Sequence[Piece]) -> frozenset[str]:
 
 
 def _worth_an_interruption(kept: Journal, run: str, label: str) -> bool:
-    """Whether the epoch that ends has something of its own that was not written yet, as far as anybody can tell."""
-    if kept.epoch == 0 or kept.continues(run, label):
-        return False
-    of_this_run = any(e.number == kept.epoch and e.run == run for e in kept.epochs)
-    return of_this_run or not any(kept.epoch_of[key] == kept.epoch for key in kept.asked)
+    """Whether the life that runs may hold more than start-up, and of what is not to count with what comes."""
+    return kept.epoch > 0 and not kept.continues(run, label)
 
 
 def _is_whole(piece: Piece, content: bytes) -> bool:

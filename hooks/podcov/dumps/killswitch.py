@@ -24,6 +24,8 @@ _LISTEN = "0A"
 class KillswitchWay:
     """Fulfils `podcov.dumps.contract.Way`."""
 
+    in_parts = False
+
     def pieces(self, subject: Subject, listed: Sequence[Listed]) -> tuple[Piece, ...]:
         profile = subject.dump.profile
         kept = re.compile(re.escape(profile) + r"\.\d+")
@@ -33,7 +35,7 @@ class KillswitchWay:
         return tuple(sorted(found, key=lambda piece: piece.time))
 
     async def begin(self, subject: Subject, known: frozenset[str], seconds: float, *, may_interrupt: bool) -> Dumped:
-        """Start-up and what ran before a first mark stay one life with what comes after: nobody is ended for that."""
+        """Start-up and what ran before a pod's first mark stay one life with what comes after: nobody is ended for that."""
         return await self.dump(subject, known, seconds) if may_interrupt else Dumped()
 
     async def dump(self, subject: Subject, known: frozenset[str], seconds: float) -> Dumped:

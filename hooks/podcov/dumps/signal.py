@@ -28,6 +28,8 @@ _ENDED = (b"Z", b"X")
 class SignalWay:
     """Fulfils `podcov.dumps.contract.Way`."""
 
+    in_parts = True
+
     def pieces(self, subject: Subject, listed: Sequence[Listed]) -> tuple[Piece, ...]:  # noqa: ARG002
         return counters_pieces(listed)
 

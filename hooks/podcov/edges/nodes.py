@@ -185,9 +185,7 @@ class NodeHands:
         return [file for file in listed if file.name not in foreign]
 
     async def read(self, container: str, folder: str, names: Sequence[str]) -> Mapping[str, bytes]:
-        noted = {
-            name: self._written[container, folder, name].encode() for name in names if name in (journal.EPOCHS, journal.PIECES)
-        }
+        noted = {name: self._written[container, folder, name].encode() for name in names if name in journal.FILES}
         if len(noted) == len(names):
             return noted
         files = (await self._folder(self._place(container, folder))).files

@@ -10,7 +10,7 @@ from podcov.dumps.contract import Piece, Process, Start
 from podcov.dumps.folders import NANO, Facts, describe, files, folders
 from podcov.dumps.journal import Journal
 from podcov.formats.courier import target_status
-from podcov.formats.records import parse_target
+from podcov.formats.records import EpochRecord, parse_target
 
 NAME = re.compile(r"epochs?|\d+-\d+-[0-9a-f]{8}\.(start|end|\d+\.\d+\.(covcounters|profile))")
 CRASHED = Start(0, "containerd://a", began=100, finished=110)
@@ -55,6 +55,61 @@ def test_what_a_process_wrote_because_it_was_asked_says_nothing_of_its_end() -> 
     assert not folder.processes[0].wrote_at_end
 
 
+def test_what_somebody_else_asked_for_says_nothing_of_an_end_long_after_it() -> None:
+    [folder] = folders("app", [CRASHED], [counters(105)], [], Journal())
+    assert not folder.processes[0].wrote_at_end
+
+
+def test_a_program_behind_a_shell_ends_with_its_container_where_it_is_what_serves() -> None:
+    asked, unasked = counters(103, pid=7), counters(105, pid=7)
+    [folder] = folders("app", [CRASHED], [asked, unasked], [], Journal(asked=frozenset({asked.key})))
+    assert not folder.processes[0].wrote_at_end
+
+
+def test_a_program_that_another_started_may_end_long_before_its_container() -> None:
+    [folder] = folders("app", [CRASHED], [counters(105, pid=7), counters(110.2)], [], Journal())
+    assert [(p.pid, p.wrote_at_end) for p in folder.processes] == [(1, True), (7, True)]
+
+
+def test_an_end_that_nobody_saw_is_not_held_against_what_was_written_before() -> None:
+    unseen = Start(0, "0", finished=110)
+    first, _ = folders("app", [unseen, RUNNING], [counters(101)], [], Journal())
+    assert first.processes[0].wrote_at_end
+
+
+def test_a_start_is_in_epoch_0_up_to_the_first_mark_after_it_began() -> None:
+    before, first, second = counters(105), counters(112), counters(113)
+    kept = Journal(
+        epochs=(EpochRecord(1, "one", "tests", 0), EpochRecord(2, "two", "tests", 0)),
+        epoch_of={before.key: 1, first.key: 1},
+        last_starts={1: 0, 2: 1},
+    )
+    both = folders("app", [CRASHED, RUNNING], [before, first, second], [], kept, in_parts=True)
+    assert [[one.journal.of(piece) for piece in one.pieces] for one in both] == [[1], [0, 2]]
+    assert [[e.run for e in one.journal.epochs] for one in both] == [["one", "two"], ["two"]]
+    together = folders("app", [CRASHED, RUNNING], [before, first, second], [], kept)
+    assert [[one.journal.of(piece) for piece in one.pieces] for one in together] == [[1], [1, 2]]
+
+
+def test_lives_that_another_run_counted_are_not_told() -> None:
+    lives = [profile(112), profile(113), profile(114)]
+    epochs = tuple(EpochRecord(n, f"run {n}", "tests", 0) for n in (1, 2))
+    kept = Journal(epochs, {lives[0].key: 0, lives[1].key: 1})
+    [folder] = folders("app", [RUNNING], lives, [Process(1, ())], kept)
+    assert folder.pieces == (lives[0], lives[2])
+    [mine] = folders("app", [RUNNING], lives, [Process(1, ())], kept, runs=["run 1"])
+    assert mine.pieces == tuple(lives)
+
+
+def test_a_container_tells_of_itself_where_all_of_its_lives_are_of_another_run() -> None:
+    lives = [profile(105), profile(110.2)]
+    kept = Journal(tuple(EpochRecord(n, f"run {n}", "tests", 0) for n in (1, 2)), {one.key: 1 for one in lives})
+    [ended] = folders("app", [CRASHED], lives, [], kept)
+    assert ended.pieces == (lives[1],)
+    [running] = folders("app", [Start(0, "a", began=100, running=True)], lives, [Process(1, ())], kept)
+    assert [(p.alive, p.pieces) for p in running.processes] == [(True, ())]
+
+
 def test_each_life_of_a_test_binary_is_a_process_that_has_ended() -> None:
     [folder] = folders("app", [RUNNING], [profile(112), profile(113)], [Process(1, ("/restart.sh",))], Journal())
     assert [(p.alive, p.wrote_at_end) for p in folder.processes] == [(False, True)] * 2
@@ -92,7 +147,8 @@ pieces = st.lists(
 
 @given(starts, pieces, st.dictionaries(st.integers(0, 9), st.integers(0, 3)))
 def test_each_piece_is_in_one_folder_and_in_its_epoch(known: list[Start], left: list[Piece], epochs: dict[int, int]) -> None:
-    kept = Journal(epoch_of={left[n].key: epoch for n, epoch in epochs.items() if n < len(left)})
+    marks = tuple(EpochRecord(number, "run", "tests", 0) for number in range(1, 4))
+    kept = Journal(marks, {left[n].key: epoch for n, epoch in epochs.items() if n < len(left)})
     found = folders("app", known, sorted(left, key=lambda piece: piece.time), [], kept)
     assert sorted(p.key for folder in found for p in folder.pieces) == sorted(p.key for p in left)
     for folder in found:

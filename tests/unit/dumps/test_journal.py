@@ -45,6 +45,10 @@ def test_a_torn_line_says_nothing(size: int) -> None:
     assert torn.epoch_of.items() <= whole.epoch_of.items()
 
 
-@given(st.binary(), st.binary())
-def test_any_bytes_are_read(epochs: bytes, pieces: bytes) -> None:
-    assert journal.parse(epochs, pieces).epoch >= 0
+@given(st.binary(), st.binary(), st.binary())
+def test_any_bytes_are_read(epochs: bytes, pieces: bytes, starts: bytes) -> None:
+    assert journal.parse(epochs, pieces, starts).epoch >= 0
+
+
+def test_the_last_start_at_each_mark_is_read_and_torn_lines_say_nothing() -> None:
+    assert journal.parse(b"", b"", b"1\t-1\n2\t0\nx\t1\n3\t\n4\t1").last_starts == {1: -1, 2: 0}

@@ -70,6 +70,29 @@ def test_each_run_has_its_own(app: Any, tmp_path: Path) -> None:
     assert (ONE in ran, TWO in ran) == (False, True)
 
 
+def test_what_anybody_does_between_two_runs_is_of_neither(app: Any, tmp_path: Path) -> None:
+    app.mark("first")
+    app.dump()
+    app.get_page("/one")
+    app.mark("second")
+    app.get_page("/two")
+    app.dump()
+    ran = app.pull().ran(tmp_path, 0, 2)
+    assert (ONE in ran, TWO in ran) == (False, True)
+
+
+def test_lives_that_another_run_counted_are_neither_expected_nor_moved(app: Any) -> None:
+    app.mark("first")
+    app.dump()
+    app.__post_init__()  # as another machine
+    app.reads.clear()
+    app.mark("second")
+    app.dump()
+    pulled = app.pull()
+    assert {process.alive for process in pulled.status.targets[0].processes} == {False}
+    assert [file.epoch for file in pulled.counters()] == [2]
+
+
 def test_each_set_of_tests_of_a_run_is_apart(app: Any, tmp_path: Path) -> None:
     app.mark(label="first")
     app.get_page("/one")
