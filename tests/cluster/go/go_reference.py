@@ -120,7 +120,7 @@ def _program(cluster: Any, subject: Subject, folder: Path) -> _Program:
 def _context(subject: Subject, folder: Path) -> Path:
     """What is built. With a Dockerfile from outside, which gets a name of chance, Docker's cache would not hold."""
     context = folder / "context"
-    shutil.copytree(subject.folder, context, ignore=shutil.ignore_patterns("podcov", ".podcov", "__pycache__"))
+    shutil.copytree(subject.folder, context, ignore=shutil.ignore_patterns("podcov", "*.podcov", "__pycache__"))
     if subject.flags:
         dockerfile = context / "Dockerfile"
         flags = f'ENV GOFLAGS="$GOFLAGS {subject.flags}"'
