@@ -14,7 +14,7 @@ from typing import Any
 
 from podcov.dumps.contract import Piece, Process, Start
 from podcov.dumps.journal import Journal
-from podcov.formats.records import PROTOCOL
+from podcov.formats.records import PROTOCOL, EpochRecord
 
 NANO = 1_000_000_000
 WHOLE_SECOND = 1.0
@@ -44,6 +44,8 @@ class Folder:
     start: Start
     journal: Journal
     processes: tuple[Remains, ...]
+    epochs: tuple[EpochRecord, ...]
+    """that it tells of"""
 
     @property
     def start_id(self) -> str:
@@ -112,7 +114,9 @@ def folders(
         dead = [pid for restart, pid in ended if restart == start.restart]
         alive = {process.pid: process for process in living if start.running}
         processes = _processes(start, own, alive, kept, also, dead)
-        found.append(Folder(container, start, kept, _of_runs(start, processes, alive, kept, runs)))
+        # One that has ended ran for the run before, if any, and is not missed by the next: so it tells of all marks.
+        epochs = kept.epochs if start.finished is None else journal.epochs
+        found.append(Folder(container, start, kept, _of_runs(start, processes, alive, kept, runs), epochs))
     return tuple(found)
 
 
@@ -196,9 +200,8 @@ def _wrote_at_end(start: Start, pieces: Sequence[Piece], journal: Journal) -> bo
 
 def describe(folder: Folder, facts: Facts, sources: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
     """The target in `status`; with `sources`, in a pull's manifest."""
-    journal = folder.journal
     described = folder.named(
-        epochs=[{"epoch": e.number, "run": e.run, "label": e.label, "time": e.time} for e in journal.epochs],
+        epochs=[{"epoch": e.number, "run": e.run, "label": e.label, "time": e.time} for e in folder.epochs],
         processes=[_described(process, folder, facts) for process in folder.processes],
         unregistered=[],
         scanned=False,
@@ -244,7 +247,7 @@ def start_record(process: Remains, start: Start, facts: Facts) -> dict[str, Any]
 def files(folder: Folder, facts: Facts, contents: Mapping[str, bytes]) -> dict[str, bytes]:
     """The folder's files by name; `contents` by name of the piece."""
     journal = folder.journal
-    lines = (f"{e.number}\t{e.run}\t{e.label}\t{e.time}\n" for e in journal.epochs)
+    lines = (f"{e.number}\t{e.run}\t{e.label}\t{e.time}\n" for e in folder.epochs)
     found = {"epoch": b"%d\n" % journal.epoch, "epochs": "".join(lines).encode()}
     for process in folder.processes:
         record = json.dumps(start_record(process, folder.start, facts))

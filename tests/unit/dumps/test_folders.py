@@ -86,9 +86,16 @@ def test_a_start_is_in_epoch_0_up_to_the_first_mark_after_it_began() -> None:
     )
     both = folders("app", [CRASHED, RUNNING], [before, first, second], [], kept, in_parts=True)
     assert [[one.journal.of(piece) for piece in one.pieces] for one in both] == [[1], [0, 2]]
-    assert [[e.run for e in one.journal.epochs] for one in both] == [["one", "two"], ["two"]]
+    assert [[e.run for e in one.epochs] for one in both] == [["one", "two"], ["two"]]
     together = folders("app", [CRASHED, RUNNING], [before, first, second], [], kept)
     assert [[one.journal.of(piece) for piece in one.pieces] for one in together] == [[1], [1, 2]]
+
+
+def test_a_start_that_ended_between_two_runs_is_of_the_one_before() -> None:
+    kept = Journal((EpochRecord(1, "one", "tests", 0), EpochRecord(2, "two", "tests", 0)), last_starts={1: 0, 2: 2})
+    between = Start(1, "containerd://b", began=110, finished=120)
+    _, ended, running = folders("app", [CRASHED, between, Start(2, "c", 120, running=True)], [], [], kept, in_parts=True)
+    assert [[e.run for e in one.epochs] for one in (ended, running)] == [["one", "two"], ["two"]]
 
 
 def test_lives_that_another_run_counted_are_not_told() -> None:
