@@ -37,7 +37,7 @@ PROCESSES: Final = r"""
 for folder in /proc/[0-9]*; do
     pid=${folder#/proc/}
     [ "$pid" = $$ ] && continue
-    arguments=$(tr '\0' '\037' <"$folder/cmdline") || continue
+    arguments=$(tr '\0\n\t' '\037??' <"$folder/cmdline") || continue
     covers=$(tr '\0' '\n' <"$folder/environ" | sed -n 's/^GOCOVERDIR=//p')
     printf '%s\t\t\t%s\t%s\n' "$pid" "$arguments" "$covers"
 done 2>/dev/null
