@@ -10,7 +10,7 @@ from podcov.config import Dump, Service, parse
 from podcov.config import Tests as Suite
 from podcov.generate import adoption
 from podcov.generate.adoption import Adoption, handover, offers
-from podcov.generate.adoption.contract import Handover
+from podcov.generate.adoption.contract import OFFER, Handover
 from podcov.generate.detect import Detected
 from podcov.generate.findings import Finding
 from podcov.generate.project import join
@@ -275,7 +275,7 @@ SIGNAL = Handover(
 def applied(*services: Service, of: Handover = SIGNAL) -> Detected:
     findings = tuple(Finding(f"{service.workload} app", "go: built by ko", "recorded", "as it is") for service in services)
     known = Adoption("the set-up", evidence=(), handover=of)
-    return handover.applied(Detected(services, (), "tests", findings), [known, Adoption("another", evidence=())])
+    return handover.applied(Detected(services, (), ("./all.sh",), findings), [known, Adoption("another", evidence=())])
 
 
 def test_what_is_recorded_is_asked_where_it_measures_itself() -> None:
@@ -305,3 +305,33 @@ def test_by_hand_is_a_whole_configuration() -> None:
     text = handover.by_hand([Adoption("the set-up", evidence=(), handover=SIGNAL)])
     assert [(s.language, s.workload, s.dump) for s in parse(text).services] == [("go", "deployment/shop", Dump("signal"))]
     assert handover.by_hand([Adoption("another", evidence=())]) == ""
+
+
+# -- what is offered
+
+PLAIN = Handover("go", Dump("signal"), "asked by SIGUSR1", ("deployment/shop",))
+SAYS_SO = {"dump": {"by": "signal"}}
+
+
+@pytest.mark.parametrize(
+    ("edits", "of", "service", "more", "left"),
+    [
+        ("", PLAIN, {}, {}, ["has podcov.yaml say `dump: {by: signal}`"]),
+        ("", PLAIN, SAYS_SO, {}, []),
+        ("edits a and removes b", PLAIN, SAYS_SO, {}, ["edits a and removes b"]),
+        ("edits a", PLAIN, {}, {}, ["edits a, has podcov.yaml say `dump: {by: signal}`"]),
+        ("", PLAIN, {"workload": "deployment/other"}, {}, []),
+        ("", PLAIN, {"dump": {"by": "exit"}}, {}, []),
+        ("", SIGNAL, SAYS_SO, {}, ["has podcov.yaml say `tests` and `copies`"]),
+        ("", SIGNAL, SAYS_SO, {"tests": {"command": ["./test.sh"]}, "copies": {"a.txt": "go.txt"}}, []),
+    ],
+)
+def test_only_what_podcov_yaml_does_not_say_yet_is_offered(
+    edits: str, of: Handover, service: Mapping[str, object], more: Mapping[str, object], left: list[str]
+) -> None:
+    offer = OFFER + ", ".join(filter(None, (edits, f"has podcov.yaml say {of.key}")))
+    findings = tuple(Finding("Makefile", "the set-up", decided) for decided in (offer, "kept"))
+    services = {"shop": {"language": "go", "workload": "deployment/shop", **service}}
+    config = parse(yaml.safe_dump({"version": 1, "services": services, **more}))
+    [found] = handover.measured([Adoption("the set-up", evidence=(), findings=findings, handover=of)], config)
+    assert [finding.decided for finding in found.findings] == [*(OFFER + offered for offered in left), "kept"]

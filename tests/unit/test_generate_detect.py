@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 from podcov.config import Service, parse
-from podcov.generate import api, detect, manifests, python, survey
+from podcov.generate import api, detect, manifests, python, suites, survey
 from podcov.generate.api import Outside, Plan
 from podcov.generate.artifacts import Artifact
 from podcov.generate.detect import Detected
@@ -38,6 +38,27 @@ def workload(*containers: str, kind: str = "Deployment", name: str = "app", pod:
         f"---\napiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: {name}}}\n"
         f"spec:\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec:\n{pod}      containers:\n{listed}"
     )
+
+
+INTEGRATION = "// who else would call it\n\n//go:build integration\n\npackage integration\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"tests/integration/test_shop.py": ""}, "python3 -m pytest tests/integration"),
+        ({"tests/e2e/storage_test.go": "package e2e\n"}, "go test -count=1 ./tests/e2e"),
+        ({"tests/e2e/storage_test.go": "", "tests/e2e/test_storage.py": ""}, "python3 -m pytest tests/e2e"),
+        ({"tests/shop/shop_test.go": "", "tests/README.md": ""}, "go test -count=1 ./tests/..."),
+        ({"tests/e2e/go.mod": "module e2e\n", "tests/e2e/a_test.go": ""}, "go test -C tests/e2e -count=1 ."),
+        ({"tests/e2e/a_test.go": INTEGRATION}, "go test -count=1 -tags=integration ./tests/e2e"),
+        ({"tests/e2e/a_test.go": "//go:build linux && !arm64\npackage e2e\n"}, "go test -count=1 ./tests/e2e"),
+        ({"tests/e2e/main.go": "package e2e\n"}, "python3 -m pytest tests/e2e"),
+        ({"shop_test.go": "package main\n"}, ""),
+    ],
+)
+def test_integration_tests_are_run_by_what_they_are_written_for(files: Mapping[str, str], command: str) -> None:
+    assert " ".join(suites.command(MemoryProject(files))) == command
 
 
 class Rendered:

@@ -149,7 +149,7 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED, adopted
             *_scaled(config, deployed, groups),
             *entering.isolated(groups),
         ),
-        adoptions=adoptions,
+        adoptions=handover.measured(adoptions, config),
         overlay=made,
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from podcov import assets
 from podcov.config import Dump, Generate, PortForward, Service, Tests, variable_prefix
-from podcov.generate import yaml_text
+from podcov.generate import suites, yaml_text
 from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
 from podcov.generate.images import Built
@@ -19,7 +19,6 @@ from podcov.generate.proposals import Seen
 WRITTEN_IN = " or ".join(LANGUAGES)
 """what podcov can measure, for people"""
 _SUITE = ("inside", "container", "command")
-_TEST_FOLDERS = ("tests/integration", "tests/e2e", "integration_tests", "tests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +27,11 @@ class Detected:
 
     services: tuple[Service, ...]
     port_forwards: tuple[PortForward, ...]
-    tests: str
-    """the folder of the integration tests; empty where none was found"""
+    tests: tuple[str, ...]
+    """the command of the integration tests; empty where none were found"""
     findings: tuple[Finding, ...]
     suite: Tests | None = None
-    """the integration tests, where it is known how they are run"""
+    """the integration tests, where somebody says how they are run"""
     copies: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -55,8 +54,7 @@ def detect(manifests: Manifests, known: Surroundings) -> Detected:
         services += _named([service for service, _ in found if service], workload, manifests)
     measured = [w for w in manifests.workloads if any(s.workload == w.reference for s in services)]
     forwards = _forwards([s for s in manifests.services if any(_selects(s, w) for w in measured)])
-    tests = next((folder for folder in _TEST_FOLDERS if known.files.names(folder)), "")
-    return Detected(tuple(services), forwards, tests, tuple(findings))
+    return Detected(tuple(services), forwards, suites.command(known.files), tuple(findings))
 
 
 def podcov_yaml(detected: Detected, generate: Generate) -> str:

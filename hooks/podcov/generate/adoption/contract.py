@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -44,6 +44,17 @@ class Handover:
     workloads: tuple[str, ...] = ()
     tests: Tests = field(default_factory=Tests)
     copies: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What is said of a service, as `podcov.yaml` has it."""
+        return f"`dump: {{by: {self.dump.by}}}`"
+
+
+def has_podcov_yaml_say(keys: Iterable[str]) -> str:
+    """The last part of what is offered; empty for no keys."""
+    said = " and ".join(keys)
+    return f"has podcov.yaml say {said}" if said else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import fields, replace
 
-from podcov.config import Dump, Service, Tests
-from podcov.generate.adoption.contract import Adoption, Handover
+from podcov.config import Config, Dump, Service, Tests
+from podcov.generate.adoption.contract import OFFER, Adoption, Handover, has_podcov_yaml_say
 from podcov.generate.detect import Detected
 from podcov.generate.findings import Finding
 
@@ -19,6 +19,11 @@ def applied(detected: Detected, adopted: Iterable[Adoption]) -> Detected:
     return detected
 
 
+def measured(adoptions: Iterable[Adoption], config: Config) -> tuple[Adoption, ...]:
+    """The set-ups, without offers to have `podcov.yaml` say what it says already; `config` may be about to be written."""
+    return tuple(_measured(adoption, adoption.handover, config) if adoption.handover else adoption for adoption in adoptions)
+
+
 def by_hand(adoptions: Iterable[Adoption]) -> str:
     """What a `podcov.yaml` would have to say of services that no manifest is known of, as one line; empty for none."""
     handovers = [adoption.handover for adoption in adoptions if adoption.handover]
@@ -26,6 +31,30 @@ def by_hand(adoptions: Iterable[Adoption]) -> str:
     copies = {path: report for of in handovers for path, report in of.copies.items()}
     said = {"version": 1, "services": services} | ({"copies": copies} if copies else {})
     return json.dumps(said) if services else ""
+
+
+def _measured(adoption: Adoption, handover: Handover, config: Config) -> Adoption:
+    known, anew = has_podcov_yaml_say([handover.key]), has_podcov_yaml_say(_said_anew(handover, config))
+    findings = []
+    for finding in adoption.findings:
+        if finding.decided.startswith(OFFER) and finding.decided.endswith(known):
+            edits = finding.decided.removeprefix(OFFER).removesuffix(known).removesuffix(", ")
+            offered = ", ".join(filter(None, (edits, anew)))
+            findings += [replace(finding, decided=OFFER + offered)] if offered else []
+        else:
+            findings.append(finding)
+    return replace(adoption, findings=tuple(findings))
+
+
+def _said_anew(handover: Handover, config: Config) -> list[str]:
+    """The keys that would be other than in `config`."""
+    meant = [service for service in config.services if _is_meant(service, handover)]
+    others = {
+        handover.key: any(service.dump is None for service in meant),
+        "`tests`": handover.tests not in (Tests(), config.tests),
+        "`copies`": not handover.copies.items() <= dict(config.copies).items(),
+    }
+    return [key for key, is_other in others.items() if is_other and meant]
 
 
 def _settings(handover: Handover, workload: str) -> dict[str, object]:

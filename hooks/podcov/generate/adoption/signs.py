@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from podcov.generate import walk
 from podcov.generate.adoption import offers, profiles
-from podcov.generate.adoption.contract import OFFER, Adoption, Evidence, Handover
+from podcov.generate.adoption.contract import OFFER, Adoption, Evidence, Handover, has_podcov_yaml_say
 from podcov.generate.adoption.profiles import Profile
 from podcov.generate.adoption.workspace import MAKEFILES, SHELL, Workspace
 from podcov.generate.findings import Finding
@@ -79,7 +79,7 @@ def _offer(space: Workspace, name: str, evidence: Sequence[Evidence], handover: 
     """What `--adopt` would do. A `podcov.yaml` that somebody wrote or edited stays as it is."""
     edits = offers.offered(space, before).removeprefix(OFFER)
     written = not space.edited and bool(edits or not space.configured)
-    says = f"has podcov.yaml say `dump: {{by: {handover.dump.by}}}`" if handover and written else ""
+    says = has_podcov_yaml_say([handover.key] if handover and written else [])
     if not (says or edits):
         return []
     why = "podcov asks the service for what it measures, as this does"
