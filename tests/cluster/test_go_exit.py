@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,12 @@ class Storage:
         noted = REMEMBERED in document["metadata"].get("annotations", {})
         return document["spec"]["replicas"], document["status"].get("readyReplicas", 0), noted
 
+    def leave_at_zero(self, workload: str, *, replicas: int) -> None:
+        """As a podcov does that is killed on another machine."""
+        note = {"replicas": replicas, "host": "elsewhere", "pid": 7, "since": time.time()}
+        self.space.kubectl("annotate", "--overwrite", workload, f"{REMEMBERED}={json.dumps(note)}")
+        self.space.kubectl("scale", workload, "--replicas=0")
+
     def is_as_before(self) -> bool:
         return all(self.state(workload) == (replicas, replicas, False) for workload, replicas in WORKLOADS.items())
 
@@ -165,7 +172,7 @@ def test_the_next_command_puts_back_what_a_killed_podcov_left(
     storage: Storage, expected: dict[str, bool], wait_until: Callable[..., Any]
 ) -> None:
     running = storage.start("true")
-    wait_until(lambda: storage.state("statefulset/archive")[0] == 0, 60, "both are scaled to 0")
+    wait_until(lambda: all(storage.state(workload)[0] == 0 for workload in WORKLOADS), 60, "both are scaled to 0")
     running.kill()
     running.communicate()
     assert [storage.state(workload)[::2] for workload in WORKLOADS] == [(0, True), (0, True)]
@@ -179,6 +186,19 @@ def test_the_next_command_puts_back_what_a_killed_podcov_left(
     assert f"statefulset/archive in namespace {storage.space.name} was left at 0 replicas" in done.stderr
     assert storage.read("summary.json")["ledger"]["complete"]
     assert ran(storage.counts("storage")) == expected
+    assert storage.is_as_before()
+
+
+def test_who_scaled_down_on_another_machine_is_said_and_what_was_scaled_up_since_stays_so(storage: Storage) -> None:
+    storage.leave_at_zero("deployment/storage", replicas=5)
+    told = storage.podcov("run", "--", "true", check=False).stderr
+    assert f"deployment/storage in namespace {storage.space.name} was scaled to 0 by podcov, process 7 on elsewhere" in told
+    assert "`podcov clean` scales it back" in told
+    assert storage.state("deployment/storage")[::2] == (0, True)
+
+    storage.space.kubectl("scale", "deployment/storage", "--replicas=2")
+    storage.space.kubectl("rollout", "status", "deployment/storage", "--timeout=60s")
+    assert storage.podcov("run", "--", "true").returncode == 0
     assert storage.is_as_before()
 
 
@@ -198,4 +218,12 @@ def test_without_the_role_it_is_said_which_one_allows_it(storage: Storage) -> No
     assert done.returncode == 5, done.stdout + done.stderr
     assert "overlays/rbac/exit.yaml" in done.stderr
     assert "it still runs" in done.stdout
+    assert storage.is_as_before()
+
+
+def test_clean_scales_back_whoever_scaled_down(storage: Storage) -> None:
+    storage.leave_at_zero("deployment/storage", replicas=2)
+    clean = (Path(sys.executable).parent / "podcov", "clean", "--namespace", storage.space.name)
+    told = storage.space.cluster.run(*clean, cwd=storage.folder).stdout
+    assert f"scaled back: deployment/storage in namespace {storage.space.name}" in told
     assert storage.is_as_before()

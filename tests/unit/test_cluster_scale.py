@@ -57,3 +57,25 @@ def test_what_a_living_podcov_will_scale_back_is_left_to_it(memory: dict[str, An
 @pytest.mark.parametrize("text", ["", "3", "{}", '{"replicas": "many"}', "[]"])
 def test_an_annotation_that_somebody_made_something_else_of_says_nothing(text: str) -> None:
     assert cluster_scale.Memory.of({"metadata": {"annotations": {ANNOTATION: text}}}) is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "noted", "remembered"),
+    [
+        ({"replicas": 2}, None, 2),
+        ({}, None, 1),
+        ({"replicas": 3}, 2, 3),
+        ({}, 2, 1),
+        ({"replicas": 0}, 2, 2),
+        ({"replicas": 0}, None, 0),
+    ],
+)
+def test_what_the_workload_has_now_counts_for_more_than_an_earlier_note(
+    spec: dict[str, int], noted: int | None, remembered: int
+) -> None:
+    earlier = {ANNOTATION: json.dumps({"replicas": noted, "host": "another", "pid": 1, "since": 0})} if noted else {}
+    document = {"metadata": {"annotations": earlier}, "spec": dict(spec)}
+    cluster_scale.scale_down(document, time.time())
+    assert document["spec"] == {"replicas": 0}
+    assert (memory := cluster_scale.Memory.of(document))
+    assert (memory.replicas, memory.is_of_this_machine, memory.abandoned) == (remembered, True, False)

@@ -83,8 +83,8 @@ class Attachments:
         return await self._api.list_namespaces()
 
     async def restore_replicas(self, namespaces: Iterable[str], *, dry_run: bool = False) -> list[Scaled]:
-        """Scales back what a podcov that is no more left at 0."""
-        return await cluster_scale.restore(self._api, namespaces, dry_run=dry_run)
+        """Scales back what podcov left at 0: all but what one that still runs on this machine has scaled down."""
+        return await cluster_scale.restore(self._api, namespaces, dry_run=dry_run, elsewhere=True)
 
     async def attach(
         self,

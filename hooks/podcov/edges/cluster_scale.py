@@ -70,12 +70,19 @@ class Memory:
         return None
 
     @property
+    def is_of_this_machine(self) -> bool:
+        return self.host == socket.gethostname()
+
+    @property
     def abandoned(self) -> bool:
-        """Nobody is going to scale back."""
+        """Nobody is going to scale back, as far as this machine can know."""
         age = time.time() - self.since
-        if self.host != socket.gethostname():
+        if not self.is_of_this_machine:
             return age > _ELSEWHERE_SECONDS
         return age > _LONGEST_SECONDS or not _runs(self.pid)
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, {max(0.0, time.time() - self.since) / 60:.0f} minutes ago"
 
 
 def workload_of(pod: Pod) -> Scaled | None:
@@ -86,6 +93,18 @@ def workload_of(pod: Pod) -> Scaled | None:
     if pod.owner_kind == "statefulset":
         return Scaled("statefulset", pod.owner_name, pod.namespace)
     return None
+
+
+def scale_down(document: dict[str, Any], now: float) -> None:
+    """Sets the replicas of a Deployment or StatefulSet to 0, and notes how many it has. `now` is in seconds of the epoch.
+
+    An earlier note counts only while it is still at 0: whoever has scaled or deployed it since knows better.
+    """
+    earlier, replicas = Memory.of(document), _replicas(document)
+    known = earlier.replicas if earlier and replicas == 0 else replicas
+    memory = Memory(known, socket.gethostname(), os.getpid(), now)
+    document["metadata"].setdefault("annotations", {})[ANNOTATION] = json.dumps(asdict(memory))
+    document["spec"]["replicas"] = 0
 
 
 @asynccontextmanager
@@ -113,31 +132,44 @@ async def at_zero(api: Api, workloads: Collection[Scaled]) -> AsyncIterator[None
     await _until_ready(api, done)
 
 
-async def restore(api: Api, namespaces: Iterable[str], *, dry_run: bool = False) -> list[Scaled]:
-    """Scales back what a podcov that is no more left at 0, and says which. Empty, too, where they may not be listed."""
+async def restore(api: Api, namespaces: Iterable[str], *, dry_run: bool = False, elsewhere: bool = False) -> list[Scaled]:
+    """Scales back what a podcov that is no more left at 0, and returns which. Empty, too, where they may not be listed.
+
+    `elsewhere`: also what podcov on another machine scaled down a moment ago, which may still run. Otherwise that is only said.
+    """
     found: list[Scaled] = []
+    outdated: list[Scaled] = []
+    for workload, memory, replicas in [noted async for noted in _noted(api, namespaces)]:
+        if replicas:
+            outdated.append(workload)
+        elif memory.abandoned or (elsewhere and not memory.is_of_this_machine):
+            found.append(workload)
+        else:
+            _say(f"{workload} was scaled to 0 by podcov, {memory}; where that was ended, `podcov clean` scales it back")
+    if dry_run:
+        return found
+    for workload in outdated:
+        await _scale_back(api, workload)
+    for workload in found:
+        replicas = await _scale_back(api, workload)
+        _say(f"{workload} was left at 0 replicas by a podcov that was ended; it has {replicas} again")
+    await _until_ready(api, found)
+    return found
+
+
+async def _noted(api: Api, namespaces: Iterable[str]) -> AsyncIterator[tuple[Scaled, Memory, int]]:
+    """What has a note of podcov's, and how many replicas it is to have now: where not 0, somebody has scaled it since."""
     for namespace in namespaces:
         for kind, resource in KINDS.items():
             with suppress(Forbidden):  # who may not list them has never scaled them
                 for document in await api.list_objects(resource, namespace):
-                    memory = Memory.of(document)
-                    if memory and memory.abandoned:
-                        found.append(Scaled(kind, document["metadata"]["name"], namespace))
-    for workload in found if not dry_run else ():
-        replicas = await _scale_back(api, workload)
-        _say(f"{workload} was left at 0 replicas by a podcov that was ended; it has {replicas} again")
-    if not dry_run:
-        await _until_ready(api, found)
-    return found
+                    if memory := Memory.of(document):
+                        yield Scaled(kind, document["metadata"]["name"], namespace), memory, _replicas(document)
 
 
 async def _scale_down(api: Api, workload: Scaled) -> None:
     def change(document: dict[str, Any]) -> None:
-        known = Memory.of(document)
-        replicas = known.replicas if known else document["spec"].get("replicas", 1)
-        memory = Memory(replicas, socket.gethostname(), os.getpid(), time.time())
-        document["metadata"].setdefault("annotations", {})[ANNOTATION] = json.dumps(asdict(memory))
-        document["spec"]["replicas"] = 0
+        scale_down(document, time.time())
 
     await _change(api, workload, change)
 
@@ -159,10 +191,10 @@ async def _scale_back(api: Api, workload: Scaled) -> int:
         nonlocal replicas
         memory = Memory.of(document)
         if memory is None:  # somebody deployed it anew meanwhile
-            replicas = document["spec"].get("replicas", 1)
+            replicas = _replicas(document)
             return
         # Whoever has scaled it up meanwhile knows better.
-        replicas = document["spec"]["replicas"] = document["spec"].get("replicas") or memory.replicas
+        replicas = document["spec"]["replicas"] = _replicas(document) or memory.replicas
         del document["metadata"]["annotations"][ANNOTATION]
 
     await _change(api, workload, change)
@@ -228,6 +260,12 @@ async def _until_ready(api: Api, workloads: Iterable[Scaled]) -> None:
                 _say(f"{workload} has its replicas again, and they are not ready: {rollout.failure or rollout.text}")
                 break
             await asyncio.sleep(_POLL)
+
+
+def _replicas(document: Json) -> int:
+    """How many it is to have; Kubernetes takes 1 where it does not say."""
+    said = document["spec"].get("replicas")
+    return 1 if said is None else int(said)
 
 
 def _runs(pid: int) -> bool:
