@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shlex
 import shutil
 import socket
@@ -99,6 +100,22 @@ def test_an_image_from_scratch_by_skaffold(space: Any, project: Path, expected: 
     idle = seen(project)
     assert idle.keys() == expected.keys()
     assert {block for block, yes in idle.items() if yes} < {block for block, yes in expected.items() if yes}
+    crash_all(space)
+    space.podcov("run", "--namespace", space.name, "--", "true", cwd=project, env=where(space))
+    assert left(project, "summary.json")["ledger"]["complete"]
+    assert seen(project) == idle
+
+
+def crash_all(space: Any) -> None:
+    """Go ends a program at SIGQUIT, which writes nothing then."""
+    pods = [pod["metadata"]["name"] for pod in space.get("pods", "--selector", f"app={NAME}")["items"]]
+    for pod in pods:
+        quit_it = (f"/podcov/wrapper/hand-{platform.machine()}", "signal", "QUIT", "1")
+        space.kubectl("exec", pod, "--container", "app", "--", *quit_it, check=False)  # it may end with the container
+    for pod in pods:
+        restarted = '--for=jsonpath={.status.containerStatuses[?(@.name=="app")].restartCount}=1'
+        space.kubectl("wait", f"pod/{pod}", restarted, "--timeout=60s")
+        space.kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
 
 
 def test_pods_that_end_meanwhile_are_taken_along(space: Any, project: Path, expected: dict[str, bool]) -> None:
