@@ -71,4 +71,6 @@ def test_what_will_never_begin_is_said_at_once(state: dict[str, Any]) -> None:
 def test_an_error_does_not_tell_what_the_variables_are() -> None:
     error = cluster_suite.not_begun("shop/api-0/api", ("pytest", "-x"), {"PASSWORD": "mellon"}, 'exec: "env": not found')
     assert error.message == 'the tests cannot be started in shop/api-0/api: pytest -x: exec: "env": not found'
-    assert error.hint and "mellon" not in error.hint and "tests.env" in error.hint
+    assert error.hint
+    assert "mellon" not in error.hint
+    assert "tests.env" in error.hint
