@@ -27,7 +27,7 @@ FULL_BEFORE_IT_BEGINS = ("sh", "-c", "head -c 1G /dev/zero >/podcov/data/filler;
         ),
         pytest.param(
             "no-records",
-            "no process registered: is the wrapper's ConfigMap missing or damaged",
+            "is the wrapper's ConfigMap missing or damaged",
             marks=pytest.mark.deployed("entry-damaged", spoiled={"wrapper/sitecustomize.py": NO_PYTHON}),
             id="entry-damaged",
         ),
