@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -193,9 +194,18 @@ def test_toolchains(
     equal(container, direct, *builds)
 
 
-def test_arm64_builds(podcov_go: Any, programs: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not shutil.which("qemu-aarch64-static"),
+    reason="needs qemu-aarch64-static on x86_64, to run programs for arm64; tests/cluster/cluster build installs it for CI",
+)
+def test_arm64(plain_go: Any, podcov_go: Any, programs: Path, container: Any, direct: Any, tmp_path: Path) -> None:
+    standard = plain_go.build(tmp_path / "standard", "-cover", ".", cwd=programs / "ends")
     built = podcov_go.build(tmp_path / "arm64", "-cover", ".", cwd=programs / "ends", GOARCH="arm64", CGO_ENABLED="0")
     assert built.read_bytes()[18] == 183  # the machine in an ELF header: AArch64
+    emulated = tmp_path / "emulated"
+    emulated.write_text(f'#!/bin/sh\nexec qemu-aarch64-static {built} "$@"\n')
+    emulated.chmod(0o755)
+    equal(container, direct, emulated, standard, "exit")
 
 
 def test_other_systems_get_the_standard_runtime(podcov_go: Any, programs: Path, tmp_path: Path) -> None:
