@@ -44,6 +44,7 @@ spec:
           image: shop-orders
           command: [python3, -m, orders.migrate]
 """
+SERVICES = ("catalog.yaml", "orders.yaml", "shipping.yaml")
 STRANGER = "# not ours\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: strangers}\ndata: {answer: '42'}\n"
 
 
@@ -94,7 +95,7 @@ def chart(shop: Path, extra: Mapping[str, str] | None = None) -> Path:
     templates = shop / "chart/templates"
     templates.mkdir(parents=True)
     (shop / "chart/Chart.yaml").write_text("apiVersion: v2\nname: shop\nversion: 0.1.0\n")
-    for name in ("catalog.yaml", "orders.yaml"):
+    for name in SERVICES:
         (templates / name).write_text((shop / "k8s" / name).read_text())
     for name, text in (extra or {}).items():
         (templates / name).write_text(text)
@@ -108,17 +109,21 @@ def test_a_pipe(shop: Path, run: Run, overlay: Documents) -> None:
     assert run(shop, "podcov", "inject", stdin=once).stdout == once
 
 
-@pytest.mark.parametrize("paths", [["k8s"], ["plain"], ["plain/*.yaml"], ["plain/orders.yaml", "./plain/catalog.yaml"]])
+@pytest.mark.parametrize(
+    "paths", [["k8s"], ["plain"], ["plain/*.yaml"], ["plain/orders.yaml", "./plain/catalog.yaml", "plain/s*"]]
+)
 def test_files_and_folders_instead_of_stdin(shop: Path, run: Run, overlay: Documents, paths: list[str]) -> None:
     """A folder with a kustomization is rendered. What else lies among plain manifests is left alone."""
     (shop / "plain").mkdir()
-    for name in ("catalog.yaml", "orders.yaml"):
+    for name in SERVICES:
         shutil.copy(shop / "k8s" / name, shop / "plain")
     (shop / "plain/NOTES.txt").write_text("[no: YAML")
     assert by_name(run(shop, "podcov", "inject", *paths).stdout) == overlay
 
 
-@pytest.mark.parametrize("manifests", ["kustomize:\n    paths: [k8s]", "rawYaml: [k8s/catalog.yaml, k8s/orders.yaml]"])
+@pytest.mark.parametrize(
+    "manifests", ["kustomize:\n    paths: [k8s]", "rawYaml: [k8s/catalog.yaml, k8s/orders.yaml, k8s/shipping.yaml]"]
+)
 def test_skaffold_s_render_hook(shop: Path, run: Run, overlay: Documents, manifests: str) -> None:
     skaffold = shop / "skaffold.yaml"
     head = skaffold.read_text().partition("manifests:")[0]
@@ -320,7 +325,7 @@ def test_without_a_podcov_yaml_and_without_services_it_refuses(tmp_path: Path, r
 def test_manifests_without_services_pass_byte_for_byte_and_it_says_what_it_did_not_find(shop: Path, run: Run) -> None:
     done = run(shop, "podcov", "inject", stdin=STRANGER)
     assert done.stdout == STRANGER
-    assert "catalog, orders: not in stdin" in done.stderr
+    assert "catalog, orders, shipping: not in stdin" in done.stderr
 
 
 def test_manifests_that_run_into_each_other_are_refused(shop: Path, run: Run) -> None:

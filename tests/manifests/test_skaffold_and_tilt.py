@@ -128,7 +128,8 @@ def test_with_the_profile_raw_yaml_of_the_base_is_not_rendered_twice(fresh: Exam
 
 def test_the_courier_s_image_is_replaced_with_the_service_s(example: Example, tmp_path: Path) -> None:
     builds = tmp_path / "builds.json"
-    tags = {"shop-catalog": "registry/catalog:v1@sha256:" + "1" * 64, "shop-orders": "registry/orders:v1@sha256:" + "2" * 64}
+    services = ("catalog", "orders", "shipping")
+    tags = {f"shop-{name}": f"registry/{name}:v1@sha256:{number:064}" for number, name in enumerate(services, 1)}
     builds.write_text(json.dumps({"builds": [{"imageName": name, "tag": tag} for name, tag in tags.items()]}))
     rendered = skaffold(example("shop"), "--profile", "coverage", "--build-artifacts", str(builds))
     pods = [d["spec"]["template"]["spec"] for d in yaml.safe_load_all(rendered) if d["kind"] == "Deployment"]
@@ -312,7 +313,7 @@ def test_tilt_runs_the_tests_when_asked_and_after_the_services(example: Example,
     update = coverage["DeployTarget"]["UpdateCmdSpec"]
     assert update["args"][:3] == ["podcov", "hook", "tilt-coverage"]
     assert update["dir"] == str(folder)
-    assert sorted(coverage["ResourceDependencies"]) == ["catalog", "orders"]
+    assert sorted(coverage["ResourceDependencies"]) == ["catalog", "orders", "shipping"]
     manual_and_not_at_start = 2
     assert coverage["TriggerMode"] == manual_and_not_at_start
 
