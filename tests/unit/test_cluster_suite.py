@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from podcov.config import SuiteJob
 from podcov.edges import cluster_suite
+from podcov.edges.cluster_api import Failed
 from podcov.errors import ClusterError
 
 
@@ -74,3 +76,29 @@ def test_an_error_does_not_tell_what_the_variables_are() -> None:
     assert error.hint
     assert "mellon" not in error.hint
     assert "tests.env" in error.hint
+
+
+class Silent:
+    """An API server that gives no answer `times` times."""
+
+    def __init__(self, times: float) -> None:
+        self.times = times
+
+    async def pod(self, namespace: str, name: str) -> dict[str, Any]:
+        self.times -= 1
+        if self.times >= 0:
+            raise Failed(f"{namespace}/{name}: no answer")
+        return pod(running={})
+
+
+def look(api: Silent) -> Any:
+    return asyncio.run(cluster_suite._look(api, "shop", "tests"))  # type: ignore[arg-type]
+
+
+def test_a_server_that_is_silent_for_a_moment_is_asked_again_and_one_that_stays_silent_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert look(Silent(1)) == pod(running={})
+    monkeypatch.setattr(cluster_suite, "_SILENT_SECONDS", 0.0)
+    with pytest.raises(Failed, match="shop/tests: no answer"):
+        look(Silent(float("inf")))

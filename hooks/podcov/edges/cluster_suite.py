@@ -28,6 +28,8 @@ _START_SECONDS = 300.0
 _PROMPT_SECONDS = 3.0
 """within which Kubernetes makes a Job's pod unless something keeps it from that"""
 _POLL, _LATE_POLL = 0.25, 1.0
+_SILENT_SECONDS = 60.0
+"""that the API server may give no answer while the tests run, as one that is replaced meanwhile does"""
 _REMEMBERED_SECONDS = 3600
 """after which Kubernetes removes a finished Job whose run was killed before it could"""
 _HOPELESS = frozenset(
@@ -200,12 +202,18 @@ async def _follow(api: Api, namespace: str, pod: str) -> int:
 
 
 async def _look(api: Api, namespace: str, pod: str) -> Json | None:
-    """The pod; None where it is gone, or was ended whole and nothing tells of its container."""
+    """The pod; None where it is gone, or was ended whole and nothing tells of its container.
+
+    Raises Failed where the server gives no answer for too long.
+    """
+    end = asyncio.get_running_loop().time() + _SILENT_SECONDS
     while True:
         try:
             document = await api.pod(namespace, pod)
             break
         except Failed:
+            if asyncio.get_running_loop().time() > end:
+                raise
             await asyncio.sleep(_POLL)
     if document and "terminated" not in _state(document) and (document.get("status") or {}).get("phase") in _OVER:
         return None
