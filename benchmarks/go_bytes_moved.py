@@ -23,7 +23,7 @@ from podcov.config import Dump, Service
 from podcov.dumps import Hands, HandsError, Listed, Start
 from podcov.dumps.host_courier import HostCourier
 from podcov.dumps.metas import Metas
-from podcov.edges.cluster_hands import parse_list, parse_tar
+from podcov.edges.cluster.hands import parse_list, parse_tar
 from podcov.formats.bundle import read_bundle
 from podcov.formats.courier import status_of
 from side_by_side import SCHEMA, Column, Sample, compare, kept, plain_values, positive, table

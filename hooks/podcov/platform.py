@@ -1,4 +1,4 @@
-"""The platform: where services run, behind one small Protocol, which `podcov.edges.cluster` and `podcov.edges.local` fulfil.
+"""The platform: where services run, behind one small Protocol, which `platform` in `podcov.edges.cluster` and `.local` fulfils.
 
 A platform finds couriers, calls them, and reports what it saw start and end. It decides nothing.
 """

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 import yaml
-from podcov.edges import cluster_access, configuration
-from podcov.edges.cluster_api import Api, Json, Resource
-from podcov.edges.cluster_attach import Attachments
-from podcov.edges.cluster_owners import CONFIG_MAPS
-from podcov.edges.cluster_targets import Selection
+from podcov.edges import configuration
+from podcov.edges.cluster import access as cluster_access
+from podcov.edges.cluster.api import Api, Json, Resource
+from podcov.edges.cluster.attach import Attachments
+from podcov.edges.cluster.owners import CONFIG_MAPS
+from podcov.edges.cluster.targets import Selection
 from podcov.edges.project import injector
-from podcov.generate.inject import Injected
+from podcov.generate.coverage.inject import Injected
 
 pytestmark = pytest.mark.cluster
 

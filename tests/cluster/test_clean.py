@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
-from podcov.edges import cluster_access
-from podcov.edges.cluster_access import Access
-from podcov.edges.cluster_api import Api, Resource
-from podcov.edges.cluster_leftovers import Leftovers
-from podcov.edges.cluster_owners import WORKLOADS
+from podcov.edges.cluster import access as cluster_access
+from podcov.edges.cluster.access import Access
+from podcov.edges.cluster.api import Api, Resource
+from podcov.edges.cluster.leftovers import Leftovers
+from podcov.edges.cluster.owners import WORKLOADS
 
 pytestmark = pytest.mark.cluster
 

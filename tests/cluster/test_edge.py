@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import yaml
 from podcov.config import COURIER_CONTAINER, Config, PortForward, Service
-from podcov.edges import cluster_access
-from podcov.edges.cluster import ClusterPlatform
-from podcov.edges.cluster_api import Api, Failed
+from podcov.edges.cluster import access as cluster_access
+from podcov.edges.cluster.api import Api, Failed
+from podcov.edges.cluster.platform import ClusterPlatform
 from podcov.errors import ClusterError, Exit, NoDataError, UsageError
 from podcov.platform import CourierAddress, CourierAnswer, CourierUnreachable
 

@@ -16,11 +16,12 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from podcov.edges.image_lookup import ImageLookup
-from podcov.generate import dockerfile, image_config, images
-from podcov.generate.artifacts import Artifact
-from podcov.generate.dockerfile import Image
-from podcov.generate.images import Unknown
+from podcov.edges.images.lookup import ImageLookup
+from podcov.generate.images import commands, dockerfile
+from podcov.generate.images import config as image_config
+from podcov.generate.images.artifacts import Artifact
+from podcov.generate.images.commands import Unknown
+from podcov.generate.images.dockerfile import Image
 
 BUILDERS = {"classic": 1, "buildkit": 2}
 """the engine's two builders, and what its API calls them"""
@@ -260,11 +261,11 @@ def test_a_service_whose_dockerfile_says_nothing_is_known_by_its_base(cluster: A
     base = cluster.image("python:3.13")
     artifact = Artifact("orders", "orders", "orders/Dockerfile", "skaffold.yaml")
     files = OneFile("orders/Dockerfile", f'FROM {base}\nENTRYPOINT ["/start"]\nCMD ["x"]\n')
-    stated = images.find("orders", [artifact], files, ImageLookup())
+    stated = commands.find("orders", [artifact], files, ImageLookup())
     assert stated.origin == "it stands in orders/Dockerfile"
     assert stated.image is not None
     assert stated.image.env["PATH"].startswith("/venv/bin:")
-    inherited = images.find("orders", [artifact], OneFile("orders/Dockerfile", f"FROM {base}\n"), ImageLookup())
+    inherited = commands.find("orders", [artifact], OneFile("orders/Dockerfile", f"FROM {base}\n"), ImageLookup())
     assert inherited.origin == f"orders/Dockerfile has it from {base}: docker has the image"
     assert inherited.image is not None
     assert inherited.image.command == ("python3",)

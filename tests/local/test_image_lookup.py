@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from podcov.edges import image_credentials
-from podcov.edges.image_credentials import Login
-from podcov.edges.image_lookup import ImageLookup
-from podcov.generate.dockerfile import Image
-from podcov.generate.images import Unknown
+from podcov.edges.images import credentials
+from podcov.edges.images.credentials import Login
+from podcov.edges.images.lookup import ImageLookup
+from podcov.generate.images.commands import Unknown
+from podcov.generate.images.dockerfile import Image
 
 OCI = "application/vnd.oci.image."
 DOCKER = "application/vnd.docker.distribution.manifest."
@@ -423,7 +423,7 @@ def test_logins_that_docker_keeps(machine: Machine, registry_name: str, config: 
     (machine.folder / "docker" / "config.json").write_text(json.dumps(config))
     answer = json.dumps({"ServerURL": server, "Username": "helper", "Secret": "password"})
     machine.program("docker-credential-test", HELPER.replace("{server}", server).replace("{answer}", answer))
-    assert image_credentials.login(registry_name) == login
+    assert credentials.login(registry_name) == login
 
 
 @pytest.mark.parametrize(
@@ -438,13 +438,13 @@ def test_logins_that_docker_keeps(machine: Machine, registry_name: str, config: 
 def test_answers_of_helpers(machine: Machine, answer: str, login: Login | None) -> None:
     machine.logins(credsStore="test")
     machine.program("docker-credential-test", answer)
-    assert image_credentials.login("ghcr.io") == login
+    assert credentials.login("ghcr.io") == login
 
 
 def test_no_docker_at_all_is_no_login(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert image_credentials.login("ghcr.io") is None
+    assert credentials.login("ghcr.io") is None
     (machine.folder / "docker" / "config.json").write_text("nonsense")
-    assert image_credentials.login("ghcr.io") is None
+    assert credentials.login("ghcr.io") is None
 
 
 def test_secrets_are_not_shown() -> None:

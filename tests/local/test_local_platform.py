@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from podcov.config import Config, LocalService, PortForward, Service
-from podcov.edges.local import LocalPlatform
+from podcov.edges.local.platform import LocalPlatform
 from podcov.errors import UsageError
 from podcov.formats.bundle import read_bundle
 from podcov.formats.courier import frame, read_answers, read_status, run_input
@@ -250,7 +250,7 @@ def test_a_service_that_is_not_up_in_time_is_named_and_ended(platform: Any, proj
 def test_what_ignores_sigterm_or_leaves_its_group_is_ended_too(
     platform: Any, project: Path, wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("podcov.edges.local_process.STOP_SECONDS", 0.5)
+    monkeypatch.setattr("podcov.edges.local.process.STOP_SECONDS", 0.5)
 
     async def conduct() -> None:
         async with platform(service("stubborn", "stubborn.py")):

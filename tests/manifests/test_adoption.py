@@ -23,9 +23,10 @@ from podcov.commands.main import run
 from podcov.config import Dump, parse
 from podcov.edges.adopted_copy import adopted_copy
 from podcov.edges.project import DiskProject
-from podcov.generate import adoption, dockerfile, walk
+from podcov.generate import adoption, walk
 from podcov.generate.adoption import Adoption
 from podcov.generate.adoption.adopted import AdoptedProject
+from podcov.generate.images import dockerfile
 
 SETUPS = Path(__file__).with_name("adoption")
 NAMES = sorted(path.parent.name for path in SETUPS.glob("*/repo"))

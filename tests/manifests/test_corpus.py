@@ -24,7 +24,8 @@ import yaml
 from corpus_shapes import Document, Key, Shape, documents, joined, kustomize_command, output, render, shapes, skaffold
 from podcov.commands import main
 from podcov.edges import tracers
-from podcov.generate import entered, instrument, python
+from podcov.generate.coverage import instrument
+from podcov.generate.languages import entered, python
 
 SHAPES = shapes()
 ACCEPTED = [shape for shape in SHAPES if shape.base]

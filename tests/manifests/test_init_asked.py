@@ -12,7 +12,8 @@ import yaml
 from podcov.commands import main
 from podcov.edges import project
 from podcov.errors import Exit
-from podcov.generate import instrument, manifests
+from podcov.generate.coverage import instrument
+from podcov.generate.kubernetes import manifests
 
 Example = Callable[[str], Path]
 Write = Callable[[Mapping[str, str]], Path]

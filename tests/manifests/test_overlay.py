@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from podcov.edges import project
 from podcov.errors import ManifestError
-from podcov.generate import kubernetes_yaml, verify
+from podcov.generate.coverage import verify
+from podcov.generate.kubernetes import kubernetes_yaml
 
 Documents = dict[str, dict]
 MOUNTS = [

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from podcov.generate import python
+from podcov.generate.languages import python
 
 Start = Callable[[str | None], subprocess.Popen]
 

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from podcov import assets
 from podcov.edges import project
-from podcov.generate import skaffold as skaffold_file
-from podcov.generate import tiltfile
+from podcov.generate.skaffold import document as skaffold_file
+from podcov.generate.tilt import tiltfile
 
 Example = Callable[[str], Path]
 Write = Callable[[Mapping[str, str]], Path]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from podcov.edges import cluster_access
-from podcov.edges.cluster_access import Access
+from podcov.edges.cluster import access as cluster_access
+from podcov.edges.cluster.access import Access
 from podcov.errors import ClusterError, Exit
 
 USERS: dict[str, dict[str, Any]] = {"somebody": {"token": "secret"}}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from podcov.config import Service
-from podcov.edges.cluster_exec import Invocation, Search, parse_status
+from podcov.edges.cluster.exec import Invocation, Search, parse_status
 from podcov.languages.couriers import Courier, Outcome
 from podcov.languages.go_courier import GoCourier
 from podcov.languages.python_courier import MOUNTED, UNPACKED, PythonCourier

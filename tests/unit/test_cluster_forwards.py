@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from podcov.config import PortForward
-from podcov.edges import cluster_forwards, forwards
+from podcov.edges import forwards
+from podcov.edges.cluster import forwards as cluster_forwards
 from podcov.edges.forwards import Dial, Refused, Remote
 from podcov.errors import ClusterError, Exit, UsageError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from podcov.dumps import Listed, Process
-from podcov.edges.cluster_hands import PROCESSES, parse_list, parse_ls, parse_processes, parse_tar
+from podcov.edges.cluster.hands import PROCESSES, parse_list, parse_ls, parse_processes, parse_tar
 
 MOMENT = 1_700_000_000_123_456_789
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from podcov.edges import cluster_labels
+from podcov.edges.cluster import labels as cluster_labels
 from podcov.errors import UsageError
 
 LABELS = {"app": "web", "tier": "front", "example.com/owner": "team-1", "empty": ""}

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from podcov.edges import cluster_owners as owners
-from podcov.edges.cluster_owners import CSV, WORKLOADS, Owner
+from podcov.edges.cluster import owners
+from podcov.edges.cluster.owners import CSV, WORKLOADS, Owner
 from podcov.errors import ManifestError, UsageError
-from podcov.generate.instrument import ORIGINAL
+from podcov.generate.coverage.instrument import ORIGINAL
 
 
 def deployment(name: str = "orders", **metadata: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from podcov.edges import cluster_patch
+from podcov.edges.cluster import patch
 
 KEYS = st.text(alphabet="ab~/01", min_size=1, max_size=3)
 VALUES = st.recursive(
@@ -35,18 +35,18 @@ def patched(document: dict[str, Any], operations: Any) -> dict[str, Any]:
 
 @given(OBJECTS, OBJECTS)
 def test_a_patch_makes_the_one_the_other(before: dict[str, Any], after: dict[str, Any]) -> None:
-    assert patched(before, cluster_patch.operations(before, after)) == after
+    assert patched(before, patch.operations(before, after)) == after
 
 
 @given(OBJECTS)
 def test_nothing_is_done_where_nothing_changed(document: dict[str, Any]) -> None:
-    assert list(cluster_patch.operations(document, deepcopy(document))) == []
+    assert list(patch.operations(document, deepcopy(document))) == []
 
 
 def test_only_what_changed_is_named() -> None:
     before = {"metadata": {"annotations": {"a/b": "1", "c": "2"}}, "spec": {"replicas": 1, "list": [1, 2]}}
     after = {"metadata": {"annotations": {"a/b": "3"}}, "spec": {"replicas": 1, "list": [1]}}
-    assert list(cluster_patch.operations(before, after)) == [
+    assert list(patch.operations(before, after)) == [
         {"op": "add", "path": "/metadata/annotations/a~1b", "value": "3"},
         {"op": "remove", "path": "/metadata/annotations/c"},
         {"op": "add", "path": "/spec/list", "value": [1]},
@@ -56,8 +56,8 @@ def test_only_what_changed_is_named() -> None:
 def test_the_difference_leaves_out_what_the_server_keeps() -> None:
     before = {"kind": "Deployment", "metadata": {"name": "orders", "resourceVersion": "1"}, "spec": {"replicas": 1}}
     same = {**before, "metadata": {"name": "orders", "resourceVersion": "2", "generation": 2, "managedFields": []}}
-    assert cluster_patch.difference(before, same) == ""
-    shown = cluster_patch.difference(before, {**before, "spec": {"replicas": 2}})
+    assert patch.difference(before, same) == ""
+    shown = patch.difference(before, {**before, "spec": {"replicas": 2}})
     assert shown.startswith("--- a/deployment/orders.yaml\n+++ b/deployment/orders.yaml\n")
     assert "-  replicas: 1\n+  replicas: 2\n" in shown
 
@@ -66,8 +66,8 @@ def test_the_difference_leaves_out_the_copy_that_kubectl_keeps() -> None:
     copy = {"kubectl.kubernetes.io/last-applied-configuration": '{"env":[{"name":"PASSWORD","value":"s3cret"}]}'}
     before = {"kind": "Deployment", "metadata": {"name": "orders", "annotations": copy}, "spec": {}}
     after = {**before, "metadata": {"name": "orders", "annotations": {**copy, "podcov/original": "{}"}}}
-    shown = cluster_patch.difference(before, after)
+    shown = patch.difference(before, after)
     assert '+    podcov/original: "{}"\n' in shown
     assert "s3cret" not in shown
     assert "last-applied" not in shown
-    assert cluster_patch.difference(before, before) == ""
+    assert patch.difference(before, before) == ""

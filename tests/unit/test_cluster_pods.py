@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from podcov.config import COURIER_CONTAINER, Dump, Service
-from podcov.edges import cluster_pods
-from podcov.edges.cluster_table import DELETED, PodTable
+from podcov.edges.cluster import pods as cluster_pods
+from podcov.edges.cluster.table import DELETED, PodTable
 from podcov.errors import UsageError
 from podcov.platform import ContainerStart
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from podcov.edges import cluster_rollout
-from podcov.edges.cluster_rollout import Rollout
+from podcov.edges.cluster import rollout as cluster_rollout
+from podcov.edges.cluster.rollout import Rollout
 
 
 def workload(kind: str, status: dict[str, Any], **spec: Any) -> dict[str, Any]:

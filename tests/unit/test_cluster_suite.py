@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from podcov.config import SuiteJob
-from podcov.edges import cluster_suite
-from podcov.edges.cluster_api import Failed
+from podcov.edges.cluster import suite
+from podcov.edges.cluster.api import Failed
 from podcov.errors import ClusterError
 
 
@@ -19,7 +19,7 @@ def pod(**state: Any) -> dict[str, Any]:
 
 def test_tests_are_run_once_and_never_tried_again() -> None:
     job = SuiteJob("tests:1", service_account="tester", pull_secrets=("registry",))
-    spec = cluster_suite.manifest(job, ("pytest", "-x"), {"SHOP": "http://shop"}, "podcov-tests-1", 60)["spec"]
+    spec = suite.manifest(job, ("pytest", "-x"), {"SHOP": "http://shop"}, "podcov-tests-1", 60)["spec"]
     assert spec["backoffLimit"] == 0
     assert spec["activeDeadlineSeconds"] > 60, "podcov's own time-out comes first"
     assert spec["template"]["spec"] == {
@@ -38,7 +38,7 @@ def test_tests_are_run_once_and_never_tried_again() -> None:
 
 
 def test_what_is_not_said_is_the_image_s_and_the_namespace_s() -> None:
-    spec = cluster_suite.manifest(SuiteJob("tests:1"), (), {}, "podcov-tests-1", None)["spec"]
+    spec = suite.manifest(SuiteJob("tests:1"), (), {}, "podcov-tests-1", None)["spec"]
     assert spec["template"]["spec"] == {"restartPolicy": "Never", "containers": [{"name": "tests", "image": "tests:1"}]}
     assert "activeDeadlineSeconds" not in spec
 
@@ -54,7 +54,7 @@ def test_what_is_not_said_is_the_image_s_and_the_namespace_s() -> None:
     ],
 )
 def test_other_containers_do_not_tell_whether_the_tests_have_begun(state: dict[str, Any], begun: bool) -> None:
-    assert cluster_suite.has_run(pod(**state)) == begun
+    assert suite.has_run(pod(**state)) == begun
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_other_containers_do_not_tell_whether_the_tests_have_begun(state: dict[s
 )
 def test_what_will_never_begin_is_said_at_once(state: dict[str, Any]) -> None:
     with pytest.raises(ClusterError, match=r"job/podcov-tests-1 in namespace shop: .*: no such image"):
-        cluster_suite.has_run(pod(**state))
+        suite.has_run(pod(**state))
 
 
 def test_an_error_does_not_tell_what_the_variables_are() -> None:
-    error = cluster_suite.not_begun("shop/api-0/api", ("pytest", "-x"), {"PASSWORD": "mellon"}, 'exec: "env": not found')
+    error = suite.not_begun("shop/api-0/api", ("pytest", "-x"), {"PASSWORD": "mellon"}, 'exec: "env": not found')
     assert error.message == 'the tests cannot be started in shop/api-0/api: pytest -x: exec: "env": not found'
     assert error.hint
     assert "mellon" not in error.hint
@@ -92,13 +92,13 @@ class Silent:
 
 
 def look(api: Silent) -> Any:
-    return asyncio.run(cluster_suite._look(api, "shop", "tests"))  # type: ignore[arg-type]
+    return asyncio.run(suite._look(api, "shop", "tests"))  # type: ignore[arg-type]
 
 
 def test_a_server_that_is_silent_for_a_moment_is_asked_again_and_one_that_stays_silent_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert look(Silent(1)) == pod(running={})
-    monkeypatch.setattr(cluster_suite, "_SILENT_SECONDS", 0.0)
+    monkeypatch.setattr(suite, "_SILENT_SECONDS", 0.0)
     with pytest.raises(Failed, match="shop/tests: no answer"):
         look(Silent(float("inf")))

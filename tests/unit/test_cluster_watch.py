@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 from podcov.config import Config, Service
-from podcov.edges import cluster
-from podcov.edges.cluster import ClusterPlatform
+from podcov.edges.cluster import platform as cluster
+from podcov.edges.cluster.platform import ClusterPlatform
 from podcov.errors import ClusterError
 
 PODS = json.dumps({"kind": "PodList", "items": [], "metadata": {"resourceVersion": "7"}}).encode()

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 from podcov.config import Service, parse
-from podcov.generate import api, detect, manifests, python, suites, survey
+from podcov.generate import api, detect, suites, survey
 from podcov.generate.api import Outside, Plan
-from podcov.generate.artifacts import Artifact
+from podcov.generate.coverage.entering import Surroundings
+from podcov.generate.coverage.inject import Tracers
 from podcov.generate.detect import Detected
-from podcov.generate.dockerfile import nowhere
-from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
-from podcov.generate.inject import Tracers
+from podcov.generate.images.artifacts import Artifact
+from podcov.generate.images.dockerfile import nowhere
+from podcov.generate.kubernetes import manifests
+from podcov.generate.languages import python
 from podcov.generate.project import join
 
 

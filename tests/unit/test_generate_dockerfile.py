@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from podcov.errors import ManifestError
-from podcov.generate import dockerfile, dockerfile_text
-from podcov.generate.dockerfile import Image
+from podcov.generate.images import dockerfile, dockerfile_text
+from podcov.generate.images.dockerfile import Image
 
 SHELL = ("/bin/sh", "-c")
 

@@ -10,13 +10,16 @@ import pytest
 import yaml
 from podcov.config import Dump, Service, parse
 from podcov.errors import ManifestError
-from podcov.generate import detect, go_programs, instrument, manifests, verify
-from podcov.generate.artifacts import Artifact, Builder
+from podcov.generate import detect
+from podcov.generate.coverage import instrument, verify
+from podcov.generate.coverage.entering import Surroundings
+from podcov.generate.coverage.inject import Injector
 from podcov.generate.detect import Detected
-from podcov.generate.dockerfile import Image, nowhere
-from podcov.generate.entering import Surroundings
 from podcov.generate.findings import Finding
-from podcov.generate.inject import Injector
+from podcov.generate.images.artifacts import Artifact, Builder
+from podcov.generate.images.dockerfile import Image, nowhere
+from podcov.generate.kubernetes import manifests
+from podcov.generate.languages import go_programs
 from podcov.generate.project import join
 from podcov.generate.survey import Generate
 

@@ -9,14 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from podcov.config import Service
-from podcov.generate import artifacts, builds, image_config, image_names, images, python, skaffold
-from podcov.generate.artifacts import Artifact
-from podcov.generate.dockerfile import Image
-from podcov.generate.entered import Entered
-from podcov.generate.image_names import Reference
-from podcov.generate.images import Built, Lookup, Unknown
-from podcov.generate.manifests import Container
-from podcov.generate.proposals import Seen
+from podcov.generate.images import artifacts, builds, commands
+from podcov.generate.images import config as image_config
+from podcov.generate.images import names as image_names
+from podcov.generate.images.artifacts import Artifact
+from podcov.generate.images.commands import Built, Lookup, Unknown
+from podcov.generate.images.dockerfile import Image
+from podcov.generate.images.names import Reference
+from podcov.generate.kubernetes.manifests import Container
+from podcov.generate.languages import python
+from podcov.generate.languages.entered import Entered
+from podcov.generate.languages.proposals import Seen
+from podcov.generate.skaffold import document as skaffold
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 
@@ -204,7 +208,7 @@ class Asked:
 
 def found(text: str | None, lookup: Lookup, name: str = "orders", **said: object) -> Built:
     files = Files(**({} if text is None else {"app/Dockerfile": text}))
-    return images.find(name, [artifact("orders", **said)], files, lookup)
+    return commands.find(name, [artifact("orders", **said)], files, lookup)
 
 
 COMPANY = Image(
@@ -217,15 +221,15 @@ WITH_ARGS = Container("app", "orders", {"args": ["x"]})
 def test_a_dockerfile_on_a_well_known_base_needs_nobody_else() -> None:
     asked = Asked()
     built = found('FROM python:3.13\nCMD ["python3", "app.py"]', asked)
-    assert images.image_words(ANYTHING, built.image) == ("python3", "app.py")
+    assert commands.image_words(ANYTHING, built.image) == ("python3", "app.py")
     assert (built.origin, built.unknown, asked.names) == ("it stands in app/Dockerfile", "", [])
 
 
 def test_what_a_dockerfile_inherits_comes_from_its_base() -> None:
     asked = Asked(**{"company/base:1": COMPANY})
     built = found('FROM company/base:1\nENV PYTHONPATH=/app:$PYTHONPATH\nCMD ["app"]', asked)
-    assert images.image_words(ANYTHING, built.image) == ("tini", "--", "app")
-    assert images.image_words(WITH_ARGS, built.image) == ("tini", "--")
+    assert commands.image_words(ANYTHING, built.image) == ("tini", "--", "app")
+    assert commands.image_words(WITH_ARGS, built.image) == ("tini", "--")
     assert built.image is not None
     assert built.image.env["PYTHONPATH"] == "/app:/lib"
     assert built.origin == "app/Dockerfile has it from company/base:1: docker has the image"
@@ -243,7 +247,7 @@ def test_a_dockerfile_that_says_all_stands_for_itself_and_still_inherits_the_env
 def test_an_image_that_was_built_says_the_rest_itself(name: str) -> None:
     asked = Asked(**{"company/base": Unknown("nobody knows"), name: COMPANY})
     built = found("FROM company/base\nCOPY src /src\nRUN pip install .", asked, name)
-    assert images.image_words(ANYTHING, built.image) == ("tini", "--", "sh")
+    assert commands.image_words(ANYTHING, built.image) == ("tini", "--", "sh")
     assert built.image is not None
     assert (built.image.base, built.image.copies, built.image.runs) == ("company/base", (("src", "/src"),), ("pip install .",))
     assert (built.origin, built.unknown) == ("docker has the image", "")
@@ -259,16 +263,16 @@ def test_a_name_that_is_only_the_project_s_own_is_not_asked_for() -> None:
 
 
 def test_an_image_that_nobody_builds_here_says_it_itself() -> None:
-    built = images.find("nginx:1.27", [], Files(), Asked(**{"nginx:1.27": COMPANY}))
+    built = commands.find("nginx:1.27", [], Files(), Asked(**{"nginx:1.27": COMPANY}))
     assert (built.artifact, built.origin) == (None, "docker has the image")
-    assert images.image_words(ANYTHING, built.image) == ("tini", "--", "sh")
+    assert commands.image_words(ANYTHING, built.image) == ("tini", "--", "sh")
 
 
 def test_what_nobody_knows_is_not_known_and_says_why() -> None:
     why = Unknown("the registry ghcr.io cannot be reached")
-    built = images.find("ghcr.io/a/b", [], Files(), Asked(**{"ghcr.io/a/b": why}))
+    built = commands.find("ghcr.io/a/b", [], Files(), Asked(**{"ghcr.io/a/b": why}))
     assert (built.image, built.origin, built.unknown) == (None, "", why.reason)
-    assert images.find("ghcr.io/a/b", [], Files()) == Built("ghcr.io/a/b")
+    assert commands.find("ghcr.io/a/b", [], Files()) == Built("ghcr.io/a/b")
 
 
 def test_a_base_that_only_the_build_knows_is_not_asked_for() -> None:
@@ -277,9 +281,9 @@ def test_a_base_that_only_the_build_knows_is_not_asked_for() -> None:
     built = found(text, asked, arguments={"BASE": None})
     assert built.image is not None
     assert built.image.base_varies
-    assert (images.image_words(ANYTHING, built.image), asked.names) == (None, [])
+    assert (commands.image_words(ANYTHING, built.image), asked.names) == (None, [])
     without_default = found('ARG BASE\nFROM $BASE\nENTRYPOINT ["run"]\nCMD ["app"]', asked, arguments={"BASE": None})
-    assert images.image_words(ANYTHING, without_default.image) == ("run", "app")
+    assert commands.image_words(ANYTHING, without_default.image) == ("run", "app")
 
 
 BARE = ["python:3.13", "docker.io/library/python:3.13", "index.docker.io/python:3.13-slim", "debian", "scratch"]
@@ -305,7 +309,7 @@ def test_what_a_build_puts_in_place_of_a_base_is_taken_to_be_one_like_it() -> No
     text = 'ARG BASE=python:3.13\nFROM $BASE\nCMD ["app"]'
     built = found(text, Asked(), arguments={"BASE": None})
     assert built.words(ANYTHING) == ("app",)
-    assert not images.variables_known(built.image)
+    assert not commands.variables_known(built.image)
 
 
 GUESSED = replace(artifact("shop/orders"), guessed=True, origin="app/Dockerfile, by its name")
@@ -320,7 +324,7 @@ ITSELF = Image(
 
 
 def guessed(answer: Image | Unknown) -> Built:
-    return images.find("shop/orders:v1", [GUESSED], Files(**{"app/Dockerfile": ON_PYTHON}), Asked(**{"shop/orders:v1": answer}))
+    return commands.find("shop/orders:v1", [GUESSED], Files(**{"app/Dockerfile": ON_PYTHON}), Asked(**{"shop/orders:v1": answer}))
 
 
 def tracers(image: Image | None) -> tuple[str, ...]:
@@ -332,7 +336,7 @@ def test_a_guess_gives_no_command_and_no_version() -> None:
     built = guessed(Unknown("nobody knows"))
     assert (built.artifact, built.guess, built.unknown) == (GUESSED, "app/Dockerfile, by its name", "nobody knows")
     assert built.words(ANYTHING) is built.words(WITH_ARGS) is None
-    assert not images.variables_known(built.image)
+    assert not commands.variables_known(built.image)
     assert tracers(built.image) == ("3.11",)
 
 
@@ -361,7 +365,7 @@ def test_a_guess_that_the_image_contradicts_is_dropped(itself: Image) -> None:
 def test_what_the_public_image_of_a_bare_name_says_is_no_answer_to_a_guess() -> None:
     own = replace(GUESSED, image="orders")
     asked = Asked(orders=ITSELF)
-    assert images.find("orders", [own], Files(**{"app/Dockerfile": ON_PYTHON}), asked).words(ANYTHING) is None
+    assert commands.find("orders", [own], Files(**{"app/Dockerfile": ON_PYTHON}), asked).words(ANYTHING) is None
     assert asked.names == []
 
 
@@ -403,7 +407,7 @@ def test_images_that_buildpacks_make_are_started_by_a_launcher() -> None:
     assert found(None, Asked(), builder="buildpacks", dockerfile="").launcher
     assert found(None, Asked(**{"orders:v1": BY_BUILDPACKS}), "orders:v1").launcher
     assert not found("FROM python", Asked()).launcher
-    assert not images.find("nginx", [], Files()).launcher
+    assert not commands.find("nginx", [], Files()).launcher
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from podcov.errors import ManifestError
-from podcov.generate import blocks, skaffold
-from podcov.generate.skaffold_sources import HelmRelease
+from podcov.generate import blocks
+from podcov.generate.skaffold import document as skaffold
+from podcov.generate.skaffold.sources import HelmRelease
 
 HEAD = "apiVersion: skaffold/v4beta11\nkind: Config\n"
 BASE = f"{HEAD}manifests:\n  kustomize:\n    paths: [k8s]   # the base\n"

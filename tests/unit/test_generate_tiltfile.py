@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from podcov.errors import ManifestError
-from podcov.generate import blocks, starlark, tiltfile
-from podcov.generate.skaffold_profile import By
-from podcov.generate.skaffold_sources import HelmRelease
-from podcov.generate.starlark import UNKNOWN
+from podcov.generate import blocks
+from podcov.generate.skaffold.profile import By
+from podcov.generate.skaffold.sources import HelmRelease
+from podcov.generate.tilt import starlark, tiltfile
+from podcov.generate.tilt.starlark import UNKNOWN
 
 USER = """\
 load('ext://restart_process', 'docker_build_with_restart')

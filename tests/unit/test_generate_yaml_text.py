@@ -6,7 +6,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from podcov.generate import yaml_text
+from podcov.generate.kubernetes import yaml_text
 from ruamel.yaml import YAML
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=40)

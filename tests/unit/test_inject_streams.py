@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from podcov.config import parse
 from podcov.errors import ManifestError
-from podcov.generate import instrument, kubernetes_yaml
-from podcov.generate.dockerfile import Image
-from podcov.generate.entering import Surroundings
-from podcov.generate.images import nowhere
-from podcov.generate.inject import Injector
+from podcov.generate.coverage import instrument
+from podcov.generate.coverage.entering import Surroundings
+from podcov.generate.coverage.inject import Injector
+from podcov.generate.images.commands import nowhere
+from podcov.generate.images.dockerfile import Image
+from podcov.generate.kubernetes import kubernetes_yaml
 
 CONFIG = parse("version: 1\nservices:\n  orders: {workload: deployment/orders, container: app}\n")
 STRANGERS = (

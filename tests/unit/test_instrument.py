@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from podcov.config import Dump, Service
 from podcov.errors import ManifestError
-from podcov.generate import instrument, manifests
-from podcov.generate.dockerfile import Image
-from podcov.generate.entered import Entered
+from podcov.generate.coverage import instrument
+from podcov.generate.images.dockerfile import Image
+from podcov.generate.kubernetes import manifests
+from podcov.generate.languages.entered import Entered
 
 Document = dict[str, Any]
 MAPS = ("podcov-wrapper-abc", "podcov-tracers-def")

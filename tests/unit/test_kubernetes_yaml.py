@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from podcov.errors import ManifestError
-from podcov.generate import kubernetes_yaml, yaml_text
+from podcov.generate.kubernetes import kubernetes_yaml, yaml_text
 
 
 def value(text: str) -> Any:

@@ -12,13 +12,17 @@ import click
 from podcov.commands import attachments, options
 from podcov.commands.progress import ConsoleProgress
 from podcov.config import Config, Generate, Service, parse
-from podcov.edges import cluster_attach, cluster_owners, project
-from podcov.edges.cluster_api import Json
-from podcov.edges.cluster_attach import Attachments, Done, Inject
-from podcov.edges.cluster_targets import Selection, Target
+from podcov.edges import project
+from podcov.edges.cluster import attach as cluster_attach
+from podcov.edges.cluster import owners
+from podcov.edges.cluster.api import Json
+from podcov.edges.cluster.attach import Attachments, Done, Inject
+from podcov.edges.cluster.targets import Selection, Target
 from podcov.errors import UsageError
-from podcov.generate import api, instrument, manifests, seal
-from podcov.generate.inject import Injected
+from podcov.generate import api, seal
+from podcov.generate.coverage import instrument
+from podcov.generate.coverage.inject import Injected
+from podcov.generate.kubernetes import manifests
 
 
 @click.command(short_help="Add coverage to workloads that already run.")
@@ -140,7 +144,7 @@ def _services(target: Target, config: Config) -> tuple[Service, ...]:
     return tuple(
         replace(service, workload=target.reference)
         for service in config.services
-        if service.workload and cluster_owners.same(service.workload, target.reference)
+        if service.workload and owners.same(service.workload, target.reference)
         if service.namespace in ("", target.namespace)
     )
 

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import click
 
 from podcov.config import Config
-from podcov.edges import cluster_owners, configuration
-from podcov.edges.cluster_attach import Attachments, Changed, Done
-from podcov.edges.cluster_targets import NothingMatches, Selection, Target
+from podcov.edges import configuration
+from podcov.edges.cluster import owners
+from podcov.edges.cluster.attach import Attachments, Changed, Done
+from podcov.edges.cluster.targets import NothingMatches, Selection, Target
 
 SECONDS = 300.0
 """How long pods have to get ready where nobody says otherwise."""
@@ -80,9 +81,9 @@ async def _matching(attachments: Attachments, selection: Selection, places: Sequ
 def _namespace_of(name: str, config: Config | None) -> str:
     if config is None:
         return ""
-    resource, plain = cluster_owners.target(name)
+    resource, plain = owners.target(name)
     wanted = f"{resource.kind.lower()}/{plain}"
-    theirs = [s.namespace for s in config.services if s.workload and cluster_owners.same(s.workload, wanted)]
+    theirs = [s.namespace for s in config.services if s.workload and owners.same(s.workload, wanted)]
     return (theirs[0] if theirs else "") or config.namespace
 
 

@@ -10,10 +10,10 @@ import click
 
 from podcov.commands import attachments, options
 from podcov.commands.progress import ConsoleProgress
-from podcov.edges import cluster_attach
-from podcov.edges.cluster_attach import Attachments, Done
-from podcov.edges.cluster_leftovers import MIN_AGE
-from podcov.edges.cluster_scale import Scaled
+from podcov.edges.cluster import attach
+from podcov.edges.cluster.attach import Attachments, Done
+from podcov.edges.cluster.leftovers import MIN_AGE
+from podcov.edges.cluster.scale import Scaled
 from podcov.edges.store import Store
 from podcov.errors import UsageError
 
@@ -60,7 +60,7 @@ def clean(
     found = attachments.read_config(config)
 
     async def work() -> tuple[Done, list[Scaled]]:
-        async with cluster_attach.connect(context or (found.context if found else ""), progress.note) as cluster:
+        async with attach.connect(context or (found.context if found else ""), progress.note) as cluster:
             places = attachments.namespaces(namespace, found, cluster)
             everywhere = await cluster.namespaces() if all_namespaces else places
             back = await cluster.restore_replicas(everywhere, dry_run=dry_run)

@@ -9,9 +9,9 @@ import click
 
 from podcov.commands import attachments, options
 from podcov.commands.progress import ConsoleProgress
-from podcov.edges import cluster_attach
-from podcov.edges.cluster_attach import Done
-from podcov.edges.cluster_targets import Selection
+from podcov.edges.cluster import attach
+from podcov.edges.cluster.attach import Done
+from podcov.edges.cluster.targets import Selection
 
 
 @click.command(short_help="Take coverage off again.")
@@ -40,7 +40,7 @@ def detach(
     found = attachments.read_config(config)
 
     async def work() -> Done:
-        async with cluster_attach.connect(context or (found.context if found else ""), progress.note) as cluster:
+        async with attach.connect(context or (found.context if found else ""), progress.note) as cluster:
             if selection == Selection():
                 places = attachments.namespaces(namespace, found, cluster)
                 chosen = [target for place in places for target in await cluster.targets.attached(place)]

@@ -17,8 +17,8 @@ from podcov.commands.diffs import Edit
 from podcov.config import Config, Way
 from podcov.edges import project
 from podcov.errors import UsageError
-from podcov.generate import entering
 from podcov.generate.api import Asked, Plan
+from podcov.generate.coverage import entering
 from podcov.generate.findings import Finding
 
 _UNBOUNDED = 10_000

@@ -151,7 +151,7 @@ def _suite(
     """The tests, wherever podcov.yaml has them run."""
     settings = project.config.tests
     if settings.in_cluster and project.config.platform == "kubernetes":
-        from podcov.edges import cluster_suite
+        from podcov.edges.cluster import suite as cluster_suite
 
         return cluster_suite.run(
             settings,

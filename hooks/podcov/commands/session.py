@@ -107,10 +107,10 @@ class Project:
 
     def _platform(self, where: Where, folder: RunFolder, note: Callable[[str], None]) -> AbstractAsyncContextManager[Platform]:
         if self.config.platform == "local":
-            from podcov.edges.local import LocalPlatform
+            from podcov.edges.local.platform import LocalPlatform
 
             return LocalPlatform(self._measured, root=self.root, folder=folder.path / "local", note=note)
-        from podcov.edges.cluster import ClusterPlatform
+        from podcov.edges.cluster.platform import ClusterPlatform
 
         return ClusterPlatform(
             self._measured,

@@ -8,7 +8,7 @@
     exit            its end, which the platform brings about, makes the service write
     node_files      which pod wrote which file of a folder that all pods of a node share
 
-What is done inside a pod is done by `contract.Hands`, which `podcov.edges.cluster_hands` fulfils.
+What is done inside a pod is done by `contract.Hands`, which `podcov.edges.cluster.hands` fulfils.
 """
 
 from __future__ import annotations

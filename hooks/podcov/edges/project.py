@@ -12,18 +12,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from podcov.config import Config, Generate, parse
-from podcov.edges import configuration, image_lookup, tracers
+from podcov.edges import configuration, tracers
 from podcov.edges.adopted_copy import adopted_copy
+from podcov.edges.images import lookup
 from podcov.errors import ManifestError, UsageError
-from podcov.generate import adoption, api, manifests, sources, tools, verify
+from podcov.generate import adoption, api, sources, tools
 from podcov.generate.adoption import Adoption
 from podcov.generate.adoption.adopted import AdoptedProject
 from podcov.generate.api import NOTHING_ASKED, Asked, Change, Outside, Overlay, Plan
-from podcov.generate.entering import Surroundings
+from podcov.generate.coverage import verify
+from podcov.generate.coverage.entering import Surroundings
+from podcov.generate.coverage.inject import Injector
 from podcov.generate.findings import Finding
-from podcov.generate.inject import Injector
+from podcov.generate.kubernetes import manifests
 from podcov.generate.project import Project
-from podcov.generate.skaffold_sources import HelmRelease
+from podcov.generate.skaffold.sources import HelmRelease
 from podcov.generate.sources import Renderer
 from podcov.generate.tools import Tools
 
@@ -122,7 +125,7 @@ def init(root: Path, asked: Asked = NOTHING_ASKED, *, check: bool = False, force
 
 
 def _plan(files: Project, renderer: Renderer, asked: Asked, adopted: Sequence[Adoption] = ()) -> Plan:
-    made = api.plan(files, Outside(renderer, image_lookup.lookup, _tracers), asked, adopted)
+    made = api.plan(files, Outside(renderer, lookup.lookup, _tracers), asked, adopted)
     if made.overlay:
         _try(made.overlay)
     return made
@@ -159,7 +162,7 @@ def surroundings(root: Path, generate: Generate | None = None) -> Surroundings:
     """What the project in `root` builds; where nothing says which files say so, those in their usual places do."""
     files = DiskProject(root)
     artifacts = _tools(files, generate).artifacts
-    return Surroundings(files, artifacts, image_lookup.lookup, os.environ.get("SKAFFOLD_DEFAULT_REPO", ""))
+    return Surroundings(files, artifacts, lookup.lookup, os.environ.get("SKAFFOLD_DEFAULT_REPO", ""))
 
 
 def _tools(files: Project, generate: Generate | None) -> Tools:

@@ -15,34 +15,20 @@ from posixpath import dirname
 from podcov import assets
 from podcov.config import Config, Generate, Way, parse
 from podcov.errors import DriftError, ManifestError, UsageError
-from podcov.generate import (
-    adoption,
-    blocks,
-    builds,
-    detect,
-    entering,
-    inject,
-    make_target,
-    overlay,
-    project,
-    rebuilding,
-    seal,
-    skaffold,
-    sources,
-    survey,
-    tiltfile,
-    tools,
-    verify,
-)
+from podcov.generate import adoption, blocks, detect, make_target, project, seal, sources, survey, tools
 from podcov.generate.adoption import Adoption, handover
-from podcov.generate.entering import CONFIG, Group, Surroundings
+from podcov.generate.coverage import entering, inject, overlay, rebuilding, verify
+from podcov.generate.coverage.entering import CONFIG, Group, Surroundings
+from podcov.generate.coverage.inject import Injector, Tracers
+from podcov.generate.coverage.rebuilding import Rebuilding
 from podcov.generate.findings import Finding
-from podcov.generate.images import Lookup
-from podcov.generate.inject import Injector, Tracers
-from podcov.generate.manifests import Key, Manifests
+from podcov.generate.images import builds
+from podcov.generate.images.commands import Lookup
+from podcov.generate.kubernetes.manifests import Key, Manifests
 from podcov.generate.project import Project
-from podcov.generate.rebuilding import Rebuilding
+from podcov.generate.skaffold import document as skaffold
 from podcov.generate.sources import Renderer, Sources
+from podcov.generate.tilt import tiltfile
 from podcov.generate.tools import Tools
 
 _PROFILES = ("coverage", "podcov", "podcov-coverage")

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from podcov import assets
 from podcov.config import Dump, Generate, PortForward, Service, Tests, variable_prefix
-from podcov.generate import suites, yaml_text
-from podcov.generate.entering import Surroundings
+from podcov.generate import suites
+from podcov.generate.coverage.entering import Surroundings
 from podcov.generate.findings import Finding
-from podcov.generate.images import Built
-from podcov.generate.language import LANGUAGES
-from podcov.generate.manifests import Container, KubernetesService, Manifests, Workload
-from podcov.generate.proposals import Seen
+from podcov.generate.images.commands import Built
+from podcov.generate.kubernetes import yaml_text
+from podcov.generate.kubernetes.manifests import Container, KubernetesService, Manifests, Workload
+from podcov.generate.languages.language import LANGUAGES
+from podcov.generate.languages.proposals import Seen
 
 WRITTEN_IN = " or ".join(LANGUAGES)
 """what podcov can measure, for people"""

@@ -12,10 +12,13 @@ from posixpath import dirname
 
 from podcov.config import Config, Generate, parse
 from podcov.errors import ConfigError, DriftError, ManifestError
-from podcov.generate import blocks, make_target, project, rebuilding, seal, skaffold, tiltfile, walk
+from podcov.generate import blocks, make_target, project, seal, walk
 from podcov.generate.api import Change
-from podcov.generate.entering import CONFIG
+from podcov.generate.coverage import rebuilding
+from podcov.generate.coverage.entering import CONFIG
 from podcov.generate.project import Project
+from podcov.generate.skaffold import document as skaffold
+from podcov.generate.tilt import tiltfile
 
 RESULTS = ".podcov"
 _WITH_BLOCKS = ("skaffold*.yaml", "skaffold*.yml", "Tiltfile*", "*.tilt", *make_target.MAKEFILES)

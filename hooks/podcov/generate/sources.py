@@ -11,10 +11,11 @@ from typing import Protocol
 
 from podcov.config import Generate
 from podcov.errors import ManifestError
-from podcov.generate import kubernetes_yaml, kustomizations, manifests, project, walk
-from podcov.generate.manifests import Key, Manifests
+from podcov.generate import project, walk
+from podcov.generate.kubernetes import kubernetes_yaml, kustomizations, manifests
+from podcov.generate.kubernetes.manifests import Key, Manifests
 from podcov.generate.project import Project
-from podcov.generate.skaffold_sources import HelmRelease
+from podcov.generate.skaffold.sources import HelmRelease
 from podcov.generate.tools import Tools
 
 _MANIFEST_ENDINGS = (".yaml", ".yml", ".json")

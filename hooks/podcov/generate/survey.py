@@ -8,8 +8,9 @@ from posixpath import basename, dirname
 
 from podcov.config import Generate, HelmRelease, Way
 from podcov.errors import ManifestError
-from podcov.generate import kustomizations, manifests, project, sources, tools, walk
+from podcov.generate import project, sources, tools, walk
 from podcov.generate.findings import Finding
+from podcov.generate.kubernetes import kustomizations, manifests
 from podcov.generate.project import Project
 from podcov.generate.sources import Sources
 from podcov.generate.tools import Tools

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from podcov.config import Generate
 from podcov.errors import ManifestError
-from podcov.generate import skaffold, tiltfile
-from podcov.generate.artifacts import Artifact
+from podcov.generate.images.artifacts import Artifact
 from podcov.generate.project import Project
-from podcov.generate.skaffold import Skaffold
-from podcov.generate.tiltfile import Tiltfile
+from podcov.generate.skaffold import document as skaffold
+from podcov.generate.skaffold.document import Skaffold
+from podcov.generate.tilt import tiltfile
+from podcov.generate.tilt.tiltfile import Tiltfile
 
 
 @dataclass(frozen=True, slots=True)

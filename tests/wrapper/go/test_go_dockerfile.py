@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from podcov.generate.dockerfile_text import read
-from podcov.generate.go_dockerfile import covering, derive, recording
+from podcov.generate.images.dockerfile_text import read
+from podcov.generate.languages.go_dockerfile import covering, derive, recording
 
 KUBEBUILDERS = """\
 # Build the manager binary

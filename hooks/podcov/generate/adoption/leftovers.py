@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from posixpath import basename, dirname
 
-from podcov.generate import kustomizations, project
+from podcov.generate import project
 from podcov.generate.adoption import workloads, yamls
 from podcov.generate.adoption.contract import Evidence
 from podcov.generate.adoption.workspace import Cut, Workspace
 from podcov.generate.adoption.yamls import Way
+from podcov.generate.kubernetes import kustomizations
 
 _LISTS = ("resources", "patches", "patchesStrategicMerge", "components")
 _PLAIN = ("apiVersion", "kind", "resources", "bases", "metadata")

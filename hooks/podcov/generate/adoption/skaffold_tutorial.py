@@ -11,12 +11,13 @@ from typing import Any
 from yaml.nodes import Node, SequenceNode
 
 from podcov.config import Dump, Tests
-from podcov.generate import kustomizations, project
+from podcov.generate import project
 from podcov.generate.adoption import offers, profiles, signs, workloads, yamls
 from podcov.generate.adoption.contract import Adoption, Evidence, Handover
 from podcov.generate.adoption.profiles import Profile
 from podcov.generate.adoption.signs import Seen, Sign
 from podcov.generate.adoption.workspace import GO, SHELL, YAML, Workspace
+from podcov.generate.kubernetes import kustomizations
 
 NAME = "Skaffold's Go coverage tutorial"
 _WRITES = "podcov asks for it"

@@ -1,0 +1,213 @@
+"""podcov's ConfigMaps in a cluster: who uses them, and the removal of those that nobody does.
+
+They are told by podcov's own label and by their name. Each version of the wrapper has its own, so deploying a new one leaves
+those of the last behind. What goes is what no workload, pod or custom resource names. Two things may be about to name it:
+
+- What a deployment brings along is there before its workloads are. So one that `attach` did not make, and that no workload had
+  from which coverage was taken just now, stays until it has some age.
+- `attach` makes them, then patches, then looks whether they still are there; the removal looks once more for users afterwards,
+  and puts back what got some. Whoever of the two is last, sees the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from podcov.edges.cluster import owners
+from podcov.edges.cluster.api import FIELD_MANAGER, Api, Failed, Forbidden, Json, Resource
+from podcov.edges.cluster.owners import CONFIG_MAPS, CSV, WORKLOADS
+from podcov.edges.cluster.targets import Note, Targets
+from podcov.generate.coverage import instrument
+from podcov.generate.kubernetes import config_maps
+
+MIN_AGE = 300.0
+"""Seconds for which an unused ConfigMap stays that a deployment brought: images may be built before the rest comes."""
+
+_OURS = ",".join(f"{key}={value}" for key, value in config_maps.OURS.items())
+_POLL = 0.5
+"""seconds between two looks at pods that are ending"""
+_NAMED = 3
+"""users, or kinds, in a line"""
+
+Users = Mapping[str, Sequence[str]]
+"""By the ConfigMap's name: what names it, as kubectl calls that."""
+
+
+class Leftovers:
+    """What podcov leaves behind in a cluster."""
+
+    def __init__(self, api: Api, note: Note) -> None:
+        self._api = api
+        self._targets = Targets(api, note)
+        self._note = note
+
+    async def remove(
+        self,
+        namespace: str,
+        *,
+        had: Collection[str] = (),
+        min_age: float = MIN_AGE,
+        dry_run: bool = False,
+        seconds: float = 0,
+    ) -> list[str]:
+        """Removes podcov's ConfigMaps that nothing uses, and says which: `namespace/name`. Pods that are ending get `seconds`.
+
+        `had` are the names of those that workloads had until just now; others that were deployed go from `min_age` seconds on.
+        """
+        listed = await self._api.list_objects(CONFIG_MAPS, namespace, _OURS)
+        ours = {document["metadata"]["name"]: document for document in listed if config_maps.is_ours(document)}
+        users = await self._users_after_the_ending(namespace, ours, seconds)
+        unused = [name for name in ours if not users[name]]
+        young = [name for name in unused if name not in had and _waits(ours[name], min_age)]
+        for name in young:
+            self._note(f"configmap/{name} in namespace {namespace} stays: it was deployed less than {min_age:g} s ago")
+        free = [name for name in unused if name not in young]
+        users = await self._custom_users(namespace, free)
+        self._tell(namespace, users)
+        free = [name for name in free if not users[name]]
+        if not dry_run:
+            free = await self._delete(namespace, [ours[name] for name in free])
+        return [f"{namespace}/{name}" for name in free]
+
+    async def _users_after_the_ending(self, namespace: str, names: Collection[str], seconds: float) -> Users:
+        users = await self._users(namespace, names)
+        end = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < end and await self._only_ending_pods(namespace, users):
+            await asyncio.sleep(_POLL)
+            users = await self._users(namespace, names)
+        self._tell(namespace, users)
+        return users
+
+    def _tell(self, namespace: str, users: Users) -> None:
+        for name, using in users.items():
+            if using:
+                self._note(f"configmap/{name} in namespace {namespace} stays, for {', '.join(using[:_NAMED])}")
+
+    async def _delete(self, namespace: str, documents: Sequence[Json]) -> list[str]:
+        """The names of those that are gone. What somebody began to use in the same moment is put back."""
+        deleted = {
+            document["metadata"]["name"]: document
+            for document in documents
+            if await self._api.delete_object(CONFIG_MAPS, namespace, document["metadata"]["name"])
+        }
+        users = await self._users(namespace, deleted)
+        for name in (name for name, using in users.items() if using):
+            await self._api.create_object(CONFIG_MAPS, namespace, _anew(deleted[name]))
+        self._tell(namespace, users)
+        return [name for name in deleted if not users[name]]
+
+    async def _users(self, namespace: str, names: Collection[str]) -> Users:
+        users: dict[str, list[str]] = {name: [] for name in names}
+        for resource in WORKLOADS.values() if users else ():
+            for document in filter(_counts, await self._api.list_objects(resource, namespace)):
+                _note_use(document, users)
+        for document in await self._targets.list_if_allowed(CSV, namespace) if users else ():
+            _note_use(document, users)
+        return users
+
+    async def _custom_users(self, namespace: str, names: Collection[str]) -> Users:
+        """Custom resources have pod templates, too, and no pods while they are scaled to zero."""
+        users: dict[str, list[str]] = {name: [] for name in names}
+        unseen: list[str] = []
+        for resource in await self._custom_kinds() if users else ():
+            try:
+                for document in await self._api.list_objects(resource, namespace):
+                    _note_use(document, users)
+            except (Forbidden, Failed):
+                unseen.append(_kubectl_name(resource))
+        if unseen:
+            others = f" and {len(unseen) - _NAMED} more kinds" if len(unseen) > _NAMED else ""
+            self._note(
+                f"namespace {namespace}: not looked at, for they could not be listed: {', '.join(unseen[:_NAMED])}{others}"
+            )
+        return users
+
+    async def _custom_kinds(self) -> list[Resource]:
+        try:
+            return [resource for resource in await self._api.list_custom_kinds() if resource.kind != CSV.kind]
+        except Forbidden:
+            self._note("custom resources were not looked at: the API server does not say which kinds it has")
+            return []
+
+    async def _only_ending_pods(self, namespace: str, users: Users) -> bool:
+        """Whether some ConfigMap is used by nothing but pods that will be gone soon."""
+        if not any(users.values()):
+            return False
+        pods = await self._api.list_objects(WORKLOADS["Pod"], namespace)
+        ending = {owners.reference(p) for p in pods if p["metadata"].get("deletionTimestamp")}
+        return any(using and ending.issuperset(using) for using in users.values())
+
+
+def mounted(document: Json) -> set[str]:
+    """The names of the ConfigMaps that volumes anywhere in an object mount."""
+    return set(_mounted(document["spec"]))
+
+
+def wrapper_of(workload: Json) -> list[str]:
+    """The wrapper's ConfigMaps in a pod template, which tell one version of coverage, and none at all, from another."""
+    volumes = workload["spec"]["template"]["spec"].get("volumes") or ()
+    return sorted(set(_mounted([v for v in volumes if v.get("name") == instrument.WRAPPER])))
+
+
+def _counts(document: Json) -> bool:
+    """Whether what it names is used: a Deployment keeps its earlier revisions as ReplicaSets without pods.
+
+    Such a one of anything else may be all there is of a workload that is scaled to zero.
+    """
+    above = owners.owner(document)
+    of_deployment = above is not None and above.resource == WORKLOADS["Deployment"]
+    return document["kind"] != "ReplicaSet" or not of_deployment or bool(document["spec"].get("replicas", 1))
+
+
+def _waits(config_map: Json, min_age: float) -> bool:
+    """Whether it was brought by a deployment that may not be through yet."""
+    metadata = config_map["metadata"]
+    if any(entry.get("manager") == FIELD_MANAGER for entry in metadata.get("managedFields") or ()):
+        return False
+    return (datetime.now(UTC) - datetime.fromisoformat(metadata["creationTimestamp"])).total_seconds() < min_age
+
+
+def _anew(config_map: Json) -> Json:
+    """Without what the API server has added."""
+    metadata = {
+        key: value for key, value in config_map["metadata"].items() if key in ("name", "namespace", "labels", "annotations")
+    }
+    return {**config_map, "metadata": metadata}
+
+
+def _note_use(document: Json, users: Mapping[str, list[str]]) -> None:
+    """Anywhere but in its metadata and status: in what way a custom resource names a ConfigMap is for its operator to know."""
+    wanted = {key: value for key, value in document.items() if key not in ("metadata", "status")}
+    for name in users.keys() & set(_texts(wanted)):
+        users[name].append(owners.reference(document))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _kubectl_name(resource: Resource) -> str:
+    """`rollouts.argoproj.io`."""
+    return f"{resource.plural}.{resource.api_version.partition('/')[0]}"
+
+
+def _mounted(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        config_map = value.get("configMap")
+        if isinstance(config_map, dict) and config_map.get("name"):
+            yield str(config_map["name"])
+        for inner in value.values():
+            yield from _mounted(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _mounted(inner)

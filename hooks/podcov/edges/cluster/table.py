@@ -1,0 +1,153 @@
+"""What is known of the selected pods over time: which there are, which have gone, every container start they ever told of. Pure.
+
+Observations may come from a list and from a watch at once, so an older one may follow a newer one: what has happened once stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from podcov.config import Service
+from podcov.edges.cluster import pods as cluster_pods
+from podcov.edges.cluster.pods import Pod
+from podcov.platform import ContainerStart, CourierAddress, PlatformEvent
+
+Kind = Literal["started", "ready", "ending", "ended", "gone"]
+
+DELETED = "deleted"
+"""`ContainerStart.ended` where the pod was deleted and nothing told of the container's own end"""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One pod of the services."""
+
+    pod: Pod
+    address: CourierAddress
+    services: Mapping[str, Service]
+    """by container"""
+    starts: dict[tuple[str, int], ContainerStart] = field(default_factory=dict)
+    """by container and restart count"""
+    seen: set[Kind] = field(default_factory=set)
+    """kinds of the events that have happened"""
+    serving: frozenset[tuple[str, int]] = frozenset()
+    """the containers, and their restart counts, that were running when the pod was last seen ready; empty where it is not"""
+
+    @property
+    def gone(self) -> bool:
+        return "gone" in self.seen
+
+    @property
+    def instrumented(self) -> bool:
+        return cluster_pods.instrumented(self.services, self.pod)
+
+
+class PodTable:
+    """The pods of `services`, each of which lives in one of the namespaces that `namespaces` gives for its name."""
+
+    def __init__(self, services: Sequence[Service], namespaces: Mapping[str, Sequence[str]]) -> None:
+        self._services = services
+        self._namespaces = namespaces
+        self._entries: dict[str, Entry] = {}
+        self._left_out: set[str] = set()
+        self._closed = False
+
+    def leave_out(self, pods: Iterable[Pod]) -> None:
+        """These are not of this run, whatever is heard of them later."""
+        self._left_out.update(pod.uid for pod in pods)
+
+    def close(self) -> None:
+        """Pods that are heard of from now on for the first time are not of this run."""
+        self._closed = True
+
+    def observe(self, pod: Pod) -> list[PlatformEvent]:
+        """Takes in the state of a pod; what is new about it, in order. It is `ready` again after each restart."""
+        entry = self._entry(pod)
+        if entry is None or entry.gone or pod.version < entry.pod.version:
+            return []
+        serving = _serving(pod, entry)
+        if serving and serving != entry.serving:
+            entry.seen.discard("ready")
+        entry.pod, entry.serving = pod, serving
+        self._note_starts(entry, cluster_pods.starts_of(entry.address, entry.services, pod))
+        happened: dict[Kind, bool] = {
+            "started": pod.running(entry.address.container),
+            "ready": pod.ready,
+            "ending": pod.ending,
+            "ended": pod.finished,
+        }
+        return self._events(entry, [kind for kind, holds in happened.items() if holds])
+
+    def forget(self, uid: str) -> list[PlatformEvent]:
+        """The pod does not exist any more."""
+        entry = self._entries.get(uid)
+        if entry is None or entry.gone:
+            return []
+        for key, start in entry.starts.items():
+            if start.started is not None and not start.ended:
+                entry.starts[key] = replace(start, ended=DELETED)
+        return self._events(entry, ["gone"])
+
+    def uids(self, namespace: str) -> set[str]:
+        """The pods of a namespace that exist, as far as is known."""
+        return {uid for uid, entry in self._entries.items() if entry.address.namespace == namespace and not entry.gone}
+
+    def entry(self, uid: str) -> Entry | None:
+        return self._entries.get(uid)
+
+    def known(self) -> list[Entry]:
+        """All, those that are gone included."""
+        return list(self._entries.values())
+
+    def entries(self) -> list[Entry]:
+        """Those that exist, by name."""
+        return sorted((e for e in self._entries.values() if not e.gone), key=lambda e: e.address.name)
+
+    def starts(self) -> list[ContainerStart]:
+        """Of all pods, those that are gone included; by pod, container and restart count."""
+        every = [start for entry in self._entries.values() for start in entry.starts.values()]
+        return sorted(every, key=lambda s: (s.address.name, s.address.pod_uid, s.container, s.restart))
+
+    def _entry(self, pod: Pod) -> Entry | None:
+        if pod.uid in self._left_out or (self._closed and pod.uid not in self._entries):
+            return None
+        if pod.uid not in self._entries:
+            here = [s for s in self._services if pod.namespace in self._namespaces[s.name]]
+            claimed = cluster_pods.services_of(here, pod)
+            if not claimed:
+                return None
+            self._entries[pod.uid] = Entry(pod, cluster_pods.address_of(claimed, pod), claimed)
+        return self._entries[pod.uid]
+
+    @staticmethod
+    def _note_starts(entry: Entry, starts: Iterable[ContainerStart]) -> None:
+        for start in starts:
+            key = start.container, start.restart
+            entry.starts[key] = merged(entry.starts[key], start) if key in entry.starts else start
+
+    @staticmethod
+    def _events(entry: Entry, kinds: Iterable[Kind]) -> list[PlatformEvent]:
+        new = [kind for kind in kinds if kind not in entry.seen]
+        entry.seen.update(new)
+        return [PlatformEvent(kind, entry.address) for kind in new]
+
+
+def _serving(pod: Pod, entry: Entry) -> frozenset[tuple[str, int]]:
+    if not pod.ready:
+        return frozenset()
+    return frozenset((name, pod.statuses[name].starts[-1].restart) for name in entry.services if pod.running(name))
+
+
+def merged(known: ContainerStart, new: ContainerStart) -> ContainerStart:
+    """Two observations of one start, in any order: it waits, runs, has ended, and its status may vanish."""
+    if new.ended == cluster_pods.UNSEEN and known.started is not None and not known.ended:
+        return replace(known, finished=new.finished, ended=new.ended)
+    return new if _knowledge(new) >= _knowledge(known) else known
+
+
+def _knowledge(start: ContainerStart) -> int:
+    if start.started is None:
+        return 0
+    return 2 if start.ended else 1

@@ -1,0 +1,38 @@
+"""What generation asks of a language, and the registry of those that it knows: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from podcov.config import Service
+from podcov.generate.languages import go, python
+from podcov.generate.languages.entered import Additions, Entered
+from podcov.generate.languages.proposals import Proposal, Seen
+
+
+class Language(Protocol):
+    """A module of this package that has these functions."""
+
+    def recognise(self, seen: Seen) -> str:
+        """Why a container is taken for a service in this language, in a few words; empty where it is not."""
+
+    def propose(self, seen: Seen) -> Proposal:
+        """What a first `podcov.yaml` says of a container that was recognised."""
+
+    def wants_command(self, service: Service) -> str:
+        """What to write in `podcov.yaml` where nobody knows what the container runs; empty where that need not be known."""
+
+    def additions(self, entered: Entered) -> Additions:
+        """What is added to a container. Raises ManifestError for what `podcov.yaml` has to say and does not."""
+
+
+LANGUAGES: Mapping[str, Language] = {
+    "go": go,
+    "python": python,
+}
+
+
+def additions(entered: Entered) -> Additions:
+    """What its language adds to a container. Raises as the language does."""
+    return LANGUAGES[entered.service.language].additions(entered)
