@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
+
+# How long an example takes says more of a busy machine than of the code; and what CI says depends on the change alone.
+settings.register_profile("podcov", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("podcov-ci", settings.get_profile("podcov"), derandomize=True)
+settings.load_profile("podcov-ci" if os.environ.get("PODCOV_NO_SKIP") else "podcov")
 
 
 @pytest.fixture(scope="session")

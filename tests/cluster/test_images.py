@@ -195,7 +195,7 @@ LINES = st.one_of(
 ENDS = st.sampled_from(["\n", "\n", " \n", "\r\n", "\\\n", " \\\n # a comment\n"])
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.builds(str.__add__, LINES, ENDS), max_size=6).map("".join))
 def test_whatever_docker_takes_is_read_as_docker_reads_it(cluster: Any, engine: Engine, lines: str) -> None:
     base = cluster.image("python:3.13")

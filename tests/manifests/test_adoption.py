@@ -151,7 +151,7 @@ REPOS = {
 }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_however_a_repo_is_changed_nothing_is_lost_by_it(data: st.DataObject) -> None:
     texts = dict(REPOS[data.draw(st.sampled_from(NAMES))])

@@ -512,7 +512,7 @@ def with_tools(containers: list[dict[str, Any]], chosen: list[bool]) -> list[dic
     return made
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     containers=CONTAINERS,
     chosen=st.lists(st.booleans(), min_size=3, max_size=3).filter(any),
@@ -561,7 +561,6 @@ TOOLS = (
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from((*OWN, *TOOLS)), max_size=12))
 def test_a_tool_comes_out_of_any_dockerfile_and_nothing_else(lines: list[str]) -> None:
     def dockerfile(listed: Sequence[str], command: str) -> str:

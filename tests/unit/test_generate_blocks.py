@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from podcov.generate import blocks
 
 LINES = st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), max_size=20), max_size=8)
 
 
-@settings(deadline=None)
 @given(body=LINES, before=LINES, after=LINES, indent=st.sampled_from(["", "  ", "    "]))
 def test_what_is_written_is_found_unedited(body: list[str], before: list[str], after: list[str], indent: str) -> None:
     written = blocks.write("\n".join(body), indent)
@@ -36,7 +35,6 @@ def test_a_block_without_its_end_is_none() -> None:
 TEXTS = st.lists(st.sampled_from(["a: 1", "  - b", "\t# tab", "", "  ", "---", "é: \u2028 \x0c", "profiles:"]), max_size=7)
 
 
-@settings(deadline=None)
 @given(lines=TEXTS, end=st.booleans(), newline=st.sampled_from(["\n", "\r\n"]), body=LINES, data=st.data())
 def test_a_block_that_came_in_comes_out_byte_for_byte(
     lines: list[str], end: bool, newline: str, body: list[str], data: st.DataObject

@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from podcov.errors import ManifestError
 from podcov.generate.images import dockerfile, dockerfile_text
@@ -297,14 +297,12 @@ def test_what_is_no_dockerfile(text: str, message: str) -> None:
         dockerfile.parse(text)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("FROM CMD ENV RUN\\\n\"'[]${}<>:=-#ab"), max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(ManifestError):
         dockerfile.parse(text)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("$ {}AB:-+?#%/*\\'\"ab."), max_size=40), st.sampled_from(["\\", "`"]))
 def test_any_word_is_expanded_or_kept(word: str, escape: str) -> None:
     assert isinstance(dockerfile_text.expand(word, {"A": "a/b", "B": ""}, escape), str)
@@ -314,7 +312,6 @@ def test_any_word_is_expanded_or_kept(word: str, escape: str) -> None:
 PLAIN_WORD = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0$"), min_size=0, max_size=20)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]*", fullmatch=True), PLAIN_WORD, min_size=1))
 def test_every_value_that_is_quoted_as_docker_wants_it_is_kept(env: dict[str, str]) -> None:
     def quoted(value: str) -> str:
@@ -325,7 +322,6 @@ def test_every_value_that_is_quoted_as_docker_wants_it_is_kept(env: dict[str, st
     assert dockerfile.parse(f"FROM python\nENV {line}").env == env
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.text(st.characters(codec="utf-8"), min_size=1),

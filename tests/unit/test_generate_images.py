@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from podcov.config import Service
 from podcov.generate.images import artifacts, builds, commands
@@ -87,7 +87,6 @@ def test_a_name_written_out_is_the_same_name(reference: Reference) -> None:
     assert image_names.parse(str(reference)) == reference
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="aZ09./:@-_[] \n", max_size=60))
 def test_any_text_is_a_name_or_none(text: str) -> None:
     reference = image_names.parse(text)

@@ -374,7 +374,7 @@ def documents(draw: st.DrawFn) -> str:
 NO_END = "the last line has no line end, and with a marked block behind it would mean something else"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(documents(), min_size=1, max_size=3), st.booleans(), st.booleans(), st.sampled_from(["overlay", "inject"]))
 def test_what_was_put_in_comes_out_byte_for_byte(each: list[str], end: bool, windows: bool, by: str) -> None:
     text = "---\n".join(each)

@@ -200,7 +200,7 @@ def test_a_program_without_end_is_read_so_far() -> None:
     assert starlark.read(text).calls[0].positional == ("first",)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(PROGRAM.splitlines(keepends=True)), max_size=12))
 def test_lines_in_any_order_are_read_or_said_to_be_unreadable(lines: list[str]) -> None:
     read = tiltfile.read("".join(lines), path="Tiltfile")
@@ -228,7 +228,7 @@ def test_the_block_comes_first_and_all_else_stays(text: str, before: str) -> Non
 
 
 @pytest.mark.parametrize("by", ["overlay", "inject"])
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     lines=st.lists(
         st.sampled_from(["# -*- mode: Python -*-", "# comment", "", "  ", "\tx = 1", '"""doc"""', "k8s_yaml('é')"]), max_size=6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from podcov.generate.kubernetes import yaml_text
 from ruamel.yaml import YAML
@@ -17,7 +17,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(TEXT.filter(bool), VALUES, min_size=1))
 def test_what_is_written_is_read_back_by_yaml_1_1_and_1_2(value: dict) -> None:
     text = yaml_text.dump(value)

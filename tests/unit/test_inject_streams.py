@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from podcov.config import parse
 from podcov.errors import ManifestError
@@ -74,7 +74,7 @@ def streams(draw: st.DrawFn) -> tuple[list[str], str]:
     return [*before, *after], beginning + separator.join(documents)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(streams())
 def test_strangers_stay_byte_for_byte_and_nothing_else_is_lost_or_added(found: tuple[list[str], str]) -> None:
     strangers, stream = found
@@ -89,14 +89,14 @@ def test_strangers_stay_byte_for_byte_and_nothing_else_is_lost_or_added(found: t
     assert sum(instrument.is_instrumented(d) for d in documents) == 1
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(streams())
 def test_twice_is_once_byte_for_byte(found: tuple[list[str], str]) -> None:
     once = inject(found[1])
     assert inject(once) == once
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(STRANGERS)), st.sampled_from(["---\n", "--- # more\n"]))
 def test_a_stream_of_strangers_is_not_touched(strangers: list[str], separator: str) -> None:
     stream = separator.join(strangers)

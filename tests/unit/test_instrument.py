@@ -163,7 +163,7 @@ def _cannot_be_extended(environment: Sequence[Mapping[str, Any]]) -> bool:
     return elsewhere or ("PYTHONPATH" in found and len(set(found)) < len(found))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(workloads, CHOICES, SERVICES, IMAGES, REPLICAS)
 def test_removal_gives_back_the_input(
     document: Document, chosen: set[int], service: Service, image: Image | None, replicas: int | None
@@ -176,7 +176,7 @@ def test_removal_gives_back_the_input(
         assert json.dumps(instrument.remove(result), sort_keys=True) == json.dumps(document, sort_keys=True)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(workloads, CHOICES, SERVICES, IMAGES, REPLICAS)
 def test_twice_is_once(document: Document, chosen: set[int], service: Service, image: Image | None, replicas: int | None) -> None:
     once = instrumented(document, chosen, service, image, replicas)
@@ -185,7 +185,7 @@ def test_twice_is_once(document: Document, chosen: set[int], service: Service, i
         assert json.dumps(instrument.instrument(once, group, MAPS, replicas=replicas)) == json.dumps(once)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(workloads, CHOICES, SERVICES, IMAGES)
 def test_nothing_but_the_named_containers_changes(
     document: Document, chosen: set[int], service: Service, image: Image | None

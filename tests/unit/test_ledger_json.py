@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from podcov.errors import DamagedError
@@ -45,7 +45,6 @@ LEDGERS = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(LEDGERS)
 def test_a_ledger_comes_back_as_it_was_and_fulfils_the_schema(ledger: Ledger) -> None:
     data = ledger_json.dump(ledger)

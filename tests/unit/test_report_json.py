@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from podcov.errors import DamagedError
@@ -47,7 +47,6 @@ REPORTS = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(REPORTS)
 def test_a_report_comes_back_as_it_was_and_fulfils_the_schema(report: Report) -> None:
     data = report_json.dump(report)

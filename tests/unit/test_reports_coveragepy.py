@@ -301,7 +301,7 @@ def branching_files(draw: st.DrawFn) -> FileCoverage:
     return FileCoverage("s", "f.py", "python", "sha256:0", "local", "branch", regions, tuple(sorted(arcs)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(branching_files())
 def test_coverage_py_counts_any_file_as_the_model_does(tmp_path_factory: pytest.TempPathFactory, f: FileCoverage) -> None:
     folder = tmp_path_factory.mktemp("numbers")

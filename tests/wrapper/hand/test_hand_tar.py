@@ -40,7 +40,7 @@ def listed(lines: bytes) -> dict[str, tuple[int, int]]:
 
 
 @given(tree=TREES)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_every_tree_is_read_as_it_is(own_hand: Any, tree: dict[tuple[bytes, ...], bytes]) -> None:
     with tempfile.TemporaryDirectory() as top:
         expected = {}
