@@ -119,6 +119,7 @@ class Project:
             run_id=where.skaffold_run,
             tilt=where.tilt,
             selector=where.selector,
+            note=note,
         )
 
 

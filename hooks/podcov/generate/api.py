@@ -25,6 +25,7 @@ from podcov.generate.findings import Finding
 from podcov.generate.images import builds
 from podcov.generate.images.commands import Lookup
 from podcov.generate.kubernetes.manifests import Key, Manifests
+from podcov.generate.languages.entered import Entered
 from podcov.generate.project import Project
 from podcov.generate.skaffold import document as skaffold
 from podcov.generate.sources import Renderer, Sources
@@ -312,9 +313,14 @@ def _own_files(
             overlay=inner,
             root=project.relative(".", folder),
             workloads=[workload.name for workload, _ in groups],
+            scaled=[workload.name for workload, entered in groups if any(map(_ends_to_hand_over, entered))],
             **tiltfile.builds(said.tiltfiles, built),
         ).encode()
     return {**files, seal.NAME: seal.write(files)} if files else {}
+
+
+def _ends_to_hand_over(entered: Entered) -> bool:
+    return entered.service.dump is not None and entered.service.dump.by == "exit"
 
 
 def _whole_files(files: Project, folder: str, wanted: Mapping[str, bytes]) -> list[Change]:

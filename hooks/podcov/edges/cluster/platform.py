@@ -18,7 +18,7 @@ from podcov.dumps.host_courier import HostCourier
 from podcov.dumps.metas import Metas
 from podcov.edges.cluster import access as cluster_access
 from podcov.edges.cluster import exec as cluster_exec
-from podcov.edges.cluster import labels, scale
+from podcov.edges.cluster import labels, scale, settling
 from podcov.edges.cluster import pods as cluster_pods
 from podcov.edges.cluster.api import Api, Failed
 from podcov.edges.cluster.exec import Cut, Invocation, Search
@@ -28,6 +28,7 @@ from podcov.edges.cluster.nodes import NodeCouriers
 from podcov.edges.cluster.pods import Pod
 from podcov.edges.cluster.scale import Scaled
 from podcov.edges.cluster.table import Entry, PodTable
+from podcov.edges.cluster.targets import Note
 from podcov.errors import ClusterError, NoDataError
 from podcov.formats.courier import frame
 from podcov.platform import ContainerStart, CourierAddress, CourierAnswer, CourierUnreachable, PlatformEvent
@@ -55,6 +56,7 @@ class ClusterPlatform:
 
     `namespaces` are where services live that name none; empty: the configuration's, else the context's own. `run_id` is
     Skaffold's, `tilt` says that only what Tilt deployed counts, `selector` is a label selector; all that are given must hold.
+    With `tilt`, entering waits until all that was deployed is there; `note` is told what for.
 
     Entering raises ClusterError where there is no kubeconfig, no such context, no answer, or no permission, and UsageError where
     the configuration cannot be followed.
@@ -71,8 +73,11 @@ class ClusterPlatform:
         run_id: str = "",
         tilt: bool = False,
         selector: str = "",
+        note: Note = lambda _: None,
     ) -> None:
         self._config = config
+        self._tilt = tilt
+        self._note = note
         self._context = context or config.context
         self._default_namespaces = tuple(namespaces) or ((config.namespace,) if config.namespace else ())
         self._only_this_deployment = bool(run_id)
@@ -111,6 +116,8 @@ class ClusterPlatform:
             stack.push_async_callback(self._end_watching)
             if any(service.dump and service.dump.by == "exit" for service in self._config.services):
                 await self._restore()
+            if self._tilt:
+                await self._until_settled(namespaces)
             for namespace in self._namespaces:
                 await self._begin_watching(namespace)
             self._stack = stack.pop_all()
@@ -187,6 +194,14 @@ class ClusterPlatform:
         """What an earlier podcov left at 0 is to be measured, too."""
         try:
             await scale.restore(self._api, self._namespaces)
+        except Failed as failure:
+            raise self._no_answer(failure) from failure
+
+    async def _until_settled(self, namespaces: Mapping[str, Sequence[str]]) -> None:
+        """Skaffold does so before it calls podcov. `namespaces` are those of each service, by its name."""
+        services = {name: [s for s in self._config.services if name in namespaces[s.name]] for name in self._namespaces}
+        try:
+            await settling.until_settled(self._api, services, labels.parse(self._selector), self._note)
         except Failed as failure:
             raise self._no_answer(failure) from failure
 

@@ -1,0 +1,69 @@
+"""What pods tell of whether all that was deployed is there, where their workloads may not be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from podcov.edges.cluster import labels, settling
+from podcov.edges.cluster import pods as cluster_pods
+from podcov.edges.cluster.pods import Pod
+from podcov.edges.cluster.settling import ARRIVAL_SECONDS, READY_SECONDS
+
+TILT = {"app.kubernetes.io/managed-by": "tilt"}
+CHOSEN = labels.parse("app.kubernetes.io/managed-by=tilt")
+
+
+def pod(name: str, labels: Mapping[str, str], *, ready: bool = True, owner: tuple[str, str] = ("", "")) -> Pod:
+    kind, owner_name = owner
+    references = [{"kind": kind, "name": owner_name, "controller": True}] if kind else []
+    metadata: dict[str, Any] = {"name": name, "namespace": "shop", "uid": name, "labels": labels, "ownerReferences": references}
+    conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
+    return cluster_pods.parse({"metadata": metadata, "spec": {}, "status": {"conditions": conditions}})
+
+
+def replica(name: str, template: str, *, by_tilt: bool = True, ready: bool = True) -> Pod:
+    more = TILT if by_tilt else {}
+    return pod(name, {"pod-template-hash": template, **more}, ready=ready, owner=("ReplicaSet", f"orders-{template}"))
+
+
+def member(name: str, revision: str) -> Pod:
+    return pod(name, {"controller-revision-hash": revision, **TILT}, owner=("StatefulSet", "ledger"))
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [
+        [],
+        [replica("orders-b-1", "b"), replica("orders-b-2", "b")],
+        [member("ledger-0", "r2"), replica("orders-b-1", "b")],
+        [pod("alone", TILT), pod("somebody-else-s", {}, ready=False)],
+    ],
+    ids=["nothing was there", "all are new", "two workloads", "a pod of others"],
+)
+def test_nothing_is_missing(pods: list[Pod]) -> None:
+    assert settling.missing_pods(pods, CHOSEN) is None
+
+
+@pytest.mark.parametrize(
+    ("pods", "said", "seconds"),
+    [
+        ([replica("orders-a-1", "a", by_tilt=False)], "only pods of before are there: orders-a-1", ARRIVAL_SECONDS),
+        ([replica("orders-b-1", "b"), replica("orders-b-2", "b", ready=False)], "not ready: orders-b-2", READY_SECONDS),
+        (
+            [replica("orders-a-1", "a", by_tilt=False), replica("orders-b-1", "b")],
+            "deployment/orders in namespace shop: pods of before are still there",
+            READY_SECONDS,
+        ),
+        (
+            [member("ledger-0", "r1"), member("ledger-1", "r2")],
+            "statefulset/ledger in namespace shop: pods of before are still there",
+            READY_SECONDS,
+        ),
+    ],
+    ids=["none is new", "not all are ready", "others deployed it before", "Tilt did so before"],
+)
+def test_it_is_said_what_is_missing(pods: list[Pod], said: str, seconds: float) -> None:
+    missing = settling.missing_pods(pods, CHOSEN)
+    assert missing == settling.Missing(said, seconds)
