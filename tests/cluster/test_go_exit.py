@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from go_examples import asking, left, let_it_scale, module_namespace, seen, where
 from go_pods import ask
-from go_reference import Counts, Subject, counts_of, ran, reference
+from go_reference import Subject, counts_of, ran, reference
 
 pytestmark = pytest.mark.cluster
 
-ASK = Path(__file__).parent / "go" / "ask_pods.py"
 QUESTIONS = ("/entries", "/entries?service=nobody", "/nothing")
 WORKLOADS = {"deployment/storage": 2, "statefulset/archive": 1}
 """and their replicas"""
 GENERATE = {"kustomize": "k8s", "skaffold": "skaffold.yaml"}
 REMEMBERED = "podcov/replicas"
+HOLD = "podcov.test/hold"
+"""a finalizer: with it a pod that has ended stays"""
 SPOIL = 'for run in .podcov/runs/2*; do test -e "$run/raw" || touch "$run/raw"; done'
 """a test command after which nothing can be stored"""
 
@@ -32,14 +36,9 @@ SPOIL = 'for run in .podcov/runs/2*; do test -e "$run/raw" || touch "$run/raw"; 
 @pytest.fixture(scope="module")
 def space(create_namespace: Any, root: Path, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A namespace in which podcov may scale, too."""
-    made = create_namespace(tmp_path_factory.mktemp("exit") / "exit")
-    made.kubectl("apply", "--filename", root / "overlays/rbac/exit.yaml")
-    made.kubectl("create", "rolebinding", "podcov-exit", "--role", "podcov-exit", f"--serviceaccount={made.name}:podcov")
-    failed_before = request.session.testsfailed
-    yield made
-    if request.session.testsfailed > failed_before:
-        sys.stderr.write(f"\n{made.happened()}\n")
-    made.kubectl("delete", "namespace", made.name, "--wait=false")
+    with module_namespace(create_namespace, tmp_path_factory.mktemp("exit") / "exit", request) as made:
+        let_it_scale(made, root)
+        yield made
 
 
 class Storage:
@@ -58,7 +57,7 @@ class Storage:
             archive = archive.replace(f'"{key}": "storage"', f'"{key}": "archive"')
         (manifests / "statefulset.yaml").write_text(archive)
         (manifests / "kustomization.yaml").write_text("resources: [deployment.yaml, service.yaml, statefulset.yaml]\n")
-        questions = [f"python3 {ASK} app={name} 8080 {' '.join(map(repr, QUESTIONS))}" for name in ("storage", "archive")]
+        questions = [shlex.join(asking(name, QUESTIONS)) for name in ("storage", "archive")]
         (self.folder / "tests.sh").write_text("set -e\n" + "\n".join(questions) + "\n")
         services = {
             workload.partition("/")[2]: {
@@ -79,36 +78,22 @@ class Storage:
         }
         (self.folder / "podcov.yaml").write_text(yaml.safe_dump(config))
         space.podcov("init", cwd=self.folder)
-        self.deployed = space.skaffold("run", "--profile", "coverage", cwd=self.folder, env=self.env, check=False)
-
-    @property
-    def env(self) -> Mapping[str, str]:
-        return {
-            "PODCOV_TEST_NAMESPACE": self.space.name,
-            "PODCOV_TEST_KUBECONFIG": self.space.cluster.env["KUBECONFIG"],
-            "BASE": self.space.cluster.image("golang:1.26"),
-        }
+        self.deployed = space.skaffold("run", "--profile", "coverage", cwd=self.folder, env=where(space), check=False)
 
     def podcov(self, command: str, *arguments: str, check: bool = True) -> Any:
         words = (command, "--context", "podcov-test", "--namespace", self.space.name, *arguments)
-        return self.space.podcov(*words, cwd=self.folder, env=self.env, check=check)
+        return self.space.podcov(*words, cwd=self.folder, env=where(self.space), check=check)
 
     def start(self, *tests: str) -> subprocess.Popen[str]:
         """`podcov run` in the background."""
         return subprocess.Popen(
             ["podcov", "run", "--context", "podcov-test", "--namespace", self.space.name, "--", *tests],
             cwd=self.folder,
-            env={**self.space.cluster.env, **self.space.podcov_env, **self.env},
+            env={**self.space.cluster.env, **self.space.podcov_env, **where(self.space)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-
-    def read(self, name: str) -> Any:
-        return json.loads((self.folder / ".podcov/runs/latest" / name).read_text())
-
-    def counts(self, service: str) -> Counts:
-        return counts_of((self.folder / f".podcov/runs/latest/reports/go/{service}.out").read_text())
 
     def state(self, workload: str) -> tuple[int, int, bool]:
         """Replicas that are wanted, that are ready, and whether podcov has noted how many there were."""
@@ -121,6 +106,27 @@ class Storage:
         note = {"replicas": replicas, "host": "elsewhere", "pid": 7, "since": time.time()}
         self.space.kubectl("annotate", "--overwrite", workload, f"{REMEMBERED}={json.dumps(note)}")
         self.space.kubectl("scale", workload, "--replicas=0")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Pods that end meanwhile are not gone before this ends, and podcov scales nothing back while it waits for that."""
+        pods = self.space.get("pods", "--selector", "app in (storage, archive)")["items"]
+        names = [f"pod/{pod['metadata']['name']}" for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        self._set_finalizers(names, [HOLD])
+        try:
+            yield
+        finally:
+            self._set_finalizers(names, [])
+
+    def _set_finalizers(self, names: Sequence[str], finalizers: Sequence[str]) -> None:
+        patch = json.dumps({"metadata": {"finalizers": finalizers}})
+        self.space.kubectl("patch", *names, "--type=merge", f"--patch={patch}")
+
+    def is_at_zero(self, running: subprocess.Popen[str]) -> bool:
+        """Whether this podcov has scaled everything to 0. Fails, with what it said, where it has ended."""
+        if running.poll() is not None:
+            pytest.fail(f"podcov ended with exit code {running.returncode}, and said: {running.communicate()[0]}")
+        return all(self.state(workload)[::2] == (0, True) for workload in WORKLOADS)
 
     def is_as_before(self) -> bool:
         return all(self.state(workload) == (replicas, replicas, False) for workload, replicas in WORKLOADS.items())
@@ -140,10 +146,10 @@ def expected(space: Any, root: Path, storage: Storage) -> dict[str, bool]:
 
 def test_block_for_block_what_go_says_and_all_pods_are_there_again(storage: Storage, expected: dict[str, bool]) -> None:
     assert storage.deployed.returncode == 0, storage.deployed.stdout + storage.deployed.stderr
-    assert storage.read("summary.json")["ledger"]["complete"]
-    assert storage.read("summary.json")["ledger"]["targets"]["collected"] == sum(WORKLOADS.values())
-    assert ran(storage.counts("storage")) == expected
-    assert ran(storage.counts("archive")) == expected
+    assert left(storage.folder, "summary.json")["ledger"]["complete"]
+    assert left(storage.folder, "summary.json")["ledger"]["targets"]["collected"] == sum(WORKLOADS.values())
+    assert seen(storage.folder, "storage") == expected
+    assert seen(storage.folder, "archive") == expected
     assert storage.is_as_before()
 
 
@@ -157,24 +163,24 @@ def test_they_are_there_again_after_a_failure_in_the_middle(storage: Storage, wa
     done = storage.podcov("run", "--", "sh", "-c", SPOIL, check=False)
     assert "starting " in done.stderr, "it failed before the middle"
     assert done.returncode == 1, done.stderr
-    wait_until(storage.is_as_before, 60, "they are there again")
+    wait_until(storage.is_as_before, 120, "they are there again")
 
 
 def test_they_are_there_again_after_podcov_was_told_to_end(storage: Storage, wait_until: Callable[..., Any]) -> None:
-    running = storage.start("true")
-    wait_until(lambda: storage.state("deployment/storage")[0] == 0, 60, "it is scaled to 0")
-    running.send_signal(signal.SIGTERM)
-    running.communicate(timeout=120)
-    wait_until(storage.is_as_before, 90, "they are there again")
+    with storage.held(), storage.start("true") as running:
+        wait_until(lambda: storage.is_at_zero(running), 120, "both are scaled to 0")
+        running.send_signal(signal.SIGTERM)
+        said, _ = running.communicate(timeout=120)
+    wait_until(storage.is_as_before, 120, f"they are there again after podcov said: {said}")
 
 
 def test_the_next_command_puts_back_what_a_killed_podcov_left(
     storage: Storage, expected: dict[str, bool], wait_until: Callable[..., Any]
 ) -> None:
-    running = storage.start("true")
-    wait_until(lambda: all(storage.state(workload)[0] == 0 for workload in WORKLOADS), 60, "both are scaled to 0")
-    running.kill()
-    running.communicate()
+    with storage.held(), storage.start("true") as running:
+        wait_until(lambda: storage.is_at_zero(running), 120, "both are scaled to 0")
+        running.kill()
+        running.communicate()
     assert [storage.state(workload)[::2] for workload in WORKLOADS] == [(0, True), (0, True)]
 
     clean = (Path(sys.executable).parent / "podcov", "clean", "--dry-run", "--namespace", storage.space.name)
@@ -184,8 +190,8 @@ def test_the_next_command_puts_back_what_a_killed_podcov_left(
 
     done = storage.podcov("run")
     assert f"statefulset/archive in namespace {storage.space.name} was left at 0 replicas" in done.stderr
-    assert storage.read("summary.json")["ledger"]["complete"]
-    assert ran(storage.counts("storage")) == expected
+    assert left(storage.folder, "summary.json")["ledger"]["complete"]
+    assert seen(storage.folder, "storage") == expected
     assert storage.is_as_before()
 
 
@@ -197,18 +203,18 @@ def test_who_scaled_down_on_another_machine_is_said_and_what_was_scaled_up_since
     assert storage.state("deployment/storage")[::2] == (0, True)
 
     storage.space.kubectl("scale", "deployment/storage", "--replicas=2")
-    storage.space.kubectl("rollout", "status", "deployment/storage", "--timeout=60s")
+    storage.space.kubectl("rollout", "status", "deployment/storage", "--timeout=120s")
     assert storage.podcov("run", "--", "true").returncode == 0
     assert storage.is_as_before()
 
 
 def test_marks_and_collecting_in_separate_commands(storage: Storage, expected: dict[str, bool]) -> None:
     run = storage.podcov("mark").stdout.strip()
-    storage.space.cluster.run("sh", "tests.sh", cwd=storage.folder, env=storage.env)
+    storage.space.cluster.run("sh", "tests.sh", cwd=storage.folder, env=where(storage.space))
     told = json.loads(storage.podcov("collect", "--json").stdout)
     assert told["run"] == run
     assert told["ledger"]["complete"]
-    assert ran(storage.counts("storage")) == expected
+    assert seen(storage.folder, "storage") == expected
     assert storage.is_as_before()
 
 

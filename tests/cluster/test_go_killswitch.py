@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import socket
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from go_examples import asking, by_tilt, copy_of, left, module_namespace, seen, where
 from go_pods import ask
-from go_reference import Subject, counts_of, ran, reference
+from go_reference import Subject, ran, reference
 
-HERE = Path(__file__).parent
-ASK = HERE / "go" / "ask_pods.py"
 NAME = "calendar"
 QUESTIONS = (
     "/healthz",
@@ -30,13 +25,10 @@ KILL = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:19999')"
 
 
 @pytest.fixture(scope="module")
-def space(create_namespace: Any, cluster: Any, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = create_namespace(tmp_path_factory.mktemp("go-killswitch") / "namespace-go-killswitch")
-    failed_before = request.session.testsfailed
-    yield made
-    if request.session.testsfailed > failed_before:
-        sys.stderr.write(f"\n{made.happened()}\n")
-    cluster.run("kubectl", "delete", "namespace", made.name, "--wait=false", check=False)
+def space(create_namespace: Any, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("go-killswitch") / "namespace-go-killswitch"
+    with module_namespace(create_namespace, folder, request) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -60,36 +52,10 @@ def expected(space: Any, root: Path) -> dict[str, bool]:
     return ran(reference(space, subject, ask_and_end, space.folder / "reference"))
 
 
-def where(space: Any) -> dict[str, str]:
-    return {
-        "PODCOV_TEST_NAMESPACE": space.name,
-        "PODCOV_TEST_KUBECONFIG": space.cluster.env["KUBECONFIG"],
-        "BASE": space.cluster.image("golang:1.26"),
-        "RUNTIME": space.cluster.image("python:3.13"),
-    }
-
-
-def asking(name: str) -> list[str]:
-    return ["python3", str(ASK), f"app={name}", "8080", *QUESTIONS]
-
-
 @pytest.fixture
 def project(root: Path, tmp_path: Path) -> Path:
     """The example, whose tests ask both of its pods."""
-    folder = tmp_path / "go-killswitch"
-    shutil.copytree(root / "examples/go-killswitch", folder, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
-    config = folder / "podcov.yaml"
-    settings = yaml.safe_load(config.read_text())
-    config.write_text(yaml.safe_dump({**settings, "tests": {"command": asking(NAME)}, "port_forwards": []}))
-    return folder
-
-
-def left(folder: Path, name: str) -> Any:
-    return json.loads((folder / ".podcov/runs/latest" / name).read_text())
-
-
-def seen(folder: Path, service: str = NAME) -> dict[str, bool]:
-    return ran(counts_of((folder / f".podcov/runs/latest/reports/go/{service}.out").read_text()))
+    return copy_of(root / "examples/go-killswitch", tmp_path / "go-killswitch", asking(NAME, QUESTIONS))
 
 
 def test_each_life_of_the_binary_is_kept_by_skaffold(space: Any, project: Path, expected: dict[str, bool]) -> None:
@@ -97,10 +63,10 @@ def test_each_life_of_the_binary_is_kept_by_skaffold(space: Any, project: Path, 
     space.skaffold("run", "--profile", "coverage", cwd=project, env=where(space))
     told = left(project, "summary.json")["ledger"]
     assert (told["complete"], told["targets"]["collected"]) == (True, 2)
-    assert seen(project) == expected
+    assert seen(project, NAME) == expected
     serves_again_without_a_restart(space, NAME)
     space.podcov("run", "--namespace", space.name, "--", "true", cwd=project, env=where(space))
-    idle = {block for block, yes in seen(project).items() if yes}
+    idle = {block for block, yes in seen(project, NAME).items() if yes}
     assert idle < {block for block, yes in expected.items() if yes}
 
 
@@ -111,7 +77,7 @@ def serves_again_without_a_restart(space: Any, name: str) -> None:
 
 def test_what_a_deleted_pod_did_not_hand_over_is_said(space: Any, project: Path) -> None:
     """Nobody asked it, and its loop does not end at SIGTERM."""
-    ask_and_delete = ["python3", str(ASK), "--delete", *asking(NAME)[2:]]
+    ask_and_delete = asking(NAME, QUESTIONS, delete=True)
     done = space.podcov("run", "--namespace", space.name, "--", *ask_and_delete, cwd=project, env=where(space), check=False)
     assert done.returncode == 3
     targets = left(project, "ledger.json")["targets"]
@@ -129,7 +95,7 @@ def test_without_a_loop_the_container_is_started_again(space: Any, project: Path
     space.skaffold("run", "--profile", "coverage", cwd=project, env=where(space))
     told = left(project, "summary.json")["ledger"]
     assert (told["complete"], told["targets"]["collected"], told["targets"]["failed"]) == (True, 2, 0)
-    assert seen(project) == expected
+    assert seen(project, NAME) == expected
 
 
 def test_as_it_stands(space: Any, tmp_path: Path, expected: dict[str, bool]) -> None:
@@ -148,28 +114,18 @@ def test_as_it_stands(space: Any, tmp_path: Path, expected: dict[str, bool]) -> 
     space.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "plain"}, "spec": spec})
     space.kubectl("rollout", "status", "deployment/plain", "--timeout=90s")
     service = {"language": "go", "workload": "deployment/plain", "dump": {"by": "killswitch", "folder": "/tmp"}}
-    config = {"version": 1, "services": {NAME: service}, "tests": {"command": asking("plain")}}
+    config = {"version": 1, "services": {NAME: service}, "tests": {"command": asking("plain", QUESTIONS)}}
     (tmp_path / "podcov.yaml").write_text(yaml.safe_dump(config))
     for _ in range(2):
         space.podcov("run", "--namespace", space.name, cwd=tmp_path, env=where(space))
         told = left(tmp_path, "summary.json")["ledger"]
         assert (told["complete"], told["targets"]["collected"]) == (True, 2)
-        assert seen(tmp_path) == expected
+        assert seen(tmp_path, NAME) == expected
         serves_again_without_a_restart(space, "plain")
 
 
 def test_by_tilt(namespace: Any, project: Path, expected: dict[str, bool]) -> None:
     namespace.podcov("init", cwd=project)
-    context = namespace.cluster.run("kubectl", "config", "current-context").stdout.strip()
-    tiltfile = project / "Tiltfile"
-    head = f"allow_k8s_contexts({context!r})\ndefault_registry({namespace.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
-    tiltfile.write_text(head + tiltfile.read_text().replace(", port_forwards=8080", ""))
-    namespace.tilt("ci", "--port", free_port(), cwd=project, env={"PODCOV": "1", **where(namespace)})
+    by_tilt(namespace, project)
     assert left(project, "summary.json")["ledger"]["complete"]
-    assert seen(project) == expected
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    assert seen(project, NAME) == expected

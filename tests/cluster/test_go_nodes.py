@@ -5,10 +5,7 @@ A container of the node's name that has the node's folder plays the node of a Ki
 
 from __future__ import annotations
 
-import json
 import shutil
-import socket
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,15 +13,15 @@ from typing import Any
 
 import pytest
 import yaml
+from go_examples import asking, by_tilt, copy_of, counted, left, let_it_scale, module_namespace, seen, where
 from go_pods import ask
-from go_reference import Counts, Subject, counts_of, ran, reference
+from go_reference import Subject, counts_of, ran, reference
 
 pytestmark = pytest.mark.cluster
 
-ASK = Path(__file__).parent / "go" / "ask_pods.py"
 QUESTIONS = ("/entries", "/entries?service=nobody", "/nothing")
 NODE = "podcov-node"
-FOLDER = "/tmp/coverage"
+FOLDER = Path("/tmp/coverage")
 LIMITS = ("--ulimit", "nofile=1024:4096", "--ulimit", "nproc=1024:4096")
 """podman sets them, and may raise none where it lacks the right to"""
 RUN = {
@@ -35,62 +32,40 @@ RUN = {
 
 @pytest.fixture(scope="module")
 def space(create_namespace: Any, root: Path, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = create_namespace(tmp_path_factory.mktemp("nodes") / "nodes")
-    made.kubectl("apply", "--filename", root / "overlays/rbac/exit.yaml")
-    made.kubectl("create", "rolebinding", "podcov-exit", "--role", "podcov-exit", f"--serviceaccount={made.name}:podcov")
-    was_there = Path(FOLDER).exists()
-    failed_before = request.session.testsfailed
-    yield made
-    if request.session.testsfailed > failed_before:
-        sys.stderr.write(f"\n{made.happened()}\n")
-    made.kubectl("delete", "namespace", made.name)
+    """A namespace in which podcov may scale. The folder of this machine that plays the node's goes when no pod writes into it."""
+    was_there = FOLDER.exists()
+    FOLDER.mkdir(exist_ok=True)
+    with module_namespace(create_namespace, tmp_path_factory.mktemp("nodes") / "nodes", request) as made:
+        let_it_scale(made, root)
+        yield made
+    made.kubectl("wait", f"namespace/{made.name}", "--for=delete", "--timeout=120s", check=False)
     if not was_there:
         shutil.rmtree(FOLDER, ignore_errors=True)
 
 
 class Storage:
+    """The example, whose tests ask both of its pods."""
+
     def __init__(self, space: Any, example: Path) -> None:
         self.space = space
-        self.folder: Path = shutil.copytree(example, space.folder / "storage", ignore=shutil.ignore_patterns(".podcov"))
-        config = self.folder / "podcov.yaml"
-        settings = yaml.safe_load(config.read_text())
-        tests = {"command": ["python3", str(ASK), "app=storage", "8080", *QUESTIONS]}
-        config.write_text(yaml.safe_dump({**settings, "tests": tests, "port_forwards": []}))
+        self.folder = copy_of(example, space.folder / "storage", asking("storage", QUESTIONS))
         space.podcov("init", cwd=self.folder)
-
-    @property
-    def env(self) -> dict[str, str]:
-        return {
-            "PODCOV_TEST_NAMESPACE": self.space.name,
-            "PODCOV_TEST_KUBECONFIG": self.space.cluster.env["KUBECONFIG"],
-            "BASE": self.space.cluster.image("golang:1.26"),
-        }
 
     def by_make(self) -> Any:
         """The generated target, which has Skaffold deploy and podcov run the tests."""
-        env = {**self.space.podcov_env, **self.env, "SKAFFOLD_NAMESPACE": self.space.name}
+        env = {**self.space.podcov_env, **where(self.space), "SKAFFOLD_NAMESPACE": self.space.name}
         done = self.space.cluster.run("make", "test-e2e-storage-coverage", cwd=self.folder, env=env, check=False)
-        assert counts_of((self.folder / "e2e-coverage.txt").read_text()) == self.counts, done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert counts_of((self.folder / "e2e-coverage.txt").read_text()) == counted(self.folder, "storage")
         assert (self.folder / "e2e-coverage.html").exists()
         return done
 
     def by_tilt(self) -> Any:
-        context = self.space.cluster.run("kubectl", "config", "current-context").stdout.strip()
-        tiltfile = self.folder / "Tiltfile"
-        head = f"allow_k8s_contexts({context!r})\ndefault_registry({self.space.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
-        tiltfile.write_text(head + tiltfile.read_text().replace(", port_forwards=8080", ""))
-        return self.space.tilt("ci", "--port", free_port(), cwd=self.folder, env={**self.env, "PODCOV": "1"}, check=False)
+        return by_tilt(self.space, self.folder, check=False)
 
     def run(self) -> Any:
         arguments = ("run", "--context", "podcov-test", "--namespace", self.space.name)
-        return self.space.podcov(*arguments, cwd=self.folder, env=self.env, check=False)
-
-    def read(self, name: str) -> Any:
-        return json.loads((self.folder / ".podcov/runs/latest" / name).read_text())
-
-    @property
-    def counts(self) -> Counts:
-        return counts_of((self.folder / ".podcov/runs/latest/reports/go/storage.out").read_text())
+        return self.space.podcov(*arguments, cwd=self.folder, env=where(self.space), check=False)
 
     @property
     def replicas(self) -> tuple[int, int]:
@@ -121,12 +96,6 @@ def node_container(cluster: Any, engine: str) -> Iterator[None]:
         cluster.run(engine, "rm", "--force", NODE)
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 @pytest.mark.parametrize(("engine", "deploy"), [("docker", Storage.by_make), ("podman", Storage.by_tilt)])
 def test_block_for_block_what_go_says(
     storage: Storage, expected: dict[str, bool], engine: str, deploy: Callable[[Storage], Any]
@@ -136,10 +105,10 @@ def test_block_for_block_what_go_says(
         done = deploy(storage)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"coverage is on: storage writes into the nodes' {FOLDER} when it ends" in done.stdout + done.stderr
-    told = storage.read("summary.json")
+    told = left(storage.folder, "summary.json")
     assert told["ledger"]["complete"]
     assert told["ledger"]["processes"]["collected"] == 2
-    assert ran(storage.counts) == expected
+    assert seen(storage.folder, "storage") == expected
     assert storage.replicas == (2, 2)
 
 
@@ -151,7 +120,7 @@ def test_what_lies_there_from_before_does_not_count(storage: Storage) -> None:
         done = storage.run()
     config.write_text(asked)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert not any(yes for block, yes in ran(storage.counts).items() if "entries.go" in block)
+    assert not any(yes for block, yes in seen(storage.folder, "storage").items() if "entries.go" in block)
 
 
 def test_without_data_it_is_said_why_and_nothing_stays_scaled_down(storage: Storage) -> None:

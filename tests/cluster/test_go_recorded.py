@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +14,11 @@ from typing import Any
 
 import pytest
 import yaml
+from go_examples import asking, by_tilt, copy_of, counted, left, module_namespace, seen, where
 from go_pods import ask
-from go_reference import Counts, Subject, counts_of, probe, ran, reference
+from go_reference import Counts, Subject, probe, ran, reference
 
-HERE = Path(__file__).parent
-PROGRAMS = HERE / "go"
+PROGRAMS = Path(__file__).parent / "go"
 PODCOV = Path(sys.executable).with_name("podcov")
 QUESTIONS = {
     "go-hello": ("/hello", "/hello?name=Ada&language=fr", "/hello?language=tlh", "/nothing"),
@@ -115,43 +114,11 @@ DEPLOYED = {
 }
 
 
-@dataclass(frozen=True)
-class Run:
-    """What podcov left of a run."""
-
-    folder: Path
-
-    def read(self, name: str) -> Any:
-        return json.loads((self.folder / ".podcov/runs/latest" / name).read_text())
-
-    def counts(self, service: str) -> Counts:
-        return counts_of((self.folder / f".podcov/runs/latest/reports/go/{service}.out").read_text())
-
-
 @pytest.fixture(scope="module")
-def space(create_namespace: Any, cluster: Any, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+def space(create_namespace: Any, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """For references, which need a Python that is root, and for the services of `recorded`."""
-    made = create_namespace(tmp_path_factory.mktemp("go") / "namespace-go")
-    failed_before = request.session.testsfailed
-    yield made
-    if request.session.testsfailed > failed_before:
-        sys.stderr.write(f"\n{made.happened()}\n")
-    cluster.run("kubectl", "delete", "namespace", made.name, "--wait=false", check=False)
-
-
-def where(space: Any) -> dict[str, str]:
-    """For the scripts beside this file, and for builds."""
-    return {
-        "PODCOV_TEST_NAMESPACE": space.name,
-        "PODCOV_TEST_KUBECONFIG": space.cluster.env["KUBECONFIG"],
-        "BASE": space.cluster.image("golang:1.26"),
-    }
-
-
-def asked(name: str, port: int = 8080, *, delete: bool = True) -> list[str]:
-    """The command that asks all pods of a service its questions, and deletes them."""
-    options = ["--delete"] if delete else []
-    return ["python3", str(PROGRAMS / "ask_pods.py"), *options, f"app={name}", str(port), *QUESTIONS[name]]
+    with module_namespace(create_namespace, tmp_path_factory.mktemp("go") / "namespace-go", request) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -175,12 +142,7 @@ def hello_reference(root: Path, refer: Any) -> dict[str, bool]:
 @pytest.fixture
 def hello(root: Path, tmp_path: Path) -> Path:
     """The example, whose tests ask both of its pods."""
-    folder = tmp_path / "go-hello"
-    shutil.copytree(root / "examples/go-hello", folder, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
-    config = folder / "podcov.yaml"
-    settings = yaml.safe_load(config.read_text())
-    config.write_text(yaml.safe_dump({**settings, "tests": {"command": asked("go-hello")}, "port_forwards": []}))
-    return folder
+    return copy_of(root / "examples/go-hello", tmp_path / "go-hello", asking("go-hello", QUESTIONS["go-hello"], delete=True))
 
 
 def test_from_scratch_without_rights_by_skaffold(
@@ -189,28 +151,17 @@ def test_from_scratch_without_rights_by_skaffold(
     space = restricted_namespace
     space.podcov("init", cwd=hello)
     space.skaffold("run", "--profile", "coverage", cwd=hello, env=where(space))
-    told = Run(hello).read("summary.json")
+    told = left(hello, "summary.json")
     assert told["ledger"]["complete"]
     assert told["ledger"]["targets"]["collected"] == 4, "two that were deleted, and those that took their places"
-    assert ran(Run(hello).counts("go-hello")) == hello_reference
+    assert seen(hello, "go-hello") == hello_reference
 
 
 def test_by_tilt(restricted_namespace: Any, hello: Path, hello_reference: dict[str, bool]) -> None:
-    space = restricted_namespace
-    space.podcov("init", cwd=hello)
-    context = space.cluster.run("kubectl", "config", "current-context").stdout.strip()
-    tiltfile = hello / "Tiltfile"
-    head = f"allow_k8s_contexts({context!r})\ndefault_registry({space.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
-    tiltfile.write_text(head + tiltfile.read_text().replace(", port_forwards=8080", ""))
-    space.tilt("ci", "--port", free_port(), cwd=hello, env={"PODCOV": "1", **where(space)})
-    assert Run(hello).read("summary.json")["ledger"]["complete"]
-    assert ran(Run(hello).counts("go-hello")) == hello_reference
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    restricted_namespace.podcov("init", cwd=hello)
+    by_tilt(restricted_namespace, hello)
+    assert left(hello, "summary.json")["ledger"]["complete"]
+    assert seen(hello, "go-hello") == hello_reference
 
 
 # --- many services in one run ----------------------------------------------------------------------------------------
@@ -243,7 +194,7 @@ def project(cluster: Any, tmp_path_factory: Any) -> Path:
         for name, deployed in DEPLOYED.items()
     }
     ends = ["python3", str(PROGRAMS / "end_pods.py"), "app=endings", *ENDINGS]
-    questions = [asked(name, d.port, delete=bool(d.ready)) for name, d in DEPLOYED.items() if name in QUESTIONS]
+    questions = [asking(name, QUESTIONS[name], d.port, delete=bool(d.ready)) for name, d in DEPLOYED.items() if name in QUESTIONS]
     (folder / "tests.sh").write_text(at_once(*questions, ends))
     generate = {"kustomize": "k8s", "skaffold": "skaffold.yaml"}
     config = {"version": 1, "services": services, "tests": {"command": ["sh", "tests.sh"]}, "generate": generate}
@@ -290,56 +241,56 @@ def manifest(name: str, deployed: Deployed) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def recorded(space: Any, project: Path) -> Run:
-    """All of them are deployed, asked and ended in one run."""
+def recorded(space: Any, project: Path) -> Path:
+    """The project, after all of its services were deployed, asked and ended in one run."""
     space.podcov("init", cwd=project)
     space.skaffold("run", "--profile", "coverage", cwd=project, env=where(space))
-    return Run(project)
+    return project
 
 
-def test_nothing_is_lost_whatever_ends_a_process(recorded: Run) -> None:
-    counts = recorded.counts("endings")
+def test_nothing_is_lost_whatever_ends_a_process(recorded: Path) -> None:
+    counts = counted(recorded, "endings")
     missing = {block for block, count in counts.items() if not count}
     assert {re.sub(r":.*", "", block) for block in missing} == {"example.com/endings/unasked.go"}
     assert len(missing) == 1
 
 
-def test_every_start_of_a_container_is_accounted_for(recorded: Run) -> None:
-    ledger = recorded.read("ledger.json")
+def test_every_start_of_a_container_is_accounted_for(recorded: Path) -> None:
+    ledger = left(recorded, "ledger.json")
     starts = [target for target in ledger["targets"] if target["service"] == "endings"]
     ended_once, twice, replaced = 5, 1, 1
     assert len(starts) == len(ENDINGS) + ended_once + 2 * twice + replaced
     programs = sorted(len(target["processes"]) for target in starts)
     assert programs == [1] * (len(starts) - 2) + [2, 2], "exec and deadlock go on as another program"
-    assert recorded.read("summary.json")["ledger"]["complete"]
+    assert left(recorded, "summary.json")["ledger"]["complete"]
 
 
 @pytest.mark.parametrize("name", ["front", "back"])
 def test_stripped_commands_of_a_workspace_with_vendored_modules_have_the_same_counts(
-    recorded: Run, project: Path, refer: Any, name: str
+    recorded: Path, project: Path, refer: Any, name: str
 ) -> None:
     deployed = DEPLOYED[name]
-    counts = recorded.counts(name)
+    counts = counted(recorded, name)
     assert counts == refer(Subject(name, project / deployed.folder, command=deployed.command, ready=deployed.ready))
     assert max(counts.values()) > 1
     assert {re.sub(r"/[^/]*:.*", "", block) for block in counts} >= {"example.com/app/stock", "example.com/money"}
     assert not any("example.com/words" in block for block in counts)
 
 
-def test_a_program_with_c_in_it(recorded: Run, cluster: Any, refer: Any, tmp_path: Path) -> None:
+def test_a_program_with_c_in_it(recorded: Path, cluster: Any, refer: Any, tmp_path: Path) -> None:
     deployed = DEPLOYED["cgo"]
     source = tmp_path / "cgo"
     shutil.copytree(PROGRAMS / "cgo", source)
     cluster.run(*WITH_C, "-cover", ".", cwd=source)
     subject = Subject("cgo", source, flags="", ready=deployed.ready)
-    assert ran(recorded.counts("cgo")) == ran(refer(subject))
-    starts = [target for target in recorded.read("ledger.json")["targets"] if target["service"] == "cgo"]
+    assert seen(recorded, "cgo") == ran(refer(subject))
+    starts = [target for target in left(recorded, "ledger.json")["targets"] if target["service"] == "cgo"]
     recording = {process["recording"] for target in starts for process in target["processes"]}
     assert recording == {"saved"}, "a static C library lays its variables beside the counters"
 
 
 @pytest.mark.parametrize("name", ["httpbin", "node-exporter"])
-def test_public_services(recorded: Run, project: Path, refer: Any, name: str, tmp_path: Path) -> None:
+def test_public_services(recorded: Path, project: Path, refer: Any, name: str, tmp_path: Path) -> None:
     deployed = DEPLOYED[name]
     source = tmp_path / name
     shutil.copytree(project / deployed.folder, source)
@@ -348,6 +299,5 @@ def test_public_services(recorded: Run, project: Path, refer: Any, name: str, tm
         added.write_text(END_AT_SIGTERM)
     subject = Subject(name, source, args=deployed.args, port=deployed.port, ready=deployed.ready)
     expected = {block: yes for block, yes in ran(refer(subject)).items() if f"/{added.name}:" not in block}
-    seen = ran(recorded.counts(name))
     assert sum(expected.values()) > 100
-    assert seen == expected
+    assert seen(recorded, name) == expected

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import shlex
-import shutil
-import socket
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from go_examples import asking, by_tilt, copy_of, left, module_namespace, seen, where
 from go_pods import ask
-from go_reference import Subject, counts_of, ran, reference
+from go_reference import Subject, ran, reference
 
-HERE = Path(__file__).parent
-ASK = HERE / "go" / "ask_pods.py"
 NAME = "converter"
 QUESTIONS = (
     "/convert?value=26.2188&from=mi&to=km",
@@ -37,13 +32,9 @@ for process in pathlib.Path("/proc").glob("[0-9]*"):
 
 
 @pytest.fixture(scope="module")
-def space(create_namespace: Any, cluster: Any, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = create_namespace(tmp_path_factory.mktemp("go-signal") / "namespace-go-signal")
-    failed_before = request.session.testsfailed
-    yield made
-    if request.session.testsfailed > failed_before:
-        sys.stderr.write(f"\n{made.happened()}\n")
-    cluster.run("kubectl", "delete", "namespace", made.name, "--wait=false", check=False)
+def space(create_namespace: Any, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    with module_namespace(create_namespace, tmp_path_factory.mktemp("go-signal") / "namespace-go-signal", request) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -59,35 +50,10 @@ def expected(space: Any, root: Path) -> dict[str, bool]:
     return ran(reference(space, subject, ask_and_signal, space.folder / "reference"))
 
 
-def where(space: Any) -> dict[str, str]:
-    return {
-        "PODCOV_TEST_NAMESPACE": space.name,
-        "PODCOV_TEST_KUBECONFIG": space.cluster.env["KUBECONFIG"],
-        "BASE": space.cluster.image("golang:1.26"),
-    }
-
-
-def asking(name: str, questions: Sequence[str] = QUESTIONS) -> list[str]:
-    return ["python3", str(ASK), f"app={name}", "8080", *questions]
-
-
 @pytest.fixture
 def project(root: Path, tmp_path: Path) -> Path:
     """The example, whose tests ask both of its pods."""
-    folder = tmp_path / "go-signal"
-    shutil.copytree(root / "examples/go-signal", folder, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
-    config = folder / "podcov.yaml"
-    settings = yaml.safe_load(config.read_text())
-    config.write_text(yaml.safe_dump({**settings, "tests": {"command": asking(NAME)}, "port_forwards": []}))
-    return folder
-
-
-def left(folder: Path, name: str) -> Any:
-    return json.loads((folder / ".podcov/runs/latest" / name).read_text())
-
-
-def seen(folder: Path, service: str = NAME) -> dict[str, bool]:
-    return ran(counts_of((folder / f".podcov/runs/latest/reports/go/{service}.out").read_text()))
+    return copy_of(root / "examples/go-signal", tmp_path / "go-signal", asking(NAME, QUESTIONS))
 
 
 def test_an_image_from_scratch_by_skaffold(space: Any, project: Path, expected: dict[str, bool]) -> None:
@@ -95,15 +61,15 @@ def test_an_image_from_scratch_by_skaffold(space: Any, project: Path, expected: 
     space.skaffold("run", "--profile", "coverage", cwd=project, env=where(space))
     assert left(project, "summary.json")["ledger"]["complete"]
     assert left(project, "summary.json")["ledger"]["targets"]["collected"] == 2
-    assert seen(project) == expected
+    assert seen(project, NAME) == expected
     space.podcov("run", "--namespace", space.name, "--", "true", cwd=project, env=where(space))
-    idle = seen(project)
+    idle = seen(project, NAME)
     assert idle.keys() == expected.keys()
     assert {block for block, yes in idle.items() if yes} < {block for block, yes in expected.items() if yes}
     crash_all(space)
     space.podcov("run", "--namespace", space.name, "--", "true", cwd=project, env=where(space))
     assert left(project, "summary.json")["ledger"]["complete"]
-    assert seen(project) == idle
+    assert seen(project, NAME) == idle
 
 
 def crash_all(space: Any) -> None:
@@ -120,12 +86,12 @@ def crash_all(space: Any) -> None:
 
 def test_pods_that_end_meanwhile_are_taken_along(space: Any, project: Path, expected: dict[str, bool]) -> None:
     """At its end a Go program writes its counters by itself; podcov's sidecar keeps them until they are taken."""
-    ask_and_end = ["python3", str(ASK), "--delete", *asking(NAME)[2:]]
+    ask_and_end = asking(NAME, QUESTIONS, delete=True)
     space.podcov("run", "--namespace", space.name, "--", *ask_and_end, cwd=project, env=where(space))
     told = left(project, "summary.json")["ledger"]
     assert told["complete"]
     assert told["targets"]["collected"] >= 2
-    assert seen(project) == expected
+    assert seen(project, NAME) == expected
 
 
 def test_a_signal_that_ends_the_service_ends_it_once(space: Any, project: Path) -> None:
@@ -163,7 +129,7 @@ def test_as_the_tutorial_has_it(space: Any, tmp_path: Path, expected: dict[str, 
     for name in names:
         space.kubectl("rollout", "status", f"deployment/{name}", "--timeout=90s")
     services = {name: service(name) for name in names}
-    tests = {"command": ["sh", "-ec", f"{shlex.join(asking('tutorial'))}\n{crash(space, 'crashing')}"]}
+    tests = {"command": ["sh", "-ec", f"{shlex.join(asking('tutorial', QUESTIONS))}\n{crash(space, 'crashing')}"]}
     (tmp_path / "podcov.yaml").write_text(yaml.safe_dump({"version": 1, "services": services, "tests": tests}))
     done = space.podcov("run", "--namespace", space.name, cwd=tmp_path, env=where(space), check=False)
     assert done.returncode == 3
@@ -212,18 +178,7 @@ def deployment(
 
 
 def test_by_tilt(namespace: Any, project: Path, expected: dict[str, bool]) -> None:
-    space = namespace
-    space.podcov("init", cwd=project)
-    context = space.cluster.run("kubectl", "config", "current-context").stdout.strip()
-    tiltfile = project / "Tiltfile"
-    head = f"allow_k8s_contexts({context!r})\ndefault_registry({space.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
-    tiltfile.write_text(head + tiltfile.read_text().replace(", port_forwards=8080", ""))
-    space.tilt("ci", "--port", free_port(), cwd=project, env={"PODCOV": "1", **where(space)})
+    namespace.podcov("init", cwd=project)
+    by_tilt(namespace, project)
     assert left(project, "summary.json")["ledger"]["complete"]
-    assert seen(project) == expected
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    assert seen(project, NAME) == expected
