@@ -67,9 +67,9 @@ def test_it_is_found_or_it_is_said_what_is_missing(namespace: Any, images: dict[
         pod("plain", images["plain"], sidecar=True),
     )
     ready = ("beside", "alone", "commanded", "unnamed", "misnamed")
-    namespace.kubectl("wait", "--for=condition=Ready", *(f"pod/{name}" for name in ready), "--timeout=90s")
+    namespace.kubectl("wait", "--for=condition=Ready", *(f"pod/{name}" for name in ready), "--timeout=110s")
     ended = "{.status.initContainerStatuses[0].lastState.terminated.exitCode}=2"
-    namespace.kubectl("wait", f"--for=jsonpath={ended}", "pod/plain", "--timeout=90s")
+    namespace.kubectl("wait", f"--for=jsonpath={ended}", "pod/plain", "--timeout=110s")
 
     project = namespace.folder / "project"
     shutil.copytree(root / "examples/shop/shipping", project / "shipping")

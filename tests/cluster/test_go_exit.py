@@ -203,7 +203,7 @@ def test_who_scaled_down_on_another_machine_is_said_and_what_was_scaled_up_since
     assert storage.state("deployment/storage")[::2] == (0, True)
 
     storage.space.kubectl("scale", "deployment/storage", "--replicas=2")
-    storage.space.kubectl("rollout", "status", "deployment/storage", "--timeout=120s")
+    storage.space.kubectl("rollout", "status", "deployment/storage", "--timeout=110s")
     assert storage.podcov("run", "--", "true").returncode == 0
     assert storage.is_as_before()
 

@@ -112,7 +112,7 @@ def test_as_it_stands(space: Any, tmp_path: Path, expected: dict[str, bool]) -> 
     template = {"metadata": {"labels": labels}, "spec": {"containers": [app], "terminationGracePeriodSeconds": 1}}
     spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
     space.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "plain"}, "spec": spec})
-    space.kubectl("rollout", "status", "deployment/plain", "--timeout=90s")
+    space.kubectl("rollout", "status", "deployment/plain", "--timeout=110s")
     service = {"language": "go", "workload": "deployment/plain", "dump": {"by": "killswitch", "folder": "/tmp"}}
     config = {"version": 1, "services": {NAME: service}, "tests": {"command": asking("plain", QUESTIONS)}}
     (tmp_path / "podcov.yaml").write_text(yaml.safe_dump(config))

@@ -38,7 +38,7 @@ def space(create_namespace: Any, root: Path, tmp_path_factory: Any, request: pyt
     with module_namespace(create_namespace, tmp_path_factory.mktemp("nodes") / "nodes", request) as made:
         let_it_scale(made, root)
         yield made
-    made.kubectl("wait", f"namespace/{made.name}", "--for=delete", "--timeout=120s", check=False)
+    made.kubectl("wait", f"namespace/{made.name}", "--for=delete", "--timeout=110s", check=False)
     if not was_there:
         shutil.rmtree(FOLDER, ignore_errors=True)
 

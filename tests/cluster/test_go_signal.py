@@ -80,8 +80,8 @@ def crash_all(space: Any) -> None:
         space.kubectl("exec", pod, "--container", "app", "--", *quit_it, check=False)  # it may end with the container
     for pod in pods:
         restarted = '--for=jsonpath={.status.containerStatuses[?(@.name=="app")].restartCount}=1'
-        space.kubectl("wait", f"pod/{pod}", restarted, "--timeout=60s")
-        space.kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
+        space.kubectl("wait", f"pod/{pod}", restarted, "--timeout=110s")
+        space.kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=110s")
 
 
 def test_pods_that_end_meanwhile_are_taken_along(space: Any, project: Path, expected: dict[str, bool]) -> None:
@@ -127,7 +127,7 @@ def test_as_the_tutorial_has_it(space: Any, tmp_path: Path, expected: dict[str, 
         deployment("crashing", space, 1, ["sh", "-c", f"/{NAME}; exit 1"]),
     )
     for name in names:
-        space.kubectl("rollout", "status", f"deployment/{name}", "--timeout=90s")
+        space.kubectl("rollout", "status", f"deployment/{name}", "--timeout=110s")
     services = {name: service(name) for name in names}
     tests = {"command": ["sh", "-ec", f"{shlex.join(asking('tutorial', QUESTIONS))}\n{crash(space, 'crashing')}"]}
     (tmp_path / "podcov.yaml").write_text(yaml.safe_dump({"version": 1, "services": services, "tests": tests}))
@@ -152,7 +152,7 @@ def crash(space: Any, name: str) -> str:
     """Kills the program in the deployment's pod, and waits until it serves again. What kills it may end with the container."""
     kubectl = ["kubectl", "--kubeconfig", space.cluster.env["KUBECONFIG"], "--namespace", space.name]
     started_again = "--for=jsonpath={.status.containerStatuses[0].restartCount}=1"
-    wait = [*kubectl, "wait", "pod", "--selector", f"app={name}", "--timeout=60s"]
+    wait = [*kubectl, "wait", "pod", "--selector", f"app={name}", "--timeout=110s"]
     kill = [*kubectl, "exec", f"deployment/{name}", "--", "python3", "-c", KILL_IT]
     steps = (kill, [*wait, started_again], [*wait, "--for=condition=Ready"])
     return "{} || true\n{}\n{}\n".format(*map(shlex.join, steps))

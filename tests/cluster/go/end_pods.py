@@ -22,7 +22,7 @@ def main(selector: str, *endings: str) -> None:
             go_pods.wait_for(ended[ending], RESTARTS, "1")
     # A container that ends a second time is kept waiting before it is started again.
     again = ended["exit"]
-    go_pods.kubectl("wait", "--for=condition=Ready", f"pod/{again}", "--timeout=60s")
+    go_pods.kubectl("wait", "--for=condition=Ready", f"pod/{again}", "--timeout=120s")
     end(again, "exit")
     go_pods.replace(selector, [ended[DELETED]])
     go_pods.wait_for(again, RESTARTS, "2")

@@ -52,7 +52,7 @@ def ask(addresses: Sequence[str], questions: Sequence[str]) -> list[int]:
 
 def status(address: str) -> int:
     try:
-        with urllib.request.urlopen(address, timeout=20) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             answer.read()
             return int(answer.status)
     except urllib.error.HTTPError as error:
@@ -64,15 +64,15 @@ def replace(selector: str, deleted: Sequence[str]) -> None:
     """Deletes pods, and waits until those that take their places are ready; the old ones may still be ending."""
     wanted = len(pods(selector))
     kubectl("delete", "pod", *deleted, "--wait=false")
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while len(there := pods(selector)) < wanted or set(there) & set(deleted):
         if time.monotonic() > end:
             raise TimeoutError(f"{wanted} pods of {selector} are wanted: there are {there}")
         time.sleep(0.2)
-    kubectl("wait", "--for=condition=Ready", *(f"pod/{pod}" for pod in there), "--timeout=60s")
+    kubectl("wait", "--for=condition=Ready", *(f"pod/{pod}" for pod in there), "--timeout=120s")
 
 
-def wait_for(pod: str, path: str, value: str, seconds: float = 90) -> None:
+def wait_for(pod: str, path: str, value: str, seconds: float = 180) -> None:
     """Until a field of the pod, as a JSONPath, has that value; a pod that is gone has none."""
     end = time.monotonic() + seconds
     while (seen := kubectl("get", "pod", pod, "--ignore-not-found", "--output", f"jsonpath={{{path}}}")) != value:

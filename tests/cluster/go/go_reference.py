@@ -72,7 +72,7 @@ def reference(space: Any, subject: Subject, ask: Ask, folder: Path) -> Counts:
     program = _program(space.cluster, subject, folder)
     pods = [f"{subject.name}-reference-{number}" for number in range(subject.replicas)]
     space.apply(*(_pod(space, subject, pod, program) for pod in pods))
-    space.kubectl("wait", "--for=condition=Ready", *(f"pod/{pod}" for pod in pods), "--timeout=90s")
+    space.kubectl("wait", "--for=condition=Ready", *(f"pod/{pod}" for pod in pods), "--timeout=110s")
     with ExitStack() as forwards:
         where = ("--kubeconfig", space.cluster.env["KUBECONFIG"], "--namespace", space.name)
         ask([forwards.enter_context(forwarded(pod, subject.port, *where)) for pod in pods])
@@ -81,7 +81,7 @@ def reference(space: Any, subject: Subject, ask: Ask, folder: Path) -> Counts:
         space.kubectl("exec", pod, "--container", "app", "--", "python3", "-c", END, check=False)
     for pod in pods:
         ended = "jsonpath={.status.containerStatuses[?(@.name=='app')].state.terminated.exitCode}=0"
-        space.kubectl("wait", f"--for={ended}", f"pod/{pod}", "--timeout=60s")
+        space.kubectl("wait", f"--for={ended}", f"pod/{pod}", "--timeout=110s")
         _copy(space, pod, folder / pod)
     space.kubectl("delete", "pod", *pods, "--wait=false", "--grace-period=0", "--force")
     return merged(space.cluster, folder, pods)
@@ -159,6 +159,6 @@ def probe(path: str, port: int) -> dict[str, Any]:
 
 def _copy(space: Any, pod: str, folder: Path) -> None:
     command = ["kubectl", "--namespace", space.name, "exec", pod, "--container", "keeper", "--", "tar", "-cC", DATA, "."]
-    packed = subprocess.run(command, env=space.cluster.env, stdout=subprocess.PIPE, check=True, timeout=60).stdout
+    packed = subprocess.run(command, env=space.cluster.env, stdout=subprocess.PIPE, check=True, timeout=120).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(folder, filter="data")
