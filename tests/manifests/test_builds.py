@@ -19,7 +19,20 @@ Write = Callable[[Mapping[str, str]], Path]
 
 HEAD = "apiVersion: skaffold/v4beta11\nkind: Config\n"
 DOCKERFILE = 'FROM golang:1.26 AS build\nCOPY . .\nRUN make\nFROM scratch\nCOPY --from=build /app /app\nENTRYPOINT ["/app"]\n'
-NAMES = ("plain", "deep", "kaniko", "ko", "packs", "script", "jib", "signal", "exit", "test-binary")
+NAMES = (
+    "plain",
+    "deep",
+    "kaniko",
+    "ko",
+    "packs",
+    "packs-recorded",
+    "packs-named",
+    "script",
+    "jib",
+    "signal",
+    "exit",
+    "test-binary",
+)
 SKAFFOLD = f"""\
 {HEAD}build:
   artifacts:
@@ -36,6 +49,12 @@ SKAFFOLD = f"""\
     - image: packs
       context: services/packs
       buildpacks: {{builder: "some/builder", env: [GOFLAGS=-mod=vendor]}}
+    - image: packs-recorded
+      context: services/packs-recorded
+      buildpacks: {{builder: "some/builder", env: [GOFLAGS=-mod=vendor]}}
+    - image: packs-named
+      context: services/packs-named
+      buildpacks: {{builder: "some/builder", buildpacks: [some/go]}}
     - image: script
       context: services/script
       custom: {{buildCommand: 'A=1 ./build.sh "$IMAGE"', dependencies: {{dockerfile: {{path: Dockerfile}}}}}}
@@ -117,6 +136,9 @@ def test_each_builder_is_told_and_all_else_of_an_artifact_stays(folder: Path) ->
     assert {k: v for k, v in after["ko"]["ko"].items() if k not in ("env", "flags")} == {"dir": "ko", "main": "./cmd/ko"}
     assert after["packs"]["buildpacks"]["env"] == ["GOFLAGS=-mod=vendor", "GOFLAGS=-mod=vendor -cover"]
     assert after["packs"]["buildpacks"]["clearCache"] is True
+    packs = {**before["packs-recorded"]["buildpacks"], "projectDescriptor": "project.toml.podcov", "clearCache": True}
+    assert after["packs-recorded"]["buildpacks"] == packs
+    assert after["packs-named"]["buildpacks"]["env"] == ["GOFLAGS=-cover"]
     custom = after["script"]["custom"]
     assert custom["buildCommand"].startswith("PODCOV_DOCKERFILE=Dockerfile.podcov PODCOV_DROPIN=")
     assert custom["buildCommand"].endswith(""" podcov go -- sh -c 'A=1 ./build.sh "$IMAGE"'""")
@@ -124,6 +146,17 @@ def test_each_builder_is_told_and_all_else_of_an_artifact_stays(folder: Path) ->
     assert after["signal"]["docker"] == {"dockerfile": "Dockerfile.podcov"}
     assert after["exit"]["docker"] == {"dockerfile": "Dockerfile.podcov"}
     assert {name: after[name] for name in ("jib", "test-binary")} == {name: before[name] for name in ("jib", "test-binary")}
+
+
+def test_a_project_descriptor_of_the_user_s_own_goes_on(folder: Path) -> None:
+    own = '[_]\nschema-version = "0.2"\n[io.buildpacks]\nexclude = ["*.md"]\n'
+    (folder / "services/packs-recorded").mkdir()
+    (folder / "services/packs-recorded/project.toml").write_text(own)
+    (finding,) = (finding for finding in project.init(folder).findings if finding.found == "image packs-named")
+    assert (finding.level, finding.decided) == ("warning", "built with -cover alone")
+    text = (folder / "services/packs-recorded/project.toml.podcov").read_text()
+    assert text.startswith(own)
+    assert 'id = "podcov/go"' in text
 
 
 def test_what_measures_itself_gets_its_flags_and_no_toolchain_of_podcov_s(folder: Path) -> None:

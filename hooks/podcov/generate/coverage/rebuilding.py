@@ -31,11 +31,13 @@ _AS_THEY_ARE = ("jib", "bazel")
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """An artifact as it is built for coverage. `dockerfile` is the derived one, a path of the project; empty without one."""
+    """An artifact as it is built for coverage. The derived files are paths of the project; empty without one."""
 
     artifact: Artifact
     rebuild: Rebuild
     dockerfile: str = ""
+    descriptor: str = ""
+    """the project descriptor that buildpacks read"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ class _Maker:
         one = Rebuilt(artifact, rebuild)
         if artifact.builder in _BY_DOCKERFILE and artifact.dockerfile:
             one = replace(one, dockerfile=self._derived(artifact))
+        elif artifact.builder == "buildpacks":
+            one = replace(one, descriptor=self._descriptor(artifact, rebuild))
         self.findings += _advice(one, self._files) if known.by_tools(artifact) else _by_hand(one)
         return one
 
@@ -136,7 +140,7 @@ class _Maker:
             why = "no step of it seems to build the service: see docs/go.md" if text is not None else "there is no such file"
             self.findings.append(Finding(artifact.dockerfile, f"image {artifact.image}", "built as it is", why, "warning"))
             return ""
-        path = _place(artifact, self._folder, rebuild)
+        path = _place(artifact.dockerfile, artifact.context, self._folder, rebuild)
         self.made[path] = project.encoded(derived.text)
         ignored = self._files.read(artifact.dockerfile + _IGNORED)
         if ignored is not None:
@@ -145,13 +149,21 @@ class _Maker:
             self.findings.append(Finding(artifact.dockerfile, warning, "built with podcov in it", "look at it once", "warning"))
         return path
 
+    def _descriptor(self, artifact: Artifact, rebuild: Rebuild) -> str:
+        """The path of the derived project descriptor; empty where there is none."""
+        derived = rebuild.descriptor(artifact, self._files)
+        if derived is None:
+            return ""
+        path = _place(artifact.buildpacks.descriptor, artifact.context, self._folder, rebuild)
+        self.made[path] = project.encoded(derived)
+        return path
 
-def _place(artifact: Artifact, folder: str, rebuild: Rebuild) -> str:
-    """Within the context, as the Docker engine wants it: in podcov's folder where that is, else beside the user's own."""
-    outside = _is_outside(folder, artifact.context) and not _is_outside(artifact.dockerfile, artifact.context)
-    if outside:
-        return artifact.dockerfile + _BESIDE
-    return project.join(folder, rebuild.folder, project.relative(artifact.dockerfile, ".").replace("../", ""))
+
+def _place(path: str, context: str, folder: str, rebuild: Rebuild) -> str:
+    """Of a derived file: within the context, as engines want it, in podcov's folder where that is, else beside the user's own."""
+    if _is_outside(folder, context) and not _is_outside(path, context):
+        return path + _BESIDE
+    return project.join(folder, rebuild.folder, project.relative(path, ".").replace("../", ""))
 
 
 def _is_outside(path: str, folder: str) -> bool:
@@ -170,6 +182,10 @@ def _advice(one: Rebuilt, files: Project) -> Iterator[Finding]:
         named = project.relative(artifact.dockerfile, artifact.context)
         why = f'where it builds by Docker, have it take -f "${{PODCOV_DOCKERFILE:-{named}}}"'
         yield Finding(artifact.origin, f"image {artifact.image}", "its command is run by `podcov go`", why)
+    elif artifact.builder == "buildpacks" and not one.descriptor:
+        why = "podcov's buildpack goes before those of the builder, and here others are named: `dump: {by: exit}` does without"
+        if one.rebuild.records:
+            yield Finding(artifact.origin, f"image {artifact.image}", "built with -cover alone", why, "warning")
     elif artifact.builder == "ko" and _has_builds(artifact, files):
         why = "Skaffold reads them only where its `ko` says nothing of flags and environment: write there what they say"
         yield Finding(

@@ -20,6 +20,18 @@ _UNKNOWN = "podcov-unknown"
 
 
 @dataclass(frozen=True, slots=True)
+class Buildpacks:
+    """What a build by Cloud Native Buildpacks is told. `descriptor` is a path of the project; there may be no such file."""
+
+    builder: str = ""
+    """an image"""
+    descriptor: str = "project.toml"
+    named: bool = False
+    """whether it is told which buildpacks to use, instead of the builder's own"""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """One image that the project builds. `dockerfile` is empty where it is not built from one.
 
@@ -39,6 +51,7 @@ class Artifact:
     """what builds it; a `custom` one may say which Dockerfile it builds from"""
     main: str = ""
     """the package that ko builds: a path from the project (`./cmd/server`), or an import path; empty for the context itself"""
+    buildpacks: Buildpacks = field(default_factory=Buildpacks)
     guessed: bool = False
     """whether nobody says so: there is but a name that fits, or Compose says two different things"""
 

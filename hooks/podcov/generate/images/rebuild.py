@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from podcov.generate.images.artifacts import Artifact
+from podcov.generate.project import Project
+
 
 @dataclass(frozen=True, slots=True)
 class DerivedDockerfile:
@@ -22,6 +25,10 @@ class Rebuild(Protocol):
     def folder(self) -> str:
         """The folder, within podcov's own, that derived Dockerfiles are kept in."""
 
+    @property
+    def records(self) -> bool:
+        """Whether what is built records itself, instead of handing over what it measured."""
+
     def joined(self, other: Rebuild) -> Rebuild:
         """What is right for two services that are built from one Dockerfile."""
 
@@ -34,8 +41,11 @@ class Rebuild(Protocol):
     def command(self, theirs: str, dockerfile: str) -> str:
         """A custom build's command, with coverage in what it builds; `dockerfile` is the derived one, empty without one."""
 
+    def descriptor(self, artifact: Artifact, files: Project) -> str | None:
+        """A project descriptor by which buildpacks build with coverage; None where variables have to do."""
+
     def buildpacks(self, spec: Mapping[str, object]) -> tuple[str, ...]:
-        """Variables, NAME=VALUE, for a build by buildpacks."""
+        """Variables, NAME=VALUE, for a build by buildpacks without such a descriptor."""
 
     @property
     def prefix(self) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from posixpath import basename, isabs, join, normpath, relpath
+from posixpath import basename, dirname, isabs, join, normpath, relpath
 
+from podcov.generate import project
 from podcov.generate.images import dockerfile
 from podcov.generate.images.dockerfile import SCRATCH, Image, Taken
 from podcov.generate.languages import go_sources
@@ -27,6 +28,10 @@ _PLAIN_BASES = re.compile(
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FOLDERS = ("/", "/app", "/go/bin", *_PATH.split(":"))
 """destinations that are folders, though nothing in a Dockerfile says so"""
+_PROCESSES = "/cnb/process"
+_PROCESS_IS_WEB = ("gcr.io/buildpacks/", "heroku/")
+"""builders whose buildpacks call what Go built so"""
+_MAJOR_VERSION = re.compile(r"v(?:[2-9]|[1-9]\d+)")
 _NO_PROGRAMS = ("/etc/", "/usr/share/", "/usr/lib/", "/lib/")
 _SCRIPT = re.compile(r".*\.(?:sh|bash|py|js|mjs|ts|rb|pl|php|jar|exe|dll)")
 
@@ -59,6 +64,8 @@ def program(seen: Seen) -> str:
     """The program that the container runs, absolute where that is known; empty where it is not."""
     if seen.built.artifact and seen.built.artifact.builder == "ko":
         return f"/ko-app/{basename(go_sources.import_path(seen)) or 'ko-app'}"
+    if _is_launched(seen):
+        return _process(seen)
     return of_command(seen.command, seen.built.image, _folder(seen)) or _only_one(seen.built.image)
 
 
@@ -103,6 +110,33 @@ def compiled_at_start(command: Sequence[str]) -> str:
     """What compiles the service when it starts, such as `go` itself; empty for nothing."""
     name = basename(_first_word(list(command)))
     return name if name in _COMPILERS else ""
+
+
+def is_guessed(seen: Seen) -> bool:
+    """Whether nobody says by which name the image's launcher knows the program."""
+    builder = seen.built.artifact.buildpacks.builder if seen.built.artifact else ""
+    return _is_launched(seen) and not builder.startswith(_PROCESS_IS_WEB) and "paketo" not in builder
+
+
+def _is_launched(seen: Seen) -> bool:
+    """Whether a launcher of buildpacks starts it, in a way that only the image would tell."""
+    return seen.built.launcher and seen.built.image is None and not seen.container.command
+
+
+def _process(seen: Seen) -> str:
+    """What an image of buildpacks starts by, which passes arguments on to the program, wherever that lies.
+
+    Paketo's buildpacks call the process like the program, others call it `web`. What a Procfile starts, a shell may start.
+    """
+    artifact = seen.built.artifact
+    if artifact is None or project.text(seen.files, project.join(artifact.context, "Procfile")) is not None:
+        return ""
+    if "paketo" not in artifact.buildpacks.builder:
+        return f"{_PROCESSES}/web"
+    first = artifact.buildpacks.env.get("BP_GO_TARGETS", "").partition(":")[0]
+    path = project.join(go_sources.import_path(seen), first)
+    name = basename(dirname(path) if _MAJOR_VERSION.fullmatch(basename(path)) else path)
+    return f"{_PROCESSES}/{name}" if name else ""
 
 
 def _folder(seen: Seen) -> str:

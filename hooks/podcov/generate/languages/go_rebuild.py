@@ -9,8 +9,11 @@ from dataclasses import dataclass
 
 from podcov import assets
 from podcov.config import Service
+from podcov.generate import project
+from podcov.generate.images.artifacts import Artifact
 from podcov.generate.images.rebuild import DerivedDockerfile, Rebuild
-from podcov.generate.languages import go_dockerfile
+from podcov.generate.languages import go_buildpacks, go_dockerfile
+from podcov.generate.project import Project
 
 _COVER = ("-cover",)
 _CLEARABLE = ("-cover", "-covermode=atomic")
@@ -56,6 +59,13 @@ class GoRebuild:
     def prefix(self) -> tuple[str, ...]:
         flags = [] if self.flags == _COVER else [f"--flag={flag}" for flag in self.flags]
         return ("podcov", "go", *flags, *(() if self.records else ("--plain",)), "--")
+
+    def descriptor(self, artifact: Artifact, files: Project) -> str | None:
+        if not self.records or not go_buildpacks.can_lead(artifact, files):
+            return None
+        scripts = {name: assets.wrapper_text(name, "go") for name in ("toolchain", "buildpack")}
+        text = project.text(files, artifact.buildpacks.descriptor) or ""
+        return go_buildpacks.derive(text, assets.wrapper_text("packed", "go"), scripts, self.flags)
 
     def buildpacks(self, spec: Mapping[str, object]) -> tuple[str, ...]:
         """Behind GOFLAGS of their own, which buildpacks hand on to Go."""

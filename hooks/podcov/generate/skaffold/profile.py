@@ -119,7 +119,10 @@ def _artifact(made: _Profile, place: tuple[str, ...], spec: Mapping[str, Any], r
     elif builder == "custom" and said.get("buildCommand"):
         made.put((*place, builder, "buildCommand"), rebuild.command(str(said["buildCommand"]), derived))
     elif builder == "buildpacks":
-        made.append((*place, builder, "env"), *rebuild.buildpacks(said))
+        if rebuilt.descriptor:
+            made.put((*place, builder, "projectDescriptor"), project.relative(rebuilt.descriptor, artifact.context))
+        else:
+            made.append((*place, builder, "env"), *rebuild.buildpacks(said))
         made.put((*place, builder, "clearCache"), True)  # buildpacks may take what they built with other variables
     elif builder == "ko":
         directory = project.relative(project.join(artifact.context, str(said.get("dir") or ".")), wanted.called_in)

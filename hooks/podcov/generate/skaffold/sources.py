@@ -12,7 +12,7 @@ from typing import Any
 
 from podcov.generate import project
 from podcov.generate.images import artifacts
-from podcov.generate.images.artifacts import Artifact
+from podcov.generate.images.artifacts import Artifact, Buildpacks
 
 DEFAULT_RAW_YAML = ("k8s/*.yaml",)
 """What Skaffold renders of a file with one document that names no manifests."""
@@ -113,6 +113,7 @@ def artifact(spec: Mapping[str, Any], folder: str, origin: str) -> Artifact:
         arguments={name: _literal(value) for name, value in arguments.items()},
         builder=next((builder for builder in artifacts.BUILDERS if builder in spec), "docker"),
         main=_ko_main(spec["ko"] or {}, context) if "ko" in spec else "",
+        buildpacks=_buildpacks(spec.get("buildpacks") or {}, context),
     )
     return artifacts.with_flags(found, [str(flag) for flag in docker.get("cliFlags") or ()])
 
@@ -121,6 +122,16 @@ def _ko_main(said: Mapping[str, Any], context: str) -> str:
     """The package that ko builds. A path begins with a dot; anything else is an import path, as for Go itself."""
     main = str(said.get("main") or ".")
     return f"./{project.join(context, said.get('dir') or '.', main)}" if main.startswith(".") else main
+
+
+def _buildpacks(said: Mapping[str, Any], context: str) -> Buildpacks:
+    pairs = (str(word).partition("=") for word in said.get("env") or ())
+    return Buildpacks(
+        builder=str(said.get("builder") or ""),
+        descriptor=project.join(context, str(said.get("projectDescriptor") or Buildpacks().descriptor)),
+        named=bool(said.get("buildpacks")),
+        env={name: value for name, _, value in pairs},
+    )
 
 
 def at(document: Mapping[str, Any], *keys: str) -> Any:
