@@ -131,6 +131,7 @@ def settle(
             elif entry.state != "failed" and unmarked and _ran_at(marked_at, start_seen, folder):
                 entry = replace(entry, state="failed", slug="mark-unanswered", reason=_UNREACHED.format(unmarked))
             entries.append(entry)
+    entries = _excused(entries)
     seen = {entry.service for entry in entries}
     return Account(Ledger(tuple(entries), tuple(s for s in services if s not in seen)), frozenset(counted))
 
@@ -184,8 +185,24 @@ def _ran_at(moment: float | None, start: ContainerStart | None, target: TargetFa
 _UNREACHED = "the run's mark did not get there ({}): what the tests ran cannot be told from what ran before"
 
 
+def _excused(entries: Sequence[TargetEntry]) -> list[TargetEntry]:
+    """What has not begun is a failure all the same where nothing of its service has: that was to be tested."""
+    began = {entry.service for entry in entries if entry.slug != _NOT_BEGUN}
+    return [
+        entry if entry.slug != _NOT_BEGUN or entry.service in began else replace(entry, state="failed", reason=_NOTHING_BEGAN)
+        for entry in entries
+    ]
+
+
+_NOT_BEGUN = "not-begun"
+_NOTHING_BEGAN = "no container of its service has begun: what do its pods wait for? `kubectl describe` says it"
+
+
 def _missing(start: ContainerStart, why: str, unseen: str) -> TargetEntry:
-    if start.started is None:
+    state: State = "failed"
+    if start.awaited:
+        state, slug, reason = "empty", _NOT_BEGUN, "it had not begun when the run ended, so nothing of it can have run"
+    elif start.started is None:
         slug, reason = "never-started", ": ".join(filter(None, ("the container never started", start.ended, why)))
     elif why:
         slug, reason = "lost", why
@@ -196,7 +213,7 @@ def _missing(start: ContainerStart, why: str, unseen: str) -> TargetEntry:
         service=start.service,
         name=f"{start.address.name}/{start.container}" if start.address.namespace else start.address.name,
         id=f"{start.address.pod_uid}/{start.container}/{start.container_id or start.restart}",
-        state="failed",
+        state=state,
         reason=reason,
         slug=slug,
         start=start.restart,

@@ -26,6 +26,9 @@ MARK_SECONDS = 40.0
 PULL_SECONDS = 120.0
 LAST_PULL_SECONDS = 60.0
 """how long pods that are ending are waited for once the tests are over: twice the default grace period"""
+COMING_SECONDS = 30.0
+"""how long pods that are just starting get to serve once the tests are over"""
+COMING_POLL_SECONDS = 0.25
 WAIT_SECONDS = 10.0
 """of one long poll; between two of them we look whether there is still time"""
 
@@ -83,6 +86,8 @@ class Collector:
         """pod uids that this run's mark got to"""
         self._coming: dict[str, asyncio.Future[None]] = {}
         """by digest: the contents that a pod is being asked for"""
+        self._settled: set[str] = set()
+        """uids of pods that have been ready since `following`, or will not be"""
         self._marking = False
         self._collecting = False
         self._time_is_up = math.inf
@@ -154,11 +159,36 @@ class Collector:
             return ()
 
     async def _collect(self) -> None:
+        await self._until_newcomers_serve()
         addresses = await self._addresses()
         await self.platform.starts()  # meanwhile we hear of those that the list shows to be ending
         self._collecting = True
         await asyncio.gather(*(self._take(a) for a in addresses if a.pod_uid not in self._last_pulls))
         await self._finish_last_pulls()
+
+    async def _until_newcomers_serve(self) -> None:
+        """Pods that are just starting, as those that take the place of deleted ones, get to serve, within a bound.
+
+        Before that they may have nothing to answer with; and what has not begun by then has run nothing.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + COMING_SECONDS
+        coming = await self._newcomers()
+        if coming:
+            self.progress.note(f"waiting for {', '.join(sorted(coming.values()))} to be ready")
+        while coming and loop.time() < end:
+            await asyncio.sleep(COMING_POLL_SECONDS)
+            coming = {uid: name for uid, name in (coming | await self._newcomers()).items() if uid not in self._settled}
+
+    async def _newcomers(self) -> dict[str, str]:
+        """By uid, the names of pods that came after the mark, or of which a container has not begun, and that are not ready."""
+        waiting = {start.address.pod_uid for start in await self.platform.starts() if start.awaited}
+        return {
+            address.pod_uid: address.name
+            for address in await self._addresses()
+            if address.pod_uid not in self._settled
+            and (address.pod_uid in waiting or (self._marking and address.pod_uid not in self._marked))
+        }
 
     async def _finish_last_pulls(self) -> None:
         self._time_is_up = asyncio.get_running_loop().time() + LAST_PULL_SECONDS
@@ -344,6 +374,8 @@ class Collector:
 
     async def _handle(self, event: PlatformEvent) -> None:
         address = event.address
+        if event.kind != "started":
+            self._settled.add(address.pod_uid)
         if event.kind == "ready" and self._marking and await self._is_new(address):
             self._spawn(self._mark_newcomer(address))
         elif event.kind == "ending" and address.pod_uid not in self._last_pulls and not self._collecting:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 State = Literal["collected", "empty", "failed"]
-"""`collected`: everything that it ran is here. `empty`: it answered, and ran nothing that we measure.
+"""`collected`: everything that it ran is here. `empty`: it answered, and ran nothing that we measure, or it never began.
 `failed`: something that should be here is not, `reason` says what."""
 
 
@@ -42,7 +42,7 @@ class TargetEntry:
     state: State
     reason: str = ""
     slug: str = ""
-    """`lost`, `never-started`, `no-records`, `exec-forbidden`, `not-pulled`, ..."""
+    """`lost`, `never-started`, `not-begun`, `no-records`, `exec-forbidden`, `not-pulled`, ..."""
     start: int = 0
     """how many times this container had been started before it, in this pod"""
     ended: str = ""

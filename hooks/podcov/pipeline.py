@@ -90,7 +90,8 @@ async def collect(record: RunRecord, platform: Platform, store: RawStore, progre
     present = {s.address.pod_uid for s in starts}
     gone = {s.address.pod_uid for s in record.starts} - present
     known = {(s.address.pod_uid, s.container, s.restart) for s in starts}
-    kept = [s for s in record.starts if (s.address.pod_uid, s.container, s.restart) not in known]
+    unknown = [s for s in record.starts if (s.address.pod_uid, s.container, s.restart) not in known]
+    kept = [replace(s, awaited=False) for s in unknown]  # nobody saw whether it has begun since
     return replace(
         record,
         finished=clock(),

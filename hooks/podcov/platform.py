@@ -49,6 +49,8 @@ class ContainerStart:
     finished: float | None = None
     ended: str = ""
     """reason of the end: `OOMKilled`, `Error`, `Completed`, `deleted`; empty while it runs"""
+    awaited: bool = False
+    """it certainly has not begun, and nothing that was seen kept it from that but that its turn had not come"""
 
 
 @dataclass(frozen=True, slots=True)

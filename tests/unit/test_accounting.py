@@ -114,6 +114,29 @@ def test_a_container_that_never_started_is_a_failure():
     assert "ErrImagePull" in ledger.targets[0].reason
 
 
+AWAITED = replace(
+    START,
+    address=replace(POD, pod="orders-2", pod_uid="uid-2"),
+    container_id="",
+    started=None,
+    ended="ContainerCreating",
+    awaited=True,
+)
+
+
+def test_a_container_that_has_not_begun_has_run_nothing_and_says_so():
+    ledger = account([START, AWAITED], lost={"uid-2": "no answer"}).ledger
+    assert ledger.complete
+    assert [(target.state, target.slug) for target in ledger.targets] == [("collected", ""), ("empty", "not-begun")]
+    assert ledger.targets[1].reason == "it had not begun when the run ended, so nothing of it can have run"
+
+
+def test_a_service_of_which_nothing_has_begun_is_a_failure():
+    [target] = account([AWAITED], []).ledger.targets
+    assert (target.state, target.slug) == ("failed", "not-begun")
+    assert "no container of its service has begun" in target.reason
+
+
 def test_one_that_waits_for_its_courier_says_what_the_courier_said():
     waiting = replace(START, started=None, ended="PodInitializing")
     (target,) = account([waiting], [], lost={START.address.pod_uid: "it ended with exit code 2"}).ledger.targets

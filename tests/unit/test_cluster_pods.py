@@ -74,6 +74,9 @@ def pod(
     phase: str = "Running",
     ready: bool = True,
     deleting: bool = False,
+    node: str = "node-1",
+    unscheduled: str = "",
+    first: tuple[dict[str, Any], ...] = (),
     sidecar: bool = False,
     more_sidecars: tuple[str, ...] = (),
     containers: tuple[str, ...] = ("app", "proxy"),
@@ -94,6 +97,7 @@ def pod(
                 **({"deletionTimestamp": moment(30)} if deleting else {}),
             },
             "spec": {
+                "nodeName": node,
                 "restartPolicy": restart_policy,
                 "containers": [{"name": c, "volumeMounts": DATA if c == "app" else None} for c in containers],
                 "initContainers": [
@@ -104,9 +108,12 @@ def pod(
             },
             "status": {
                 "phase": phase,
-                "conditions": [{"type": "Ready", "status": str(ready)}],
+                "conditions": [
+                    {"type": "Ready", "status": str(ready)},
+                    *([{"type": "PodScheduled", "status": "False", "reason": unscheduled}] if unscheduled else []),
+                ],
                 "containerStatuses": list(statuses),
-                "initContainerStatuses": [running(name=COURIER_CONTAINER)] if sidecar else [],
+                "initContainerStatuses": [*first, *([running(name=COURIER_CONTAINER)] if sidecar else [])],
             },
         }
     )
@@ -303,6 +310,75 @@ class TestStarts:
             for i, n in enumerate(sorted(restarts), start=1)
         ]
         assert [restart for restart, *_ in starts(*observed)] == list(range(max(restarts) + 1))
+
+
+def awaited(*observations: cluster_pods.Pod, gone: bool = False) -> list[bool]:
+    pods = table()
+    for observed in observations:
+        pods.observe(observed)
+    if gone:
+        pods.forget(observations[-1].uid)
+    return [start.awaited for start in pods.starts()]
+
+
+def without_trace() -> dict[str, Any]:
+    """What is said in the end of a container that had not begun when its pod was deleted."""
+    return {"name": "app", "restartCount": 0, "state": {"terminated": {"reason": "ContainerStatusUnknown", "exitCode": 137}}}
+
+
+def migrating(status: dict[str, Any]) -> dict[str, Any]:
+    return status | {"name": "migrate"}
+
+
+class TestWhatHasNotBegun:
+    @pytest.mark.parametrize(
+        ("observed", "expected"),
+        [
+            pytest.param(pod(phase="Pending", ready=False), True, id="no status yet"),
+            pytest.param(pod(waiting("PodInitializing")), True, id="initializing"),
+            pytest.param(pod(waiting("ContainerCreating")), True, id="creating"),
+            pytest.param(pod(waiting("PodInitializing"), first=(migrating(running()),)), True, id="what comes before it runs"),
+            pytest.param(pod(without_trace(), deleting=True), True, id="no trace of it"),
+            pytest.param(pod(running()), False, id="running"),
+            pytest.param(pod(terminated(0, 1, 2)), False, id="ended"),
+            pytest.param(pod(waiting("ImagePullBackOff")), False, id="no image"),
+            pytest.param(pod(waiting("CreateContainerConfigError")), False, id="no configuration"),
+            pytest.param(pod(waiting("CrashLoopBackOff", 1, last=ended(1, 5, 6))), False, id="ran before"),
+            pytest.param(pod(without_trace() | {"containerID": "containerd://app-0"}), False, id="its trace was lost"),
+            pytest.param(pod(waiting("ContainerCreating", 1, last=ended(0, 5, 6))), False, id="ran before, and is made anew"),
+            pytest.param(pod(phase="Pending", unscheduled="Unschedulable"), False, id="no room"),
+            pytest.param(
+                pod(waiting("PodInitializing"), first=(migrating(waiting("CrashLoopBackOff", 1, last=ended(1, 5, 6))),)),
+                False,
+                id="what comes before it fails",
+            ),
+            pytest.param(
+                pod(waiting("PodInitializing"), first=(migrating(waiting("ErrImagePull")),)), False, id="no image for that"
+            ),
+        ],
+    )
+    def test_is_told_from_what_cannot_begin_and_what_ran(self, observed: cluster_pods.Pod, expected: bool) -> None:
+        assert awaited(observed)[-1] is expected
+
+    def test_what_keeps_a_pod_from_starting_is_said(self) -> None:
+        failing = migrating(waiting("CrashLoopBackOff", 1, last=ended(1, 5, 6)))
+        assert starts(pod(first=(failing,)))[0][3] == "its init container migrate: CrashLoopBackOff"
+        assert starts(pod(unscheduled="Unschedulable"))[0][3] == "Unschedulable"
+
+    def test_why_it_could_not_begin_outlives_its_pod(self) -> None:
+        observed = pod(waiting("ErrImagePull"), version=1), pod(without_trace(), version=2, deleting=True)
+        assert (starts(*observed)[0][3], awaited(*observed)) == ("ErrImagePull", [False])
+
+    def test_it_may_begin_after_all(self) -> None:
+        assert awaited(pod(waiting("ContainerCreating"), version=1), pod(running(), version=2)) == [False]
+
+    def test_a_pod_that_goes_in_good_order_is_known_to_its_end(self) -> None:
+        first, last = pod(waiting("ContainerCreating"), version=1), pod(without_trace(), version=2, deleting=True)
+        assert awaited(first, last, gone=True) == [True]
+        assert awaited(pod(phase="Pending", node=""), gone=True) == [True]
+
+    def test_one_that_vanishes_may_have_run_something(self) -> None:
+        assert awaited(pod(waiting("ContainerCreating")), gone=True) == [False]
 
 
 class TestEvents:

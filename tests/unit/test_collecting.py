@@ -55,6 +55,8 @@ class Services:
         self.ending: tuple[CourierAddress, ...] = ()
         """those that hand over at their end"""
         self.cannot_end = ""
+        self.awaited: list[CourierAddress] = []
+        """those whose container has not begun"""
         self.scaled: list[str] = []
 
     async def addresses(self) -> Sequence[CourierAddress]:
@@ -64,7 +66,8 @@ class Services:
         await asyncio.sleep(0)
         if self.unanswered:
             raise ClusterError(self.unanswered)
-        return tuple(ContainerStart(a, a.service, "app", "id", 0, 1.0) for a in self.present)
+        begun = tuple(ContainerStart(a, a.service, "app", "id", 0, 1.0) for a in self.present if a not in self.awaited)
+        return (*begun, *(ContainerStart(a, a.service, "app", "", 0, None, awaited=True) for a in self.awaited))
 
     async def call(
         self, address: CourierAddress, arguments: Sequence[str], stdin: bytes = b"", *, seconds: float = 60
@@ -317,6 +320,52 @@ def test_a_newcomer_is_marked_when_it_is_ready_and_collected() -> None:
 
     conduct(services, tests)
     assert services.of(LATE) == ["lease", "mark", "dump", "pull", "lease"]
+
+
+def test_a_newcomer_gets_to_serve_before_it_is_asked() -> None:
+    """It takes the place of a pod that the tests deleted last."""
+    services = Services(POD)
+
+    async def tests(collector: Collector) -> None:
+        services.present.append(LATE)
+        services.awaited.append(LATE)
+        asyncio.get_running_loop().call_later(2 * collecting.COMING_POLL_SECONDS, begins)
+
+    def begins() -> None:
+        services.asked.clear()
+        services.awaited.clear()
+        services.events.put_nowait(PlatformEvent("ready", LATE))
+
+    assert conduct(services, tests).collected.lost == {}
+    assert sorted(services.of(LATE)) == sorted(["lease", "mark", "dump", "pull", "lease"])
+    assert services.of(POD) == ["dump", "pull", "lease"]
+
+
+def test_what_is_never_ready_is_collected_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "COMING_SECONDS", 0.0)
+    services = Services(POD)
+
+    async def tests(collector: Collector) -> None:
+        services.present.append(LATE)
+
+    conduct(services, tests)
+    assert services.of(LATE) == ["dump", "pull", "lease"]
+
+
+def test_a_newcomer_that_ends_is_not_waited_for() -> None:
+    services = Services(POD)
+
+    async def tests(collector: Collector) -> None:
+        services.present.append(LATE)
+        services.awaited.append(LATE)
+        asyncio.get_running_loop().call_later(collecting.COMING_POLL_SECONDS, ends)
+
+    def ends() -> None:
+        services.present.remove(LATE)
+        services.events.put_nowait(PlatformEvent("ending", LATE))
+
+    conduct(services, tests)
+    assert services.of(LATE) == ORDER_OF_THE_END
 
 
 def test_a_mark_that_does_not_get_there_is_remembered() -> None:

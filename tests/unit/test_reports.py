@@ -113,6 +113,7 @@ INCOMPLETE = Ledger(
         replace(COMPLETE.targets[0], processes=(WORKER, SILENT)),
         TargetEntry("stock", "shop/stock-1/app", "t2", "failed", "the pod is gone <script>x</script>", "lost", 2, "deleted"),
         TargetEntry("stock", "shop/stock-2/app", "t3", "empty", processes=(IDLE,)),
+        TargetEntry("stock", "shop/stock-3/app", "t4", "empty", "it had not begun", "not-begun"),
     ),
     services_without_targets=("idle",),
     unreported=("orders/lost.py: its source could not be had",),
@@ -208,6 +209,7 @@ def test_every_failure_is_named_with_its_reason() -> None:
     assert "failed: shop/stock-1/app (restart 2): the pod is gone" in text
     assert "failed: service idle: no pod or process of it was ever seen" in text
     assert "note: 1 process: saved 2 s ago" in text
+    assert "note: 1 container: it had not begun" in text
 
 
 def test_what_comes_from_containers_cannot_write_to_the_terminal() -> None:

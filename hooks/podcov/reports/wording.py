@@ -58,9 +58,13 @@ def failures(ledger: Ledger) -> list[Failure]:
 
 
 def notes(ledger: Ledger) -> list[str]:
-    """What is true of collected processes all the same; said once, with the number of processes."""
-    found = Counter(p.note for t in ledger.targets for p in t.processes if p.note)
-    return [f"{plural(count, 'process', 'processes')}: {plain(note)}" for note, count in found.items()]
+    """What is true of collected processes and of empty targets all the same; said once, with how many there are."""
+    targets = Counter(t.reason for t in ledger.targets if t.state == "empty" and t.reason)
+    processes = Counter(p.note for t in ledger.targets for p in t.processes if p.note)
+    return [
+        *(f"{plural(count, 'container')}: {plain(reason)}" for reason, count in targets.items()),
+        *(f"{plural(count, 'process', 'processes')}: {plain(note)}" for note, count in processes.items()),
+    ]
 
 
 def target_name(target: TargetEntry) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from podcov.config import COURIER_CONTAINER, Service
 from podcov.edges.cluster import labels as cluster_labels
 from podcov.edges.cluster.labels import LabelSelector
+from podcov.edges.cluster.rollout import WAITS_FOR_ITS_TURN
 from podcov.errors import UsageError
 from podcov.platform import ContainerStart, CourierAddress
 
@@ -23,6 +24,8 @@ DATA_FOLDER = "/podcov/data"
 WRAPPER_FOLDER = "/podcov/wrapper"
 UNSEEN = "unseen"
 """`ContainerStart.ended` of a start that is known from the restart count alone"""
+NOT_FOUND = "ContainerStatusUnknown"
+"""how a kubelet calls the end of a container that it has no trace of, once its pod is over"""
 
 _NOT_STARTED = ("StartError", "ContainerCannotRun")
 """what container runtimes call an end before the beginning"""
@@ -63,6 +66,8 @@ class Start:
     started: float | None = None
     finished: float | None = None
     ended: str = ""
+    awaited: bool = False
+    """as far as the container's own status tells; what has to run before it may have failed"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,8 @@ class Pod:
     """its name; empty while none was found"""
     node_folders: Mapping[str, str] = field(default_factory=dict)
     """by volume: the folder of the node that it is"""
+    obstacle: str = ""
+    """what keeps its containers from starting, other than themselves; empty for nothing that is known"""
 
     @property
     def finished(self) -> bool:
@@ -173,7 +180,21 @@ def parse(document: Mapping[str, Any]) -> Pod:
         statuses={s["name"]: _status(s) for s in statuses},
         node=spec.get("nodeName", ""),
         node_folders={v["name"]: v["hostPath"]["path"] for v in spec.get("volumes") or () if v.get("hostPath")},
+        obstacle=_obstacle(status),
     )
+
+
+def _obstacle(status: Mapping[str, Any]) -> str:
+    """No node has room for the pod, or one of the containers that have to run first fails."""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("reason", ""))
+    for document in status.get("initContainerStatuses") or ():
+        first = _status(document)
+        if first.exit_code or (first.starts[-1].started is None and not first.starts[-1].awaited):
+            waiting = (document.get("state") or {}).get("waiting") or {}
+            return f"its init container {first.name}: {waiting.get('reason') or f'exit code {first.exit_code}'}"
+    return ""
 
 
 def _container(document: Mapping[str, Any]) -> Container:
@@ -200,6 +221,9 @@ def _status(document: Mapping[str, Any]) -> ContainerStatus:
         known[count] = _terminated(terminated)
     elif count not in known:
         known[count] = Start(count, ended=waiting.get("reason", ""))
+    if not (running or count or last or latest_id):
+        reason = (terminated or {}).get("reason") or waiting.get("reason", "")
+        known[0] = replace(known[0], awaited=reason in ("", NOT_FOUND, *WAITS_FOR_ITS_TURN))
     final = terminated or (None if running else last.get("terminated"))
     ran = final is None or final.get("reason") not in _NOT_STARTED
     message = final.get("message", "") if final else ""
@@ -379,8 +403,9 @@ def starts_of(address: CourierAddress, claimed: Mapping[str, Service], pod: Pod)
             restart=start.restart,
             started=start.started,
             finished=start.finished,
-            ended=start.ended,
+            ended=start.ended or (pod.obstacle if start.started is None else ""),
+            awaited=start.awaited and not pod.obstacle,
         )
         for container, service in claimed.items()
-        for start in (pod.statuses[container].starts if container in pod.statuses else (Start(0),))
+        for start in (pod.statuses[container].starts if container in pod.statuses else (Start(0, awaited=True),))
     ]

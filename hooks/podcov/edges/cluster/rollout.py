@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from podcov.edges.cluster.api import Json
 
-_WAITS_FOR_ITS_TURN = ("PodInitializing", "ContainerCreating")
+WAITS_FOR_ITS_TURN = ("PodInitializing", "ContainerCreating")
+"""what a container is said to wait for that nothing keeps from starting"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def _reason(container: Json) -> str:
     state = container.get("state") or {}
     before = (container.get("lastState") or {}).get("terminated")
     if waiting := state.get("waiting"):
-        if waiting.get("reason") in _WAITS_FOR_ITS_TURN:
+        if waiting.get("reason") in WAITS_FOR_ITS_TURN:
             return ""
         text = ": ".join(filter(None, (waiting.get("reason"), waiting.get("message"))))
         return f"{text}; it {_ended(before)}" if before else text

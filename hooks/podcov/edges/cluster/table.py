@@ -88,6 +88,8 @@ class PodTable:
         for key, start in entry.starts.items():
             if start.started is not None and not start.ended:
                 entry.starts[key] = replace(start, ended=DELETED)
+            elif start.awaited and not _ended_by_its_node(entry):
+                entry.starts[key] = replace(start, ended=DELETED, awaited=False)
         return self._events(entry, ["gone"])
 
     def uids(self, namespace: str) -> set[str]:
@@ -140,8 +142,16 @@ def _serving(pod: Pod, entry: Entry) -> frozenset[tuple[str, int]]:
     return frozenset((name, pod.statuses[name].starts[-1].restart) for name in entry.services if pod.running(name))
 
 
+def _ended_by_its_node(entry: Entry) -> bool:
+    """Whether the last that was heard of a pod that is gone is what its node knew of it in the end, or it had no node. One that
+    vanished at once, as forced deletion makes it, may have run something that nobody told of."""
+    return not entry.pod.node or "ending" in entry.seen
+
+
 def merged(known: ContainerStart, new: ContainerStart) -> ContainerStart:
     """Two observations of one start, in any order: it waits, runs, has ended, and its status may vanish."""
+    if new.ended == cluster_pods.NOT_FOUND and known.started is None:
+        return known  # what kept it from starting says more
     if new.ended == cluster_pods.UNSEEN and known.started is not None and not known.ended:
         return replace(known, finished=new.finished, ended=new.ended)
     return new if _knowledge(new) >= _knowledge(known) else known
