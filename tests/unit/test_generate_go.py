@@ -16,7 +16,7 @@ from podcov.generate.coverage.entering import Surroundings
 from podcov.generate.coverage.inject import Injector
 from podcov.generate.detect import Detected
 from podcov.generate.findings import Finding
-from podcov.generate.images.artifacts import Artifact, Builder
+from podcov.generate.images.artifacts import Artifact, Builder, Buildpacks
 from podcov.generate.images.dockerfile import Image, nowhere
 from podcov.generate.kubernetes import manifests
 from podcov.generate.languages import go_programs
@@ -55,9 +55,18 @@ BUILT = "FROM golang:1.24 AS build\nWORKDIR /src\nCOPY . .\nRUN CGO_ENABLED=0 go
 SCRATCH = f'{BUILT}FROM scratch\nCOPY --from=build /out/shop /shop\nENTRYPOINT ["/shop"]\n'
 
 
-def known(dockerfile: str, files: Mapping[str, str], builder: Builder = "docker", main: str = "") -> Surroundings:
+GOOGLE_S = Buildpacks("gcr.io/buildpacks/builder:v1", "app/project.toml")
+
+
+def known(
+    dockerfile: str,
+    files: Mapping[str, str],
+    builder: Builder = "docker",
+    main: str = "",
+    buildpacks: Buildpacks = GOOGLE_S,
+) -> Surroundings:
     path = "app/Dockerfile" if dockerfile else ""
-    artifact = Artifact("app", "app", path, "skaffold.yaml", builder=builder, main=main)
+    artifact = Artifact("app", "app", path, "skaffold.yaml", builder=builder, main=main, buildpacks=buildpacks)
     return Surroundings(MemoryProject({**files, **({path: dockerfile} if path else {})}), (artifact,), nowhere)
 
 
@@ -206,7 +215,12 @@ def test_what_tilt_overrides_gets_no_sidecar() -> None:
 
 HANDLER = """package %s
 
-import "runtime/coverage"
+import (
+	"os"
+	"os/signal"
+	"runtime/coverage"
+	"syscall"
+)
 
 func Handle() {
 	c := make(chan os.Signal, 1)
@@ -242,8 +256,52 @@ def test_the_folder_that_it_writes_to_is_kept() -> None:
     files = {**MODULE, "app/internal/cover.go": HANDLER % ("cover", "USR1")}
     assert one(SCRATCH, container, files)[0].dump == Dump("signal", folder="/cov")
     assert one(SCRATCH, container)[0].dump is None
-    assert one("", container, builder="buildpacks")[0].dump == Dump("exit", folder="/cov")
+    assert one("", container, builder="buildpacks", buildpacks=NAMED)[0].dump == Dump("exit", folder="/cov")
     assert one('FROM scratch\nCOPY shop /shop\nCMD ["/shop"]', container)[0].dump == Dump("exit", folder="/cov")
+
+
+@pytest.mark.parametrize(
+    ("builder", "env", "binary", "sidecar"),
+    [
+        ("gcr.io/buildpacks/builder:v1", {}, "/cnb/process/web", True),
+        ("heroku/builder:24", {}, "/cnb/process/web", True),
+        ("paketobuildpacks/builder-jammy-tiny", {}, "/cnb/process/shop", True),
+        ("paketobuildpacks/builder-jammy-tiny", {"BP_GO_TARGETS": "./cmd/front:./cmd/back"}, "/cnb/process/front", True),
+        ("company/builder", {}, "/cnb/process/web", False),
+    ],
+)
+def test_an_image_of_buildpacks_is_its_own_courier_by_its_launcher(
+    builder: str, env: Mapping[str, str], binary: str, sidecar: bool
+) -> None:
+    service, finding = one("", builder="buildpacks", buildpacks=Buildpacks(builder, "app/project.toml", env=env))
+    assert (service.binary, service.sidecar, service.dump) == (binary, sidecar, None)
+    assert (finding.level == "warning") is not sidecar
+    assert (
+        one("", "{name: app, image: app, command: [/cnb/process/worker]}", builder="buildpacks")[0].binary
+        == "/cnb/process/worker"
+    )
+
+
+NAMED = Buildpacks("gcr.io/buildpacks/builder:v1", "app/project.toml", named=True)
+
+
+@pytest.mark.parametrize(
+    "descriptor",
+    [
+        '[_]\nschema-version = "0.2"\n[[io.buildpacks.group]]\nid = "paketo-buildpacks/go"\n',
+        '[project]\nid = "shop"\n[[build.buildpacks]]\nid = "paketo-buildpacks/go"\n',
+        "this is no TOML",
+    ],
+)
+def test_where_buildpacks_are_named_none_of_podcov_s_goes_before_them(descriptor: str) -> None:
+    assert one("", builder="buildpacks", buildpacks=NAMED)[0].dump == Dump("exit")
+    assert one("", files={**MODULE, "app/project.toml": descriptor}, builder="buildpacks")[0].dump == Dump("exit")
+
+
+def test_what_a_procfile_starts_may_be_a_shell() -> None:
+    found = look("", files={**MODULE, "app/Procfile": "web: shop --port $PORT\n"}, builder="buildpacks")
+    assert not found.services
+    assert "nothing says which program" in found.findings[0].why
 
 
 LOOP = 'FROM alpine\nCOPY ./loop.sh /loop.sh\nCOPY ./server.test /server.test\nENTRYPOINT [ "/loop.sh" ]\n'
@@ -420,18 +478,71 @@ def test_what_it_has_to_be_told_it_asks_for(service: str, container: str, docker
     assert hint in caught.value.hint
 
 
-def test_recorders_of_two_kinds_in_one_pod_are_refused() -> None:
-    config = parse(
-        "version: 1\nservices:\n  a: {workload: deployment/app, container: a, language: go, binary: /a}\n"
-        "  b: {workload: deployment/app, container: b, command: [python3, b.py]}\n"
-    )
-    text = workload("{name: a, image: a}", "{name: b, image: b}")
-    with pytest.raises(ManifestError, match="share one sidecar and one volume") as caught:
-        Injector(config, known("", {}), lambda _: {}).text(text, name="app.yaml")
-    assert caught.value.message.startswith(
-        "app.yaml:1: deployment/app: a is measured by podcov in its Go toolchain, b by podcov's "
-    )
-    assert caught.value.hint == "Leave the service a or b out of podcov.yaml."
+SERVICES = {
+    "a": "language: go, binary: /a",
+    "b": "command: [python3, b.py], sidecar: false",
+    "c": "command: [python3, c.py]",
+    "d": "language: go, dump: {by: signal, folder: /cov}",
+    "e": "language: go, binary: /e",
+}
+
+
+def mixed(*names: str, pod: str = "") -> tuple[str, Injector]:
+    """A pod with containers of these names, each the service of that name, in the order in which they are given."""
+    services = "".join(f"  {n}: {{workload: deployment/app, container: {n}, {SERVICES[n]}}}\n" for n in sorted(names))
+    config = parse(f"version: 1\nservices:\n{services}")
+    return workload(*(f"{{name: {n}, image: {n}}}" for n in names), pod=pod), Injector(config, known("", {}), lambda _: {})
+
+
+def test_containers_of_a_pod_that_are_measured_in_several_ways_have_a_sidecar_and_a_volume_for_each() -> None:
+    text, injector = mixed("a", "b", "c", "d", "e")
+    (document,) = [d for d in yaml.safe_load_all(injector.text(text, name="app.yaml")[0]) if d["kind"] == "Deployment"]
+    pod = document["spec"]["template"]["spec"]
+    assert {c["name"]: mounts(c) for c in (*pod["initContainers"], *pod["containers"])} == {
+        "podcov-courier": {"/podcov/data": "podcov-data"},
+        "podcov-courier-2": {"/podcov/data": "podcov-data-2", "/podcov/wrapper": "podcov-wrapper-2"},
+        "podcov-courier-3": {"/podcov/data": "podcov-data-3", "/podcov/wrapper": "podcov-wrapper-3"},
+        "a": {"/podcov/data": "podcov-data"},
+        "b": {"/podcov/data": "podcov-data-2", "/podcov/wrapper": "podcov-wrapper-2"},
+        "c": {"/podcov/data": "podcov-data-2", "/podcov/wrapper": "podcov-wrapper-2"},
+        "d": {
+            "/podcov/data": "podcov-data-3",
+            "/podcov/wrapper": "podcov-wrapper-3",
+            "/cov": "podcov-data-3/coverage/d",
+        },
+        "e": {"/podcov/data": "podcov-data"},
+    }
+    couriers = {c["name"]: (c["image"], c["command"][0], variables(c)["PODCOV_CONTAINER"]) for c in pod["initContainers"]}
+    assert couriers == {
+        "podcov-courier": ("a", "/a", "a"),
+        "podcov-courier-2": ("c", "python3", "c"),
+        "podcov-courier-3": ("d", "/podcov/wrapper/hand-x86_64", "d"),
+    }
+    brought = {v["name"]: [s["configMap"] for s in v["projected"]["sources"]] for v in pod["volumes"] if "projected" in v}
+    assert {name: [m["name"].rpartition("-")[0] for m in maps] for name, maps in brought.items()} == {
+        "podcov-wrapper-2": ["podcov-wrapper"],
+        "podcov-wrapper-3": ["podcov-hand"],
+    }
+    assert all(m["optional"] for m in brought["podcov-wrapper-2"])
+    assert not any("optional" in m for m in brought["podcov-wrapper-3"])
+    verify.comes_off_again(yaml.safe_load(text), document)
+
+
+@pytest.mark.parametrize(
+    ("pod", "found"),
+    [
+        ("      initContainers: [{name: podcov-courier-2, image: x}]\n", "there is a container podcov-courier-2 already"),
+        ("      volumes: [{name: podcov-data-2, emptyDir: {}}]\n", "there is a volume podcov-data-2 already"),
+        ("      volumes: [{name: podcov-wrapper-2, emptyDir: {}}]\n", "there is a volume podcov-wrapper-2 already"),
+    ],
+)
+def test_names_of_further_sidecars_and_volumes_are_taken_only_where_they_are_needed(pod: str, found: str) -> None:
+    text, injector = mixed("a", "b", pod=pod)
+    with pytest.raises(ManifestError, match=found):
+        injector.text(text, name="app.yaml")
+    text, injector = mixed("a", "e", pod=pod)
+    document = yaml.safe_load(injector.text(text, name="app.yaml")[0])
+    assert instrument.remove(document) == yaml.safe_load(text)
 
 
 def test_of_two_kinds_in_one_pod_the_first_is_measured_and_the_other_said() -> None:

@@ -42,40 +42,54 @@ class Declaration(NamedTuple):
     end: tuple[int, int]
 
 
-class _Token(NamedTuple):
+class Token(NamedTuple):
+    """A word, a bracket, or a sign. `at` is its place in bytes; `first` whether it begins a statement."""
+
     text: bytes
     at: int
     kind: str
     first: bool
-    """begins a statement"""
+
+
+class Function(NamedTuple):
+    """Where a function with a body stands among tokens: `func`, the brace that opens its body, and the one that closes it."""
+
+    name: str
+    start: int
+    body: int
+    end: int
 
 
 def declarations(source: bytes) -> tuple[Declaration, ...]:
     """The functions and methods of a file, in its order. What does not compile gives no error, only fewer functions."""
-    tokens = list(_tokens(source))
+    tokens = list(tokens_of(source))
     line_starts = [0, *(match.end() for match in re.finditer(rb"\n", source))]
 
-    def position(offset: int) -> tuple[int, int]:
+    def position(token: int, behind: int = 0) -> tuple[int, int]:
+        offset = tokens[token].at + behind
         line = bisect_right(line_starts, offset)
         return (line, offset - line_starts[line - 1] + 1)
 
-    found: list[Declaration] = []
+    return tuple(Declaration(f.name, position(f.start), position(f.body), position(f.end, 1)) for f in functions(tokens))
+
+
+def functions(tokens: Sequence[Token]) -> Iterator[Function]:
+    """The functions and methods that a file's tokens declare, in their order."""
     index = depth = 0
     while index < len(tokens):
         token = tokens[index]
         if token.text == b"func" and token.first and not depth:
             name, body = _function(tokens, index)
-            end = len(tokens) if body is None else _closing(tokens, body)
+            end = len(tokens) if body is None else closing(tokens, body)
             if body is not None and end < len(tokens):
-                found.append(Declaration(name, position(token.at), position(tokens[body].at), position(tokens[end].at + 1)))
+                yield Function(name, index, body, end)
                 index = end + 1
                 continue
         depth += (token.kind == "open") - (token.kind == "close")
         index += 1
-    return tuple(found)
 
 
-def _tokens(source: bytes) -> Iterator[_Token]:
+def tokens_of(source: bytes) -> Iterator[Token]:
     """Without spaces and comments; a comment over several lines ends a statement as a line end does."""
     first, may_end = True, False
     for match in _TOKEN.finditer(source):
@@ -83,16 +97,16 @@ def _tokens(source: bytes) -> Iterator[_Token]:
         if kind == "newline" or (kind == "comment" and b"\n" in text):
             first, may_end = first or may_end, False
         elif kind not in ("space", "comment"):
-            yield _Token(text, match.start(), kind, first)
+            yield Token(text, match.start(), kind, first)
             first = text == b";"
             may_end = kind in ("close", "step") or (kind == "operand" and text not in _WORDS_THAT_GO_ON)
 
 
-def _function(tokens: Sequence[_Token], index: int) -> tuple[str, int | None]:
+def _function(tokens: Sequence[Token], index: int) -> tuple[str, int | None]:
     """The name of the function that `func` at `index` declares, and the index of the brace of its body, None without one."""
     index += 1
     if tokens[index : index + 1] and tokens[index].text == b"(":
-        index = _closing(tokens, index) + 1
+        index = closing(tokens, index) + 1
     name = tokens[index].text.decode("utf-8", "replace") if index < len(tokens) else ""
     for before, token in pairwise(_outside_brackets(tokens, index)):
         if tokens[token].first:
@@ -102,14 +116,14 @@ def _function(tokens: Sequence[_Token], index: int) -> tuple[str, int | None]:
     return name, None
 
 
-def _outside_brackets(tokens: Sequence[_Token], index: int) -> Iterator[int]:
+def _outside_brackets(tokens: Sequence[Token], index: int) -> Iterator[int]:
     """Indexes of tokens from `index` on; of what stands in brackets only the opening one."""
     while index < len(tokens):
         yield index
-        index = _closing(tokens, index) + 1 if tokens[index].kind == "open" else index + 1
+        index = closing(tokens, index) + 1 if tokens[index].kind == "open" else index + 1
 
 
-def _closing(tokens: Sequence[_Token], index: int) -> int:
+def closing(tokens: Sequence[Token], index: int) -> int:
     """The index of the bracket that closes the one at `index`; behind the last token if none does."""
     depth = 0
     for at in range(index, len(tokens)):

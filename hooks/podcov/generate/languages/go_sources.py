@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from posixpath import basename, dirname
 
 from podcov.config import Dump
 from podcov.generate import project, walk
+from podcov.generate.languages.go_signals import Handler, Program
 from podcov.generate.languages.proposals import Seen
 
 _MODULE = re.compile(r'^\s*module\s+"?(?P<path>[^\s"]+)', re.MULTILINE)
-_WRITES = re.compile(r"\bcoverage\.WriteCounters(?:Dir)?\(")
-_HANDLED = re.compile(r"\bsignal\.Notify(?:Context)?\([^)]*?\bSIG(?P<signal>USR1|USR2|HUP|WINCH|CONT|IO|PROF)\b", re.DOTALL)
-"""signals that do not mean the end"""
-_IS_MAIN = re.compile(r"^package\s+main\b", re.MULTILINE)
 _KILLSWITCH = re.compile(r'kill[^\n]*?"[^"\n]*:(?P<port>\d{2,5})"', re.IGNORECASE)
 _PROFILE = re.compile(r"-test\.coverprofile[= ]\"?(?P<path>[\w./-]+)")
 _BUILT = re.compile(r"\bgo\s+build\b[^;&|\n]*?\s(?P<main>\./[\w./-]*|\.|[\w./-]+\.go)(?=\s|$)")
-
-
-@dataclass(frozen=True, slots=True)
-class Handler:
-    """Who writes the counters when a signal comes: the file, and the signal without SIG."""
-
-    path: str
-    signal: str
 
 
 def module_folder(seen: Seen) -> str:
@@ -51,15 +39,9 @@ def import_path(seen: Seen) -> str:
 
 def signal_handler(seen: Seen, folder: str) -> Handler | None:
     """Who writes the counters when a signal comes; None where nobody does in this program."""
-    mains = _mains(seen, folder)
-    for path, text in _go_files(seen, folder):
-        if path.endswith("_test.go") or not _WRITES.search(text):
-            continue
-        if _IS_MAIN.search(text) and mains and (dirname(path) or ".") not in mains:
-            continue  # another program of the module
-        if handled := _HANDLED.search(text):
-            return Handler(path, handled["signal"])
-    return None
+    texts = {path: text for path, text in _go_files(seen, folder) if not path.endswith("_test.go")}
+    packages = _packages(seen, folder, texts)
+    return Program(texts, packages, _mains(seen, folder, packages)).handler()
 
 
 def killswitch(seen: Seen, folder: str) -> Dump:
@@ -88,13 +70,31 @@ def _go_mod(seen: Seen, folder: str) -> str | None:
     return project.text(seen.files, project.join(folder, "go.mod"))
 
 
-def _mains(seen: Seen, folder: str) -> set[str]:
+def _packages(seen: Seen, folder: str, paths: Iterable[str]) -> dict[str, str]:
+    """Import paths of the folders that hold Go files, by the nearest go.mod of each."""
+    modules: dict[str, str] = {}
+    for path in walk.walk(seen.files, folder):
+        if basename(path) == "go.mod" and (found := _MODULE.search(walk.text(seen.files, path) or "")):
+            modules[dirname(path)] = found["path"]
+    found_in: dict[str, str] = {}
+    for place in dict.fromkeys(dirname(path) for path in paths):
+        inner = [module for module in modules if not module or place == module or place.startswith(f"{module}/")]
+        if inner:
+            nearest = max(inner, key=len)
+            found_in[project.join(modules[nearest], project.relative(place or ".", nearest or "."))] = place
+    return found_in
+
+
+def _mains(seen: Seen, folder: str, packages: Mapping[str, str]) -> frozenset[str]:
     """The folders of the program's own package, as far as its build names them."""
     image, artifact = seen.built.image, seen.built.artifact
     stages = (image, *(taken.origin for taken in image.taken)) if image else ()
     said = [found["main"] for stage in stages for run in stage.runs for found in _BUILT.finditer(run)]
-    named = {project.join(folder, dirname(main) if main.endswith(".go") else main) for main in said}
-    return named | ({project.join(artifact.main)} if artifact and artifact.main.startswith(".") else set())
+    named = {project.join(folder, dirname(main) if main.endswith(".go") else main) for main in said if not main.endswith("...")}
+    by_ko = artifact.main if artifact else ""
+    named |= {project.join(by_ko)} if by_ko.startswith(".") else set()
+    named |= {packages[by_ko]} if by_ko in packages else set()
+    return frozenset(named)
 
 
 def _go_files(seen: Seen, folder: str) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,8 @@
 package main
 
+import "syscall"
+
 func main() {
-	go handOver()
+	go handOver(syscall.SIGUSR1)
 	select {}
 }
