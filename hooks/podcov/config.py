@@ -27,7 +27,16 @@ SERVICE = "{service}"
 """what stands for the name of each service in `copies`"""
 
 COURIER_CONTAINER = "podcov-courier"
-"""name of the native sidecar that the generator adds and the cluster platform calls"""
+"""name of the native sidecar that the generator adds and the cluster platform calls; see `courier_container`"""
+
+
+def courier_container(number: int) -> str:
+    """The name of one of a pod's sidecars, from 1: there is one for each recorder that measures containers of it."""
+    return COURIER_CONTAINER if number == 1 else f"{COURIER_CONTAINER}-{number}"
+
+
+def is_courier_container(name: str) -> bool:
+    return re.fullmatch(rf"{COURIER_CONTAINER}(-[0-9]+)?", name) is not None
 
 
 @dataclass(frozen=True, slots=True)

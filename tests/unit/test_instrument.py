@@ -18,7 +18,7 @@ from podcov.generate.kubernetes import manifests
 from podcov.generate.languages.entered import Entered
 
 Document = dict[str, Any]
-MAPS = ("podcov-wrapper-abc", "podcov-tracers-def")
+MAPS = {"python": ("podcov-wrapper-abc", "podcov-tracers-def"), "hand": ("podcov-hand-ghi",)}
 
 names = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
@@ -106,12 +106,13 @@ def pod_of(document: Mapping[str, Any]) -> Any:
     return template["spec"]
 
 
-def entered(document: Document, chosen: Sequence[int], service: Service, image: Image | None = None) -> list[Entered]:
+def entered(document: Document, chosen: Sequence[int], *services: Service, image: Image | None = None) -> list[Entered]:
+    """The chosen containers, each as the service in its turn."""
     found = manifests.of_document(document)
     assert found is not None
     own = ("python3", "app.py")
     return [
-        Entered(service, container, "line", container.command or own, image)
+        Entered(services[index % len(services)], container, "line", container.command or own, image)
         for index, container in enumerate(found.containers)
         if index in chosen
     ]
@@ -131,21 +132,23 @@ SERVICES = st.sampled_from(
         Service("orders", "go", dump=Dump("exit", source="nodes")),
     ]
 )
+PODS = st.lists(SERVICES, min_size=1, max_size=3)
+"""the services of a pod, container by container"""
 IMAGES = st.sampled_from([None, Image("python", entrypoint=("python3",), env={"PYTHONPATH": "/srv"})])
 CHOICES = st.sets(st.integers(0, 2), min_size=1)
 REPLICAS = st.sampled_from([None, 1, 3])
 
 
 def instrumented(
-    document: Document, chosen: set[int], service: Service, image: Image | None, replicas: int | None
+    document: Document, chosen: set[int], services: Sequence[Service], image: Image | None, replicas: int | None
 ) -> Document | None:
     """None where it is refused: a PYTHONPATH that comes from elsewhere cannot be extended, a second GOCOVERDIR cannot be."""
-    group = entered(document, sorted(chosen) if 0 in chosen else [0, *sorted(chosen)], service, image)
-    if service.dump and service.dump.by != "killswitch" and any(_writes_elsewhere(e.container.env) for e in group):
+    group = entered(document, sorted({0, *chosen}), *services, image=image)
+    if any(e.service.dump and e.service.dump.by != "killswitch" and _writes_elsewhere(e.container.env) for e in group):
         with pytest.raises(ManifestError, match=r"dump\.folder: it is /tmp/coverage, and the manifest's GOCOVERDIR is /"):
             instrument.instrument(document, group, MAPS, replicas=replicas)
         return None
-    if service.entry == "environment" and any(_cannot_be_extended(e.container.env) for e in group):
+    if any(e.service.entry == "environment" and _cannot_be_extended(e.container.env) for e in group):
         with pytest.raises(ManifestError, match=r"PYTHONPATH comes from elsewhere|stands twice in env"):
             instrument.instrument(document, group, MAPS, replicas=replicas)
         return None
@@ -164,12 +167,12 @@ def _cannot_be_extended(environment: Sequence[Mapping[str, Any]]) -> bool:
 
 
 @settings(max_examples=150)
-@given(workloads, CHOICES, SERVICES, IMAGES, REPLICAS)
+@given(workloads, CHOICES, PODS, IMAGES, REPLICAS)
 def test_removal_gives_back_the_input(
-    document: Document, chosen: set[int], service: Service, image: Image | None, replicas: int | None
+    document: Document, chosen: set[int], services: Sequence[Service], image: Image | None, replicas: int | None
 ) -> None:
     before = copy.deepcopy(document)
-    result = instrumented(document, chosen, service, image, replicas)
+    result = instrumented(document, chosen, services, image, replicas)
     assert document == before
     if result is not None:
         assert instrument.is_instrumented(result)
@@ -177,20 +180,22 @@ def test_removal_gives_back_the_input(
 
 
 @settings(max_examples=100)
-@given(workloads, CHOICES, SERVICES, IMAGES, REPLICAS)
-def test_twice_is_once(document: Document, chosen: set[int], service: Service, image: Image | None, replicas: int | None) -> None:
-    once = instrumented(document, chosen, service, image, replicas)
+@given(workloads, CHOICES, PODS, IMAGES, REPLICAS)
+def test_twice_is_once(
+    document: Document, chosen: set[int], services: Sequence[Service], image: Image | None, replicas: int | None
+) -> None:
+    once = instrumented(document, chosen, services, image, replicas)
     if once is not None:
-        group = entered(instrument.remove(once), sorted({0, *chosen}), service, image)
+        group = entered(instrument.remove(once), sorted({0, *chosen}), *services, image=image)
         assert json.dumps(instrument.instrument(once, group, MAPS, replicas=replicas)) == json.dumps(once)
 
 
 @settings(max_examples=100)
-@given(workloads, CHOICES, SERVICES, IMAGES)
+@given(workloads, CHOICES, PODS, IMAGES)
 def test_nothing_but_the_named_containers_changes(
-    document: Document, chosen: set[int], service: Service, image: Image | None
+    document: Document, chosen: set[int], services: Sequence[Service], image: Image | None
 ) -> None:
-    result = instrumented(document, chosen, service, image, None)
+    result = instrumented(document, chosen, services, image, None)
     if result is None:
         return
     before, after = pod_of(document), pod_of(result)
@@ -202,7 +207,8 @@ def test_nothing_but_the_named_containers_changes(
             assert {v["name"]: v for v in right["env"]}.keys() >= {v["name"] for v in left.get("env") or ()}
         else:
             assert left == right
-    ours = 1 if service.sidecar else 0
+    measuring = [services[index % len(services)] for index in range(len(before["containers"])) if index in measured]
+    ours = len({(service.language, service.dump is None) for service in measuring if service.sidecar})
     assert (after.get("initContainers") or [])[ours:] == (before.get("initContainers") or [])
     own = [volume for volume in after["volumes"] if not volume["name"].startswith("podcov-")]
     assert own == (before.get("volumes") or [])

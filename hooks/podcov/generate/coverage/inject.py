@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from podcov import assets
@@ -75,12 +76,13 @@ class Injector:
         ]
         groups = entering.enter(self.config, rendered, self.known, here)
         maps = maps_for(groups, self.tracers) if groups else ()
+        names = names_by_wrapper(maps, attrgetter("hashed_name"))
         replicas = self.config.generate.replicas
         by_key = {
             workload.key: instrument.instrument(
                 workload.document,
                 group,
-                [config_map.hashed_name for config_map in maps_of(group, maps)],
+                names,
                 replicas=replicas,
                 where=workload.where,
             )
@@ -109,17 +111,25 @@ def maps_for(groups: Sequence[Group], tracers: Tracers) -> tuple[ConfigMap, ...]
     return config_maps.plan(wrappers, tracers(minors) if minors else {})
 
 
-def maps_of(group: Sequence[Entered], maps: Sequence[ConfigMap]) -> list[ConfigMap]:
-    """Those of `maps` that a pod with these containers needs."""
+def _maps_of(group: Sequence[Entered], maps: Sequence[ConfigMap]) -> list[ConfigMap]:
+    """Those of `maps` that pods with these containers need."""
     wrappers = {added.wrapper.name for e in group if (added := language.additions(e)).wrapper}
     return [config_map for config_map in maps if config_map.wrapper in wrappers]
+
+
+def names_by_wrapper(maps: Iterable[ConfigMap], name: Callable[[ConfigMap], str]) -> instrument.WrapperMaps:
+    """`name` says what a workload calls one of them."""
+    named: dict[str, list[str]] = {}
+    for config_map in maps:
+        named.setdefault(config_map.wrapper, []).append(name(config_map))
+    return named
 
 
 def maps_by_namespace(groups: Sequence[Group], maps: Sequence[ConfigMap]) -> Iterator[tuple[str, ConfigMap]]:
     """Each of `maps` with each namespace that has pods which need it."""
     for namespace in sorted({workload.namespace for workload, _ in groups}):
         members = [e for workload, group in groups if workload.namespace == namespace for e in group]
-        yield from ((namespace, config_map) for config_map in maps_of(members, maps))
+        yield from ((namespace, config_map) for config_map in _maps_of(members, maps))
 
 
 def _plain(document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from podcov.config import COURIER_CONTAINER
+from podcov.config import courier_container
 from podcov.errors import ManifestError
 from podcov.generate.kubernetes import manifests
 from podcov.generate.kubernetes.manifests import Workload
 from podcov.generate.languages import language
-from podcov.generate.languages.entered import Additions, Entered
+from podcov.generate.languages.entered import Additions, Entered, Wrapper
 
 ORIGINAL = "podcov/original"
 """annotation of the workload: what podcov replaced in it, as JSON, for `remove`"""
@@ -29,8 +29,8 @@ WRAPPER = "podcov-wrapper"
 _IN_MEMORY = {"medium": "Memory", "sizeLimit": "64Mi"}
 _LEAST_MEMORY = 256 * 2**20
 """bytes; a container with less is not made to share them with its data"""
-_DATA_MOUNT = {"name": DATA, "mountPath": "/podcov/data"}
-_WRAPPER_MOUNT = {"name": WRAPPER, "mountPath": "/podcov/wrapper", "readOnly": True}
+_DATA_PATH = "/podcov/data"
+_WRAPPER_PATH = "/podcov/wrapper"
 _EXECUTABLE = 0o555
 _COURIER_RESOURCES = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -42,6 +42,9 @@ _MERGE_KEYS = {
     "volumeMounts": "mountPath",
 }
 """by which Kubernetes merges the lists that a patch has (its `x-kubernetes-patch-merge-key`); other lists are replaced"""
+
+WrapperMaps = Mapping[str, Sequence[str]]
+"""by wrapper: the names of the ConfigMaps that bring it into pods"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +63,66 @@ class _Member:
         return self.entered.container.spec
 
 
-def patch(workload: Workload, entered: Sequence[Entered], maps: Iterable[str], *, replicas: int | None = None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Party:
+    """The containers of a pod that one recorder measures: they share a volume and a sidecar, which see nothing of other parties'.
+
+    `number` counts from 1. What a pod with but one party has is named as if there were no others.
+    """
+
+    number: int
+    members: tuple[_Member, ...]
+
+    @property
+    def data(self) -> str:
+        return _numbered(DATA, self.number)
+
+    @property
+    def wrapper(self) -> str:
+        return _numbered(WRAPPER, self.number)
+
+    @property
+    def courier(self) -> str:
+        return courier_container(self.number)
+
+    @property
+    def host(self) -> _Member | None:
+        """The member whose image and program the sidecar runs; None where there is to be no sidecar."""
+        return next((member for member in self.members if member.entered.service.sidecar), None)
+
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        return (self.data, *([self.wrapper] if self.wrapped else []))
+
+    @property
+    def wrapped(self) -> Wrapper | None:
+        """What its containers and its sidecar need of `wrapper/`."""
+        return self.members[0].added.wrapper
+
+
+def patch(workload: Workload, entered: Sequence[Entered], maps: WrapperMaps, *, replicas: int | None = None) -> dict[str, Any]:
     """The strategic merge patch for a workload that has nothing of ours yet.
 
     Every container is named in it in the base's order, because a strategic merge moves those that it names to the front.
-    `maps` are the names of the wrapper's ConfigMaps, `replicas` is how many are wanted instead of the workload's own.
+    `replicas` is how many are wanted instead of the workload's own.
 
     Raises ManifestError where the workload has something in the way.
     """
-    members = [_Member(e, language.additions(e)) for e in entered]
-    _refuse_clashes(workload, members)
-    by_name = {member.name: member for member in members}
-    courier = next((member for member in members if member.entered.service.sidecar), None)
-    annotates = courier is not None and DEFAULT_CONTAINER not in workload.annotations
+    parties = _parties(entered)
+    _refuse_clashes(workload, parties)
+    members = [member for party in parties for member in party.members]
+    places = {member.name: (member, party) for party in parties for member in party.members}
+    sidecars = [_sidecar(workload, host, party) for party in parties if (host := party.host)]
+    annotates = bool(sidecars) and DEFAULT_CONTAINER not in workload.annotations
     pod = {
-        **(_init_containers(workload, courier, members) if courier else {}),
-        "containers": [_container(by_name[c.name]) if c.name in by_name else {"name": c.name} for c in workload.containers],
-        "volumes": [_data_volume(entered), *_wrapper_volume(members[0].added, maps, held=bool(courier)), *_more_volumes(members)],
+        **({"initContainers": [*sidecars, *({"name": c.name} for c in workload.init_containers)]} if sidecars else {}),
+        "containers": [_container(*places[c.name]) if c.name in places else {"name": c.name} for c in workload.containers],
+        "volumes": [*(volume for party in parties for volume in _volumes(party, maps)), *_more_volumes(members)],
     }
     annotations = {DEFAULT_CONTAINER: workload.containers[0].name} if annotates else {}
     template = {**({"metadata": {"annotations": annotations}} if annotations else {}), "spec": pod}
     scaled = replicas if workload.scales else None
-    memory = _remember(workload, members, annotates=annotates, replicas=scaled)
+    memory = _remember(workload, parties, annotates=annotates, replicas=scaled)
     result: dict[str, Any] = {
         "apiVersion": workload.api_version,
         "kind": workload.kind,
@@ -100,7 +141,7 @@ def patch(workload: Workload, entered: Sequence[Entered], maps: Iterable[str], *
 def instrument(
     document: Mapping[str, Any],
     entered: Sequence[Entered],
-    maps: Iterable[str],
+    maps: WrapperMaps,
     *,
     replicas: int | None = None,
     where: str = "",
@@ -156,30 +197,33 @@ def quantity(text: str) -> int:
 # What is added ---------------------------------------------------------------------------------------------------------
 
 
-def _refuse_clashes(workload: Workload, members: Sequence[_Member]) -> None:
+def _parties(entered: Sequence[Entered]) -> tuple[_Party, ...]:
+    """In the order of their first containers."""
+    by_recorder: dict[str, list[_Member]] = {}
+    for member in (_Member(e, language.additions(e)) for e in entered):
+        by_recorder.setdefault(member.added.recorder, []).append(member)
+    return tuple(_Party(number, tuple(members)) for number, members in enumerate(by_recorder.values(), 1))
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"
+
+
+def _refuse_clashes(workload: Workload, parties: Sequence[_Party]) -> None:
     """Raises ManifestError for names and places of ours that are taken by something else."""
     names = [c.name for c in (*workload.init_containers, *workload.containers)]
-    if COURIER_CONTAINER in names:
-        _refuse(workload, f"there is a container {COURIER_CONTAINER} already", "the name of podcov's sidecar")
+    for taken in (party.courier for party in parties if party.courier in names):
+        _refuse(workload, f"there is a container {taken} already", "the name of podcov's sidecar")
+    members = [member for party in parties for member in party.members]
     volumes = {v.get("name") for v in _pod(workload).get("volumes") or ()}
-    for taken in (v for v in (DATA, WRAPPER, *(v["name"] for v in _more_volumes(members))) if v in volumes):
+    ours = (*(v for party in parties for v in (party.data, party.wrapper)), *(v["name"] for v in _more_volumes(members)))
+    for taken in (v for v in ours if v in volumes):
         _refuse(workload, f"there is a volume {taken} already", "the name of one of podcov's")
     for member in members:
         mounted = {str(m.get("mountPath", "")).rstrip("/") for m in member.spec.get("volumeMounts") or ()}
-        for path in (m["mountPath"] for m in (_DATA_MOUNT, _WRAPPER_MOUNT) if m["mountPath"] in mounted):
+        for path in (path for path in (_DATA_PATH, _WRAPPER_PATH) if path in mounted):
             _refuse(workload, f"container {member.name} has something mounted at {path}", "where podcov's volumes go")
         _refuse_what_cannot_be_extended(workload, member)
-    _refuse_several_recorders(workload, members)
-
-
-def _refuse_several_recorders(workload: Workload, members: Sequence[_Member]) -> None:
-    first, *others = members
-    for other in (other for other in others if other.added.recorder != first.added.recorder):
-        raise ManifestError(
-            f"{workload.located}: {first.name} is measured by {first.added.recorder}, {other.name} by {other.added.recorder}; "
-            "the containers of a pod share one sidecar and one volume, which know one of these only",
-            hint=f"Leave the service {first.entered.service.name} or {other.entered.service.name} out of podcov.yaml.",
-        )
 
 
 def _refuse(workload: Workload, found: str, what: str) -> None:
@@ -222,25 +266,28 @@ def _nested(path: Sequence[str], value: Any) -> Any:
     return value
 
 
-def _container(member: _Member) -> dict[str, Any]:
+def _container(member: _Member, party: _Party) -> dict[str, Any]:
     added = member.added
     return {
         "name": member.name,
         **({"command": [*added.command]} if added.command is not None else {}),
         **({"args": [*added.args]} if added.args is not None else {}),
         "env": _environment(member),
-        "volumeMounts": [*_mounts(added), *(dict(m) for m in added.mounts)],
+        "volumeMounts": _mounts(party, added.mounts),
     }
 
 
-def _mounts(added: Additions) -> list[dict[str, Any]]:
-    """Of a container and of the sidecar."""
-    return [dict(_DATA_MOUNT), *([dict(_WRAPPER_MOUNT)] if added.wrapper else [])]
+def _mounts(party: _Party, more: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of a container, or of the sidecar. `more` are those that the language adds, which knows one data volume only."""
+    ours: list[dict[str, Any]] = [{"name": party.data, "mountPath": _DATA_PATH}]
+    if party.wrapped:
+        ours.append({"name": party.wrapper, "mountPath": _WRAPPER_PATH, "readOnly": True})
+    return [*ours, *({**mount, "name": party.data if mount["name"] == DATA else mount["name"]} for mount in more)]
 
 
 def _environment(member: _Member) -> list[dict[str, str]]:
     names = [variable["name"] for variable in member.entered.container.env]
-    ours = {"PODCOV_DATA": "/podcov/data", "PODCOV_CONTAINER": member.name, **member.added.environment}
+    ours = {"PODCOV_DATA": _DATA_PATH, "PODCOV_CONTAINER": member.name, **member.added.environment}
     own = {name: value for name, value in ours.items() if name not in names}
     changed = dict(member.added.extended)
     # A variable may refer to those before it: one that is changed has to stay in its place, so all are named in their order.
@@ -250,44 +297,46 @@ def _environment(member: _Member) -> list[dict[str, str]]:
     ]
 
 
-def _init_containers(workload: Workload, courier: _Member, members: Sequence[_Member]) -> dict[str, Any]:
-    """The courier starts first and so ends last: it sees everything that the others do."""
-    spec = courier.spec
+def _sidecar(workload: Workload, host: _Member, party: _Party) -> dict[str, Any]:
+    """The couriers start first and so end last: they see everything that the others do."""
+    spec = host.spec
     environment = {
-        "PODCOV_DATA": "/podcov/data",
-        "PODCOV_CONTAINER": courier.name,
+        "PODCOV_DATA": _DATA_PATH,
+        "PODCOV_CONTAINER": host.name,
         **({} if workload.grace is None else {"PODCOV_GRACE": f"{workload.grace:g}"}),
         **({"PODCOV_WAIT": "always"} if workload.ends else {}),
     }
-    sidecar = {
-        "name": COURIER_CONTAINER,
-        "image": courier.entered.container.image,
+    return {
+        "name": party.courier,
+        "image": host.entered.container.image,
         **({"imagePullPolicy": spec["imagePullPolicy"]} if "imagePullPolicy" in spec else {}),
         "restartPolicy": "Always",
-        "command": [*courier.added.courier, *(path for member in members for path in member.added.watched)],
+        "command": [*host.added.courier, *(path for member in party.members for path in member.added.watched)],
         "env": [{"name": name, "value": value} for name, value in environment.items()],
         "resources": copy.deepcopy(_COURIER_RESOURCES),
         **({"securityContext": copy.deepcopy(spec["securityContext"])} if spec.get("securityContext") else {}),
-        "volumeMounts": [*_mounts(courier.added), *(dict(m) for member in members for m in member.added.courier_mounts)],
-        **({"terminationMessagePolicy": "FallbackToLogsOnError"} if courier.added.courier_tells else {}),
+        "volumeMounts": _mounts(party, (mount for member in party.members for mount in member.added.courier_mounts)),
+        **({"terminationMessagePolicy": "FallbackToLogsOnError"} if host.added.courier_tells else {}),
     }
-    return {"initContainers": [sidecar, *({"name": c.name} for c in workload.init_containers)]}
 
 
-def _data_volume(entered: Sequence[Entered]) -> dict[str, Any]:
+def _volumes(party: _Party, maps: WrapperMaps) -> list[dict[str, Any]]:
+    return [_data_volume(party), *([_wrapper_volume(party, party.wrapped, maps)] if party.wrapped else [])]
+
+
+def _data_volume(party: _Party) -> dict[str, Any]:
     """In memory, where a full volume is an error to the writer and nothing else; on disk a size limit would evict the pod."""
-    scarce = any(limit and quantity(limit) < _LEAST_MEMORY for limit in (e.container.limit("memory") for e in entered))
-    return {"name": DATA, "emptyDir": {} if scarce else dict(_IN_MEMORY)}
+    limits = [member.entered.container.limit("memory") for member in party.members]
+    scarce = any(limit and quantity(limit) < _LEAST_MEMORY for limit in limits)
+    return {"name": party.data, "emptyDir": {} if scarce else dict(_IN_MEMORY)}
 
 
-def _wrapper_volume(added: Additions, maps: Iterable[str], *, held: bool) -> list[dict[str, Any]]:
-    """`held`: there is a sidecar. One that is a program of the wrapper cannot start without it, so that has to be there."""
-    if added.wrapper is None:
-        return []
-    optional = {} if added.wrapper.executable and held else {"optional": True}
-    sources = [{"configMap": {"name": name, **optional}} for name in maps]
-    mode = {"defaultMode": _EXECUTABLE} if added.wrapper.executable else {}
-    return [{"name": WRAPPER, "projected": {**mode, "sources": sources}}]
+def _wrapper_volume(party: _Party, wrapper: Wrapper, maps: WrapperMaps) -> dict[str, Any]:
+    """A sidecar that is a program of the wrapper cannot start without it, so that has to be there."""
+    optional = {} if wrapper.executable and party.host else {"optional": True}
+    sources = [{"configMap": {"name": name, **optional}} for name in maps.get(wrapper.name, ())]
+    mode = {"defaultMode": _EXECUTABLE} if wrapper.executable else {}
+    return {"name": party.wrapper, "projected": {**mode, "sources": sources}}
 
 
 def _more_volumes(members: Iterable[_Member]) -> list[dict[str, Any]]:
@@ -325,15 +374,19 @@ def _merged_list(present: Sequence[dict[str, Any]], change: Sequence[dict[str, A
 # Back again ------------------------------------------------------------------------------------------------------------
 
 
-def _remember(workload: Workload, members: Sequence[_Member], *, annotates: bool, replicas: int | None) -> dict[str, Any]:
+def _remember(workload: Workload, parties: Sequence[_Party], *, annotates: bool, replicas: int | None) -> dict[str, Any]:
     """What cannot be told from the result: values that are replaced, and what was there but empty (absent is the rule)."""
     places = _places(workload.document, workload.template)
     empty = {label: place[key] for label, (place, key) in places.items() if key in place and not place[key]}
-    volumes = [volume["name"] for volume in _more_volumes(members)]
+    _, *others = parties  # what the first has is known by its names
+    members = [member for party in parties for member in party.members]
+    volumes = [*(volume for party in others for volume in party.volumes), *(v["name"] for v in _more_volumes(members))]
+    couriers = [party.courier for party in others if party.host]
     return {
         "containers": {member.name: _remember_container(member) for member in members},
         **({"default-container": True} if annotates else {}),
         **({"replicas": {"set": replicas, "was": workload.replicas}} if replicas is not None else {}),
+        **({"couriers": couriers} if couriers else {}),
         **({"volumes": volumes} if volumes else {}),
         **({"empty": empty} if empty else {}),
     }
@@ -403,7 +456,8 @@ def _restore_replicas(spec: dict[str, Any], memory: Mapping[str, Any]) -> None:
 
 def _restore_pod(spec: dict[str, Any], memory: Mapping[str, Any]) -> None:
     volumes = (DATA, WRAPPER, *(memory.get("volumes") or ()))
-    _take_out(spec, "initContainers", lambda c: c.get("name") == COURIER_CONTAINER)
+    couriers = (courier_container(1), *(memory.get("couriers") or ()))
+    _take_out(spec, "initContainers", lambda c: c.get("name") in couriers)
     _take_out(spec, "volumes", lambda v: v.get("name") in volumes)
     for container in spec.get("containers") or ():
         if container.get("name") in memory["containers"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from podcov.errors import ManifestError
@@ -28,10 +29,8 @@ def files(
     Raises ManifestError for workloads that a Kustomize patch cannot reach.
     """
     everything = [workload for workload, _ in workloads]
-    patches = {
-        _patch_name(workload, everything): _patch(workload, group, [m.name for m in inject.maps_of(group, maps)], replicas)
-        for workload, group in workloads
-    }
+    names = inject.names_by_wrapper(maps, attrgetter("name"))
+    patches = {_patch_name(workload, everything): _patch(workload, group, names, replicas) for workload, group in workloads}
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -46,7 +45,7 @@ def files(
     }
 
 
-def _patch(workload: Workload, entered: Sequence[Entered], maps: Iterable[str], replicas: int | None) -> dict[str, Any]:
+def _patch(workload: Workload, entered: Sequence[Entered], maps: instrument.WrapperMaps, replicas: int | None) -> dict[str, Any]:
     if not workload.known:
         raise ManifestError(
             f"{workload.reference} ({workload.api_version}): Kustomize does not know how to merge the lists of a custom resource",
