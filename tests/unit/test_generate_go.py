@@ -123,6 +123,29 @@ def one(dockerfile: str, container: str = APP, files: Mapping[str, str] = MODULE
             APP,
             "/srv/shop",
         ),
+        # relative to WORKDIR, on a base that has another of its own
+        (
+            f'{BUILT}FROM gcr.io/distroless/static:nonroot\nWORKDIR /app\nCOPY --from=build /out/shop .\nENTRYPOINT ["./shop"]\n',
+            APP,
+            "/app/shop",
+        ),
+        (f'{BUILT}FROM gcr.io/distroless/static:nonroot\nCOPY --from=build /out/shop .\nENTRYPOINT ["./shop"]\n', APP, "./shop"),
+        # two Deployments of one image tell its program what to be
+        (SCRATCH, "{name: app, image: app, args: [worker]}", "/shop"),
+        (f"{BUILT}FROM alpine\nCOPY --from=build /out/shop /shop\nENTRYPOINT exec /shop $FLAGS\n", APP, "/shop"),
+        # of several programs the one that a script, or a launcher that is not known, hands on to
+        (
+            f"{BUILT}FROM alpine\nCOPY --from=build /out/shop /out/tasks /bin/\nCOPY enter.sh /\n"
+            'ENTRYPOINT ["/enter.sh"]\nCMD ["tasks", "--all"]\n',
+            APP,
+            "/bin/tasks",
+        ),
+        (
+            f"{BUILT}FROM alpine\nCOPY --from=build /out/shop /out/tasks /bin/\n"
+            'ENTRYPOINT ["/usr/bin/with-secrets", "shop", "--"]\nCMD ["/bin/shop"]\n',
+            APP,
+            "/bin/shop",
+        ),
         # Go beside an interpreter: what runs counts
         (f'{BUILT}FROM python:3.13\nCOPY --from=build /out/shop /shop\nCMD ["/shop"]\n', APP, "/shop"),
     ],
@@ -628,6 +651,22 @@ def test_who_builds_no_image_is_told_what_it_has_to_be(service: str, needed: str
         (["sh", "-c", "migrate && /app"], ""),
         (["sh", "-c", "'"], ""),
         (["sh", "/run"], ""),
+        (["bash", "-e", "-o", "pipefail", "-c", "exec /app"], "/app"),
+        (["sh", "-c", 'exec "/app" "$@"', "--", "-v"], "/app"),
+        (["sh", "-c", 'migrate && exec "$@"', "--", "/app"], "/app"),
+        (["sh", "-c", '"$0" "$@"', "/app", "-v"], "/app"),
+        (["sh", "-c", "exec 2>&1; exec env A=1 /app"], "/app"),
+        (["sh", "-c", "tini -- /app"], "/app"),
+        (["sh", "-c", "if x; then exec /debugger; fi; exec /app"], ""),
+        (["sh", "-c", "cd /srv && exec ./app"], "/srv/app"),
+        (["sh", "-c", "cd $HOME && exec ./app"], ""),
+        (["tini", "-g", "-p", "SIGTERM", "-e", "143", "--", "/app"], "/app"),
+        (["/usr/bin/dumb-init", "--rewrite", "15:2", "/app"], "/app"),
+        (["dumb-init", "-r", "15:2", "--", "gosu", "nobody", "/app"], "/app"),
+        (["su-exec", "1000:1000", "/app"], "/app"),
+        (["timeout", "-k", "5", "60", "/app"], "/app"),
+        (["nice", "-n", "10", "nohup", "/app"], "/app"),
+        (["tini"], ""),
         (["/run.sh"], ""),
         (["$APP"], ""),
         (["./app"], "./app"),

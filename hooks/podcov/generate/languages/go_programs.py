@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from posixpath import basename, dirname, isabs, join, normpath, relpath
 
@@ -11,14 +10,11 @@ from podcov.generate import project
 from podcov.generate.images import dockerfile
 from podcov.generate.images.dockerfile import SCRATCH, Image, Taken
 from podcov.generate.languages import go_sources
+from podcov.generate.languages.go_commands import SHELLS, program_word
 from podcov.generate.languages.proposals import Seen
 
 _BUILDS = re.compile(r"(?:^|[\s;&|(\"'/])go\s+(?:build|install|test\s(?:[^;&|\n]*\s)?-c)\b")
 _BUILDS_A_TEST = re.compile(r"(?:^|[\s;&|(\"'/])go\s+test\s(?:[^;&|\n]*\s)?-c\b")
-_LAUNCHERS = ("tini", "dumb-init", "catatonit", "env", "exec")
-_SHELLS = ("sh", "bash", "ash", "dash")
-_OPERATORS = re.compile(r"[;&|\n`]|\$\(")
-_EXEC = re.compile(r"(?:^|[\s;&|])exec\s+(?P<program>[^\s;&|]+)")
 _COMPILERS = ("go", "air", "reflex", "CompileDaemon", "gow", "fresh")
 """programs that compile a service when it starts"""
 _PLAIN_BASES = re.compile(
@@ -72,11 +68,21 @@ def program(seen: Seen) -> str:
 def of_command(words: Sequence[str], image: Image | None, folder: str) -> str:
     """The program that a command runs, whatever launches it; empty where that is a script, or cannot be told.
 
-    `folder` is where the manifest has it run; empty for the image's own. A relative path that nobody can complete stays as it
-    is, for the sidecar's is completed in the same way; not in a folder that only the manifest has.
+    A script, or a launcher that nobody here knows, may hand on to what Go built: then it is that. `folder` is where the manifest
+    has it run; empty for the image's own. A relative path that nobody can complete stays as it is, for the sidecar's is completed
+    in the same way; not in a folder that only the manifest has.
     """
-    word = _first_word(list(words))
-    if not word or _SCRIPT.fullmatch(word) or "$" in word or basename(word) in _SHELLS:
+    program = _located(program_word(words), image, folder)
+    if image is None or _built_in(image, program):
+        return program
+    behind = words[1:] if not program else words[words.index("--") + 1 :] if "--" in words and _is_plain(image) else ()
+    handed_on = _located(program_word(behind), image, folder)
+    return handed_on if _built_in(image, handed_on) else program
+
+
+def _located(word: str, image: Image | None, folder: str) -> str:
+    """Where the program of that name lies; empty for a script or a shell."""
+    if not word or _SCRIPT.fullmatch(word) or "$" in word or basename(word) in SHELLS:
         return ""
     if isabs(word):
         return normpath(word)
@@ -108,7 +114,7 @@ def is_built_outside(seen: Seen) -> bool:
 
 def compiled_at_start(command: Sequence[str]) -> str:
     """What compiles the service when it starts, such as `go` itself; empty for nothing."""
-    name = basename(_first_word(list(command)))
+    name = basename(program_word(command))
     return name if name in _COMPILERS else ""
 
 
@@ -143,33 +149,12 @@ def _folder(seen: Seen) -> str:
     return str(seen.container.spec.get("workingDir") or "")
 
 
-def _first_word(words: list[str]) -> str:
-    """The program behind launchers and a shell that does nothing but start it."""
-    while words and basename(words[0]) in _LAUNCHERS:
-        words = words[1:]
-        while words and (words[0].startswith("-") or "=" in words[0]):
-            words = words[1:]
-    if len(words) > 2 and basename(words[0]) in _SHELLS and words[1] in ("-c", "-ec", "-euc"):
-        return _of_script(words[2])
-    return words[0] if words else ""
-
-
-def _of_script(script: str) -> str:
-    if found := _EXEC.search(script):
-        return found["program"]
-    if _OPERATORS.search(script):
-        return ""
-    try:
-        words = [word for word in shlex.split(script) if not re.match(r"\w+=", word)]
-    except ValueError:
-        return ""
-    return words[0] if words else ""
-
-
 def _built_in(image: Image, path: str) -> Image | None:
     """The stage that a program was built in by Go; None where it was not, or nobody can tell."""
     if not path:
         return None
+    if "/" in path:
+        path = normpath(join(image.workdir, path))
     if taken := _taken(image, path):
         return taken.origin if _builds(taken.origin) else _built_in(taken.origin, _source_of(path, taken, image))
     if _is_copied(image, path):
