@@ -7,8 +7,9 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from podcov.formats.go_records import CountersFile, counters_files, meta_digests
 
 SECONDS = 120
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "podcov-go"
+UNUSED = 24 * 3600
+"""seconds after which an earlier toolchain is no other checkout's any more"""
 PROGRAMS = Path(__file__).parent / "programs"
 COURIER = "--podcov-courier"
 OWN = {"PATH", "HOME", "GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GOFLAGS", "TMPDIR", "XDG_CACHE_HOME"}
@@ -60,7 +63,7 @@ def plain_go() -> Toolchain:
 
 
 @pytest.fixture(scope="session")
-def with_podcov(root: Path) -> Callable[[Toolchain], Toolchain]:
+def with_podcov(root: Path, alone: Callable[[Path], AbstractContextManager[None]]) -> Callable[[Toolchain], Toolchain]:
     """A copy of a toolchain with podcov in it; kept for the next session while neither of the two changes."""
 
     def make(plain: Toolchain) -> Toolchain:
@@ -69,15 +72,20 @@ def with_podcov(root: Path) -> Callable[[Toolchain], Toolchain]:
             if path.is_file():
                 digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
         copy = CACHE / f"{plain.version}-{digest.hexdigest()[:12]}"
-        if not copy.exists():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            for old in copy.parent.glob(f"{plain.version}-*"):
-                shutil.rmtree(old, ignore_errors=True)
-            fresh = Path(tempfile.mkdtemp(dir=copy.parent)) / "go"
-            call("sh", root / "wrapper" / "go" / "install", "--copy", fresh, plain.goroot)
-            fresh.rename(copy)
-            fresh.parent.rmdir()
+        with alone(CACHE / plain.version):
+            if not copy.exists():
+                install(plain, copy)
+            copy.touch()
         return Toolchain(copy, plain.version)
+
+    def install(plain: Toolchain, copy: Path) -> None:
+        for old in copy.parent.glob(f"{plain.version}-*"):
+            if time.time() - old.stat().st_mtime > UNUSED:
+                shutil.rmtree(old)
+        fresh = Path(tempfile.mkdtemp(dir=copy.parent)) / "go"
+        call("sh", root / "wrapper" / "go" / "install", "--copy", fresh, plain.goroot)
+        fresh.rename(copy)
+        fresh.parent.rmdir()
 
     return make
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,17 +162,18 @@ def recording(case: Case, wrapper: Path, tmp_path: Path) -> Recording:
 
 
 @pytest.fixture(scope="session")
-def packages(root: Path) -> Callable[[Case], Path]:
+def packages(root: Path, alone: Callable[[Path], AbstractContextManager[None]]) -> Callable[[Case], Path]:
     """A folder with the packages that the tests compare with and run, for a case's Python. Kept between sessions."""
 
     def install(case: Case) -> Path:
         folder = root / ".cache" / "tests" / "-".join((f"cp{case.minor}", *REFERENCE)).replace("==", "") / "site-packages"
-        if not folder.exists():
-            scratch = folder.parent / f"installing-{os.getpid()}"
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(scratch), "--only-binary=:all:"]
-            command += ["--python-version", case.minor, "--implementation", "cp", *REFERENCE]
-            subprocess.run(command, check=True)
-            scratch.rename(folder)
+        with alone(folder):
+            if not folder.exists():
+                scratch = folder.parent / f"installing-{os.getpid()}"
+                command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(scratch), "--only-binary=:all:"]
+                command += ["--python-version", case.minor, "--implementation", "cp", *REFERENCE]
+                subprocess.run(command, check=True)
+                scratch.rename(folder)
         return folder
 
     return install
