@@ -99,7 +99,7 @@ def settle(
     """The ledger of a run.
 
     `starts` is all that the platform saw, `targets` all that was pulled, `marked_at` when the run began (Unix seconds).
-    `lost` says for a pod uid why nothing, or not what it ran last, could be pulled, `unreached` why this run's mark did not get
+    `lost` says for a courier's id why nothing, or not what ran last, could be pulled, `unreached` why this run's mark did not get
     there. `ignore` are regular expressions on command lines, per service, of interpreters that need not register; `unseen` is
     what may be wrong in a service of which no process registered, as a question.
     """
@@ -114,18 +114,19 @@ def settle(
     counted: set[str] = set()
     for key in sorted(starts_by_container.keys() | by_container.keys()):
         pairs = pair(starts_by_container[key], by_container[key])
+        courier = next((start.address.id for start in starts_by_container[key]), key[0])
         for start_seen, folder in pairs:
             if _of_an_earlier_run(start_seen, folder, run, marked_at):
                 continue
             if folder is None:
                 assert start_seen is not None
-                why = (lost or {}).get(start_seen.address.pod_uid, "")
+                why = (lost or {}).get(courier, "")
                 entries.append(_missing(start_seen, why, (unseen or {}).get(start_seen.service, "")))
                 continue
             counted.add(folder.id)
             entry = _pulled(folder, start_seen, (ignore or {}).get(folder.service, ()))
-            cut_off = (lost or {}).get(folder.pod_uid, "") if (start_seen, folder) == pairs[-1] else ""
-            unmarked = (unreached or {}).get(folder.pod_uid, "")
+            cut_off = (lost or {}).get(courier, "") if (start_seen, folder) == pairs[-1] else ""
+            unmarked = (unreached or {}).get(courier, "")
             if entry.state != "failed" and cut_off:
                 entry = replace(entry, state="failed", slug="lost", reason=cut_off)
             elif entry.state != "failed" and unmarked and _ran_at(marked_at, start_seen, folder):

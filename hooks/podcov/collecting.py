@@ -48,11 +48,11 @@ class Collected:
     unmarked: dict[str, dict[str, str]] = field(default_factory=dict)
     undumped: dict[str, dict[str, str]] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
-    """pod uid -> why nothing, or not what it ran last, could be pulled"""
+    """courier's id -> why nothing, or not what it ran last, could be pulled"""
     unreached: dict[str, str] = field(default_factory=dict)
-    """pod uid -> why this run's mark did not get there"""
+    """courier's id -> why this run's mark did not get there"""
     pulled: set[str] = field(default_factory=set)
-    """pod uids"""
+    """couriers' ids"""
 
 
 class Collector:
@@ -81,13 +81,13 @@ class Collector:
         self.before_release = before_release
         self.collected = Collected()
         self._marked: dict[str, int] = {}
-        """pod uid -> container starts that it had when it was marked"""
+        """courier's id -> container starts that it had when it was marked"""
         self._acknowledged: set[str] = set()
-        """pod uids that this run's mark got to"""
+        """ids of the couriers that this run's mark got to"""
         self._coming: dict[str, asyncio.Future[None]] = {}
         """by digest: the contents that a pod is being asked for"""
         self._settled: set[str] = set()
-        """uids of pods that have been ready since `following`, or will not be"""
+        """ids of couriers of pods that have been ready since `following`, or will not be"""
         self._marking = False
         self._collecting = False
         self._time_is_up = math.inf
@@ -163,7 +163,7 @@ class Collector:
         addresses = await self._addresses()
         await self.platform.starts()  # meanwhile we hear of those that the list shows to be ending
         self._collecting = True
-        await asyncio.gather(*(self._take(a) for a in addresses if a.pod_uid not in self._last_pulls))
+        await asyncio.gather(*(self._take(a) for a in addresses if a.id not in self._last_pulls))
         await self._finish_last_pulls()
 
     async def _until_newcomers_serve(self) -> None:
@@ -178,16 +178,15 @@ class Collector:
             self.progress.note(f"waiting for {', '.join(sorted(coming.values()))} to be ready")
         while coming and loop.time() < end:
             await asyncio.sleep(COMING_POLL_SECONDS)
-            coming = {uid: name for uid, name in (coming | await self._newcomers()).items() if uid not in self._settled}
+            coming = {one: name for one, name in (coming | await self._newcomers()).items() if one not in self._settled}
 
     async def _newcomers(self) -> dict[str, str]:
-        """By uid, the names of pods that came after the mark, or of which a container has not begun, and that are not ready."""
-        waiting = {start.address.pod_uid for start in await self.platform.starts() if start.awaited}
+        """Pods that came after the mark, or of which a container has not begun, and that are not ready: courier's id -> name."""
+        waiting = {start.address.id for start in await self.platform.starts() if start.awaited}
         return {
-            address.pod_uid: address.name
+            address.id: address.name
             for address in await self._addresses()
-            if address.pod_uid not in self._settled
-            and (address.pod_uid in waiting or (self._marking and address.pod_uid not in self._marked))
+            if address.id not in self._settled and (address.id in waiting or (self._marking and address.id not in self._marked))
         }
 
     async def _finish_last_pulls(self) -> None:
@@ -201,15 +200,15 @@ class Collector:
     # -- one courier
 
     async def _mark(self, address: CourierAddress) -> None:
-        self._marked[address.pod_uid] = await self._starts_of(address)
+        self._marked[address.id] = await self._starts_of(address)
         await self._ask_to_mark(address)
 
     async def _mark_newcomer(self, address: CourierAddress) -> None:
         """As `mark`, while the tests run: what the cluster refuses now costs this pod its mark, and not the run."""
         try:
-            self._marked[address.pod_uid] = await self._starts_of(address)
+            self._marked[address.id] = await self._starts_of(address)
         except ClusterError:
-            self._marked[address.pod_uid] = 0  # nobody knows: with its next start it is asked again
+            self._marked[address.id] = 0  # nobody knows: with its next start it is asked again
         try:
             await self._ask_to_mark(address)
         except ClusterError as error:
@@ -224,16 +223,16 @@ class Collector:
         except _TROUBLE as error:
             self._not_marked(address, error)
             return
-        self._acknowledged.add(address.pod_uid)
-        self.collected.unreached.pop(address.pod_uid, None)
+        self._acknowledged.add(address.id)
+        self.collected.unreached.pop(address.id, None)
         for target in answers.targets:
             self.collected.unmarked.setdefault(f"{address.pod_uid}/{target.name}", {}).update(target.failures)
         self.progress.note(f"marked {address.name}", verbose=True)
 
     def _not_marked(self, address: CourierAddress, error: _Trouble) -> None:
         # A container that is started again begins in an epoch of its own: only the first mark must not be missed.
-        if address.pod_uid not in self._acknowledged:
-            self.collected.unreached[address.pod_uid] = _reason(error)
+        if address.id not in self._acknowledged:
+            self.collected.unreached[address.id] = _reason(error)
         self.progress.note(f"{address.name}: could not be marked: {_reason(error)}", verbose=True)
 
     async def _take(self, address: CourierAddress) -> None:
@@ -244,15 +243,15 @@ class Collector:
             if address.sidecar:
                 await self._ask(address, "lease", "0")
         except _TROUBLE as error:
-            if address.pod_uid not in self.collected.pulled:
-                self.collected.lost[address.pod_uid] = _reason(error)
+            if address.id not in self.collected.pulled:
+                self.collected.lost[address.id] = _reason(error)
             self.progress.note(f"{address.name}: {_reason(error)}", verbose=True)
 
     async def _dump_or_remember(self, address: CourierAddress) -> None:
         try:
             await self._dump(address)
         except _TROUBLE as error:
-            self.collected.lost[address.pod_uid] = f"{address.name}: {_reason(error)}"
+            self.collected.lost[address.id] = f"{address.name}: {_reason(error)}"
 
     async def _dump(self, address: CourierAddress) -> None:
         answer = await self._ask(address, "dump", seconds=MARK_SECONDS)
@@ -266,17 +265,17 @@ class Collector:
                 await self._ask(address, "lease", str(LEASE_SECONDS))
             await self._pull(address)
             if not address.sidecar:
-                self.collected.lost[address.pod_uid] = "it has no sidecar: what it ran while it was ending could not be taken"
+                self.collected.lost[address.id] = "it has no sidecar: what it ran while it was ending could not be taken"
                 return
             early = self._spawn(self._prepare_release(address))
             ended = await self._wait_for_end(address)
             await self._pull(address)
             await early
         except (*_TROUBLE, ClusterError) as error:
-            self.collected.lost[address.pod_uid] = f"the pod ended before its last data could be taken ({_reason(error)})"
+            self.collected.lost[address.id] = f"the pod ended before its last data could be taken ({_reason(error)})"
             return
         if not ended:
-            self.collected.lost[address.pod_uid] = f"it was still ending {LAST_PULL_SECONDS:g} s after the tests"
+            self.collected.lost[address.id] = f"it was still ending {LAST_PULL_SECONDS:g} s after the tests"
             return
         await self._prepare_release(address)
         self.progress.note(f"{address.name} ended; its data are here", verbose=True)
@@ -297,7 +296,7 @@ class Collector:
 
     async def _pull(self, address: CourierAddress) -> None:
         bundle = await self._bundle(address, "pull")
-        services = {s.container: s.service for s in await self.platform.starts() if s.address.pod_uid == address.pod_uid}
+        services = {s.container: s.service for s in await self.platform.starts() if s.address.id == address.id}
         files = split(bundle)
         targets = status_of(bundle.manifest).targets
         for target, description in zip(targets, bundle.manifest["targets"], strict=True):
@@ -312,8 +311,8 @@ class Collector:
             self.store.save_target(info, files.get(target.name, {}))
         digests = {digest for target in targets for digest in target.digests().values()}
         await self._pull_missing(address, digests)
-        self.collected.pulled.add(address.pod_uid)
-        self.collected.lost.pop(address.pod_uid, None)
+        self.collected.pulled.add(address.id)
+        self.collected.lost.pop(address.id, None)
 
     async def _pull_missing(self, address: CourierAddress, digests: Set[str]) -> None:
         """Each content is moved once a run, whichever pod has it: what another is being asked for is waited for."""
@@ -375,18 +374,18 @@ class Collector:
     async def _handle(self, event: PlatformEvent) -> None:
         address = event.address
         if event.kind != "started":
-            self._settled.add(address.pod_uid)
+            self._settled.add(address.id)
         if event.kind == "ready" and self._marking and await self._is_new(address):
             self._spawn(self._mark_newcomer(address))
-        elif event.kind == "ending" and address.pod_uid not in self._last_pulls and not self._collecting:
-            self._last_pulls[address.pod_uid] = self._spawn(self._take_last(address))
-        elif event.kind == "gone" and address.pod_uid not in self.collected.pulled | self._last_pulls.keys():
-            self.collected.lost.setdefault(address.pod_uid, "the pod was gone before its data could be taken")
+        elif event.kind == "ending" and address.id not in self._last_pulls and not self._collecting:
+            self._last_pulls[address.id] = self._spawn(self._take_last(address))
+        elif event.kind == "gone" and address.id not in self.collected.pulled | self._last_pulls.keys():
+            self.collected.lost.setdefault(address.id, "the pod was gone before its data could be taken")
 
     async def _is_new(self, address: CourierAddress) -> bool:
         """Not marked yet, or a container of it has been started again since; or nobody can tell: a second mark does no harm."""
         try:
-            return await self._starts_of(address) > self._marked.get(address.pod_uid, 0)
+            return await self._starts_of(address) > self._marked.get(address.id, 0)
         except ClusterError as error:
             self.progress.note(f"{address.name}: taken for new, for nobody can tell: {error.message}")
             return True
@@ -394,7 +393,7 @@ class Collector:
     async def _starts_of(self, address: CourierAddress) -> int:
         """How many container starts of the pod there have been; one that is still waiting is none."""
         seen = await self.platform.starts()
-        return sum(s.address.pod_uid == address.pod_uid and s.started is not None for s in seen)
+        return sum(s.address.id == address.id and s.started is not None for s in seen)
 
     async def _keep_leases(self) -> None:
         while True:
@@ -402,9 +401,7 @@ class Collector:
             # Nothing there now, or no answer: newcomers get theirs at their mark, and a lease outlasts two renewals.
             with contextlib.suppress(NoDataError, CourierUnreachable, ClusterError):
                 addresses = [
-                    a
-                    for a in await self.platform.addresses()
-                    if a.sidecar and a.pod_uid in self._marked | self._last_pulls.keys()
+                    a for a in await self.platform.addresses() if a.sidecar and a.id in self._marked | self._last_pulls.keys()
                 ]
                 await asyncio.gather(
                     *(self._ask(a, "lease", str(LEASE_SECONDS), attempts=1) for a in addresses), return_exceptions=True

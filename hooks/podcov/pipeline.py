@@ -88,7 +88,7 @@ async def collect(record: RunRecord, platform: Platform, store: RawStore, progre
         starts = await platform.starts()
     collected = collector.collected
     present = {s.address.pod_uid for s in starts}
-    gone = {s.address.pod_uid for s in record.starts} - present
+    gone = {s.address.id for s in record.starts if s.address.pod_uid not in present}
     known = {(s.address.pod_uid, s.container, s.restart) for s in starts}
     unknown = [s for s in record.starts if (s.address.pod_uid, s.container, s.restart) not in known]
     kept = [replace(s, awaited=False) for s in unknown]  # nobody saw whether it has begun since

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class CourierAddress:
-    """Where a courier can be called: one pod (its sidecar, or a container), or one local data folder."""
+    """Where a courier can be called: a sidecar or a container of a pod, or a local data folder."""
 
     service: str
     namespace: str
@@ -27,6 +27,13 @@ class CourierAddress:
     sidecar: bool
     containers: tuple[str, ...]
     """the instrumented containers whose data the courier holds"""
+    part: str = ""
+    """which of the couriers of its pod it is; empty where there is but one"""
+
+    @property
+    def id(self) -> str:
+        """What it is known by: the uid of its pod, which others may share."""
+        return "/".join(part for part in (self.pod_uid, self.part) if part)
 
     @property
     def name(self) -> str:

@@ -21,22 +21,25 @@ async def interpreters(platform: Platform, store: RawStore) -> Callable[[str], S
     A sidecar has the image of one of the pod's services; where another one's version is asked for, that container itself is.
     """
     try:
-        alive = {address.pod_uid: address for address in await platform.addresses()}
+        alive = {(address.pod_uid, name): address for address in await platform.addresses() for name in address.containers}
     except NoDataError:
         alive = {}  # all of them ended meanwhile: this machine's interpreters are left
     found = cache(partial(_places, store, alive))
     return lambda minor: [
         interpreter_of(platform, place)
         for container in found().get(minor, {}).values()
-        for place in dict.fromkeys((alive[container.pod_uid], container))
+        for place in dict.fromkeys((alive[container.pod_uid, container.containers[0]], container))
     ]
 
 
-def _places(store: RawStore, alive: Mapping[str, CourierAddress]) -> Mapping[str, Mapping[str, CourierAddress]]:
-    """By minor version and service: a container that runs, and recorded a process of that version."""
+def _places(store: RawStore, alive: Mapping[tuple[str, str], CourierAddress]) -> Mapping[str, Mapping[str, CourierAddress]]:
+    """By minor version and service: a container that runs, and recorded a process of that version.
+
+    `alive` are the couriers by the uid of their pod and container.
+    """
     places: dict[str, dict[str, CourierAddress]] = {}
     for target in pipeline.read_targets(store, ""):
-        address = alive.get(target.stored.info.pod_uid)
+        address = alive.get((target.stored.info.pod_uid, target.stored.info.container))
         if address:
             for process in target.records.processes:
                 if process.start:

@@ -26,6 +26,7 @@ from podcov.formats.run_json import RunRecord
 from podcov.languages import Need, Text
 from podcov.ledger import Ledger
 from podcov.model import Report
+from podcov.platform import CourierAddress
 from podcov.reports import terminal, write_all
 
 RemoteInterpreters = Callable[[str], Sequence[Remote]]
@@ -101,14 +102,15 @@ async def examine(
 
 
 async def analyse_before_it_is_gone(
-    project: Project, folder: RunFolder, record: RunRecord, pod_uid: str, interpreter: Remote
+    project: Project, folder: RunFolder, record: RunRecord, ending: CourierAddress, interpreter: Remote
 ) -> None:
     """Has a pod that ends analyse what it ran: it may be the last with an interpreter of its version.
 
     What cannot be analysed now is asked for again when the report is made, and only then missing.
     """
     with contextlib.suppress(PodcovError):
-        targets = pipeline.read_targets(folder, record.id, pod_uid)
+        of_pod = pipeline.read_targets(folder, record.id, ending.pod_uid)
+        targets = tuple(target for target in of_pod if target.stored.info.container in ending.containers)
         project = project.with_only({target.service for target in targets})
         local = _sources(project)
         text = _texts(folder, local)

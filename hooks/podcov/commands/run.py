@@ -129,7 +129,7 @@ async def _conduct(
             lambda env: _stoppable(_suite(project, where, folder.id, tests, env, as_json=as_json)),
             progress,
             time.time,
-            lambda pod: analyse_before_it_is_gone(project, folder, begun, pod.pod_uid, interpreter_of(platform, pod)),
+            lambda ending: analyse_before_it_is_gone(project, folder, begun, ending, interpreter_of(platform, ending)),
         )
         project.keep(folder, record)
         return await examine(

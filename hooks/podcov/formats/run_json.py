@@ -39,9 +39,9 @@ class RunRecord:
     unmarked: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     undumped: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
-    """pod uid -> why nothing, or not what it ran last, could be pulled"""
+    """courier's id -> why nothing, or not what it ran last, could be pulled"""
     unreached: Mapping[str, str] = field(default_factory=dict)
-    """pod uid -> why this run's mark did not get there"""
+    """courier's id -> why this run's mark did not get there"""
 
 
 def dump(record: RunRecord) -> bytes:

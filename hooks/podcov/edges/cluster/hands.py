@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from podcov.config import COURIER_CONTAINER
 from podcov.dumps import HandsError, Listed, NoTool, Process, Start
 from podcov.edges.cluster import exec as cluster_exec
 from podcov.edges.cluster import forwards
@@ -130,7 +129,7 @@ class ClusterHands:
     # Files
 
     def keeps(self, container: str, folder: str) -> bool:
-        return self._seen_from(container, folder)[0] == COURIER_CONTAINER
+        return self._seen_from(container, folder)[0] == self._entry.courier
 
     async def list(self, container: str, folder: str) -> Sequence[Listed]:
         where, path = self._seen_from(container, folder)
@@ -183,12 +182,12 @@ class ClusterHands:
     def _seen_from(self, container: str, folder: str) -> tuple[str, str]:
         """The container that its files are looked at from, and what the folder is called there."""
         folder = folder.rstrip("/")
-        courier, own = self._entry.pod.container(COURIER_CONTAINER), self._entry.pod.container(container)
+        courier, own = self._entry.pod.container(self._entry.courier), self._entry.pod.container(container)
         seen_at = f"{DATA_FOLDER}/coverage/{container}"
-        if courier and own and self._entry.pod.running(COURIER_CONTAINER):
+        if courier and own and self._entry.pod.running(self._entry.courier):
             data, _ = courier.mounts[DATA_FOLDER]
             if own.mounts.get(folder, ()) in ((data, f"coverage/{container}"), courier.mounts.get(seen_at)):
-                return COURIER_CONTAINER, seen_at
+                return self._entry.courier, seen_at
         return container, folder
 
     # The rest
@@ -201,14 +200,14 @@ class ClusterHands:
         return "refused" if outcome.exit_code == _REFUSED else self._said(where, outcome).decode().strip()
 
     async def sidecar(self, *words: str) -> bytes:
-        outcome = await self._hand(COURIER_CONTAINER, *words)
+        outcome = await self._hand(self._entry.courier, *words)
         if outcome is None:
-            raise NoTool(f"{COURIER_CONTAINER} has no {HANDS[0]}: was the pod deployed with what `podcov init` generates?")
-        return self._said(COURIER_CONTAINER, outcome)
+            raise NoTool(f"{self._entry.courier} has no {HANDS[0]}: was the pod deployed with what `podcov init` generates?")
+        return self._said(self._entry.courier, outcome)
 
     def _beside(self, container: str) -> str:
         """A container of the pod that stays when the service's own is started again."""
-        return COURIER_CONTAINER if self._entry.pod.running(COURIER_CONTAINER) else container
+        return self._entry.courier if self._entry.pod.running(self._entry.courier) else container
 
     # Calling
 

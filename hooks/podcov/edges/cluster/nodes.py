@@ -12,6 +12,7 @@ from podcov.dumps.node_files import Tenant
 from podcov.edges.cluster import pods
 from podcov.edges.cluster.table import Entry, PodTable
 from podcov.edges.nodes import NodeHands, Nodes, Place
+from podcov.platform import CourierAddress
 
 
 class NodeCouriers:
@@ -23,19 +24,19 @@ class NodeCouriers:
         self._metas = Metas()
         self._couriers: dict[str, HostCourier] = {}
 
-    def of(self, uid: str) -> HostCourier | None:
-        """None for a pod that is not known, or whose files are not on its node. It answers when the pod is gone, too."""
-        entry = self._table.entry(uid)
+    def of(self, address: CourierAddress) -> HostCourier | None:
+        """None for what is not known, or whose files are not on its node. It answers when the pod is gone, too."""
+        entry = self._table.entry(address)
         if entry is None or not pods.on_node(entry.services):
             return None
-        if uid not in self._couriers:
-            self._couriers[uid] = HostCourier(self._hands(uid, entry), entry.services, self._metas, time.time)
-        return self._couriers[uid]
+        if address.id not in self._couriers:
+            self._couriers[address.id] = HostCourier(self._hands(entry), entry.services, self._metas, time.time)
+        return self._couriers[address.id]
 
-    def _hands(self, uid: str, entry: Entry) -> NodeHands:
+    def _hands(self, entry: Entry) -> NodeHands:
         return NodeHands(
             self._nodes,
-            uid,
+            entry.pod.uid,
             starts=lambda container: starts(entry, container),
             place=lambda container, folder: place(entry, container, folder),
             tenants=self._tenants,

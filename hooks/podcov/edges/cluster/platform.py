@@ -88,7 +88,7 @@ class ClusterPlatform:
         """when the last list was asked for (the loop's clock)"""
         self._invocations: dict[tuple[str, str], Invocation] = {}
         self._host_couriers: dict[str, HostCourier] = {}
-        """by pod uid, of those whose services measure themselves"""
+        """by the courier's id, where services measure themselves"""
         self._metas = Metas()
         self._backlog: list[PlatformEvent] = []
         self._subscribers: list[asyncio.Queue[PlatformEvent | None]] = []
@@ -134,8 +134,9 @@ class ClusterPlatform:
         if not entries:
             raise await self._no_pods()
         if not any(entry.instrumented for entry in entries):
+            pods = {entry.pod.uid for entry in entries}
             raise NoDataError(
-                f"none of the {len(entries)} pods carries podcov, such as {entries[0].address.name} ({self._where()})",
+                f"none of the {len(pods)} pods carries podcov, such as {entries[0].address.name} ({self._where()})",
                 hint="deploy with the coverage profile: `skaffold run --profile coverage`, or `tilt` with the podcov Tiltfile; "
                 "or add coverage to what runs: `podcov attach`",
             )
@@ -145,7 +146,7 @@ class ClusterPlatform:
         self, address: CourierAddress, arguments: Sequence[str], stdin: bytes = b"", *, seconds: float = 60
     ) -> CourierAnswer:
         """Also raises ClusterError where exec is forbidden. Waiting for its turn does not count as `seconds`."""
-        if courier := self._node_couriers.of(address.pod_uid):
+        if courier := self._node_couriers.of(address):
             return await self._answer(courier, address, arguments, stdin, seconds)
         if arguments[0] == _WAITING_COMMAND:
             return await self._call(address, arguments, stdin, seconds)
@@ -185,10 +186,10 @@ class ClusterPlatform:
                 self._table.close()
 
     def _to_be_scaled(self, address: CourierAddress) -> Scaled | None:
-        """What is scaled to have the pod hand over what it ran."""
-        entry = self._table.entry(address.pod_uid)
-        hands_over = entry and any(s.dump and s.dump.by == "exit" for s in entry.services.values())
-        return scale.workload_of(entry.pod) if entry and hands_over else None
+        """What is scaled to have the pod hand over what it ran; with one of its containers all of them end."""
+        entries = self._table.of_pod(address.pod_uid)
+        hands_over = any(s.dump and s.dump.by == "exit" for entry in entries for s in entry.services.values())
+        return scale.workload_of(entries[0].pod) if hands_over else None
 
     async def _restore(self) -> None:
         """What an earlier podcov left at 0 is to be measured, too."""
@@ -212,7 +213,7 @@ class ClusterPlatform:
         while left and loop.time() < end:
             await asyncio.sleep(_GOING_POLL)
             await self._refresh()
-            remaining = {uid for uid in left if (entry := self._table.entry(uid)) and not entry.gone}
+            remaining = {uid for uid in left if not all(entry.gone for entry in self._table.of_pod(uid))}
             if remaining != left:
                 left, end = remaining, loop.time() + GOING_SECONDS
 
@@ -345,7 +346,7 @@ class ClusterPlatform:
             raise CourierUnreachable(address, f"no answer to {arguments[0]!r} within {seconds:g} s") from None
 
     async def _call(self, address: CourierAddress, arguments: Sequence[str], stdin: bytes, seconds: float) -> CourierAnswer:
-        entry = self._table.entry(address.pod_uid)
+        entry = self._table.entry(address)
         if entry and entry.gone:
             raise CourierUnreachable(address, "the pod is gone", gone=True)
         try:
@@ -363,11 +364,12 @@ class ClusterPlatform:
         return answer
 
     def _host_courier(self, entry: Entry) -> HostCourier:
-        """What answers for a pod whose services measure themselves."""
-        if entry.pod.uid not in self._host_couriers:
+        """What answers for services of a pod that measure themselves."""
+        key = entry.address.id
+        if key not in self._host_couriers:
             hands = ClusterHands(self._api, entry, self._refresh)
-            self._host_couriers[entry.pod.uid] = HostCourier(hands, entry.services, self._metas, time.time)
-        return self._host_couriers[entry.pod.uid]
+            self._host_couriers[key] = HostCourier(hands, entry.services, self._metas, time.time)
+        return self._host_couriers[key]
 
     async def _run(self, address: CourierAddress, entry: Entry | None, arguments: Sequence[str], stdin: bytes) -> CourierAnswer:
         """Runs the courier the way that worked before, else in the first way that exists."""

@@ -13,7 +13,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from podcov.config import COURIER_CONTAINER, Service
+from podcov.config import Service, is_courier_container
 from podcov.edges.cluster import labels as cluster_labels
 from podcov.edges.cluster.labels import LabelSelector
 from podcov.edges.cluster.rollout import WAITS_FOR_ITS_TURN
@@ -359,22 +359,51 @@ def services_of(services: Iterable[Service], pod: Pod) -> dict[str, Service]:
     return claimed
 
 
-def address_of(claimed: Mapping[str, Service], pod: Pod) -> CourierAddress:
-    """Where the pod's courier is: its sidecar, else the first of the services' containers.
+def by_recorder(claimed: Mapping[str, Service], pod: Pod) -> list[dict[str, Service]]:
+    """The services' containers, those together that share a data volume, which is what one courier holds.
+
+    Those that measure themselves are never with others. A container that has no data volume is with the first of its kind.
+    """
+    parties: dict[tuple[bool, str], dict[str, Service]] = {}
+    for container in sorted(claimed, key=lambda name: not _data_volume(name, pod)):
+        itself = claimed[container].dump is not None
+        volume = _data_volume(container, pod) or next((volume for kind, volume in parties if kind == itself), "")
+        parties.setdefault((itself, volume), {})[container] = claimed[container]
+    order = {container: place for place, container in enumerate(claimed)}
+    ordered = [dict(sorted(party.items(), key=lambda item: order[item[0]])) for party in parties.values()]
+    return sorted(ordered, key=lambda party: order[next(iter(party))])
+
+
+def address_of(claimed: Mapping[str, Service], pod: Pod, *, alone: bool = True) -> CourierAddress:
+    """Where the courier of these containers is: its sidecar, else the first of them. `alone`: the pod has no other courier.
 
     What stays on the node outlives the pod, as what a sidecar holds does.
     """
-    first = next(iter(claimed))
-    sidecar = any(c.name == COURIER_CONTAINER for c in pod.sidecars) or on_node(claimed)
+    first, courier, outlives = next(iter(claimed)), courier_of(claimed, pod), on_node(claimed)
+    container = first if outlives else courier or first
     return CourierAddress(
         service=claimed[first].name,
         namespace=pod.namespace,
         pod=pod.name,
         pod_uid=pod.uid,
-        container=COURIER_CONTAINER if sidecar and not on_node(claimed) else first,
-        sidecar=sidecar,
+        container=container,
+        sidecar=bool(courier) or outlives,
         containers=tuple(claimed),
+        part="" if alone else container,
     )
+
+
+def courier_of(claimed: Iterable[str], pod: Pod) -> str:
+    """The sidecar that shares the data volume of these containers; empty where there is none."""
+    volumes = {volume for container in claimed if (volume := _data_volume(container, pod))}
+    couriers = (sidecar.name for sidecar in pod.sidecars if is_courier_container(sidecar.name))
+    return next((name for name in couriers if _data_volume(name, pod) in volumes), "")
+
+
+def _data_volume(container: str, pod: Pod) -> str:
+    found = pod.container(container)
+    volume, _ = found.mounts.get(DATA_FOLDER, ("", "")) if found else ("", "")
+    return volume
 
 
 def on_node(claimed: Mapping[str, Service]) -> bool:
@@ -389,7 +418,7 @@ def instrumented(claimed: Mapping[str, Service], pod: Pod) -> bool:
 
 def _lasting(pod: Pod) -> list[Container]:
     """Those that may run a service: a service may itself be a sidecar."""
-    return [c for c in (*pod.containers, *pod.sidecars) if c.name != COURIER_CONTAINER]
+    return [c for c in (*pod.containers, *pod.sidecars) if not is_courier_container(c.name)]
 
 
 def starts_of(address: CourierAddress, claimed: Mapping[str, Service], pod: Pod) -> list[ContainerStart]:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import aiohttp
 
-from podcov.config import COURIER_CONTAINER, SuiteJob, Tests
+from podcov.config import SuiteJob, Tests, is_courier_container
 from podcov.edges.cluster import access as cluster_access
 from podcov.edges.cluster import pods as cluster_pods
 from podcov.edges.cluster.api import Api, Failed, Forbidden, Json, Resource
@@ -272,7 +272,7 @@ async def _place(api: Api, namespace: str, tests: Tests) -> tuple[str, str]:
             + (f"; {ours[0].name} is {ours[0].phase}" if ours else ""),
             hint="tests.namespace says where it is; `kubectl get pods` shows what is there",
         )
-    present = [c.name for c in chosen.containers if c.name != COURIER_CONTAINER]
+    present = [c.name for c in chosen.containers if not is_courier_container(c.name)]
     container = tests.container or chosen.default_container or present[0]
     if container not in present:
         raise ClusterError(

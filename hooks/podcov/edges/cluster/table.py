@@ -22,7 +22,7 @@ DELETED = "deleted"
 
 @dataclass(slots=True)
 class Entry:
-    """One pod of the services."""
+    """One pod of the services, or of a pod with several couriers what one of them answers for."""
 
     pod: Pod
     address: CourierAddress
@@ -43,6 +43,11 @@ class Entry:
     def instrumented(self) -> bool:
         return cluster_pods.instrumented(self.services, self.pod)
 
+    @property
+    def courier(self) -> str:
+        """The sidecar that is its courier; empty where there is none."""
+        return cluster_pods.courier_of(self.services, self.pod)
+
 
 class PodTable:
     """The pods of `services`, each of which lives in one of the namespaces that `namespaces` gives for its name."""
@@ -50,7 +55,8 @@ class PodTable:
     def __init__(self, services: Sequence[Service], namespaces: Mapping[str, Sequence[str]]) -> None:
         self._services = services
         self._namespaces = namespaces
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, list[Entry]] = {}
+        """by the pod's uid"""
         self._left_out: set[str] = set()
         self._closed = False
 
@@ -64,8 +70,10 @@ class PodTable:
 
     def observe(self, pod: Pod) -> list[PlatformEvent]:
         """Takes in the state of a pod; what is new about it, in order. It is `ready` again after each restart."""
-        entry = self._entry(pod)
-        if entry is None or entry.gone or pod.version < entry.pod.version:
+        return [event for entry in self._entries_of(pod) for event in self._observe(entry, pod)]
+
+    def _observe(self, entry: Entry, pod: Pod) -> list[PlatformEvent]:
+        if entry.gone or pod.version < entry.pod.version:
             return []
         serving = _serving(pod, entry)
         if serving and serving != entry.serving:
@@ -82,9 +90,9 @@ class PodTable:
 
     def forget(self, uid: str) -> list[PlatformEvent]:
         """The pod does not exist any more."""
-        entry = self._entries.get(uid)
-        if entry is None or entry.gone:
-            return []
+        return [event for entry in self.of_pod(uid) if not entry.gone for event in self._forget(entry)]
+
+    def _forget(self, entry: Entry) -> list[PlatformEvent]:
         for key, start in entry.starts.items():
             if start.started is not None and not start.ended:
                 entry.starts[key] = replace(start, ended=DELETED)
@@ -94,34 +102,39 @@ class PodTable:
 
     def uids(self, namespace: str) -> set[str]:
         """The pods of a namespace that exist, as far as is known."""
-        return {uid for uid, entry in self._entries.items() if entry.address.namespace == namespace and not entry.gone}
+        return {e.pod.uid for e in self.known() if e.pod.namespace == namespace and not e.gone}
 
-    def entry(self, uid: str) -> Entry | None:
-        return self._entries.get(uid)
+    def entry(self, address: CourierAddress) -> Entry | None:
+        return next((entry for entry in self.of_pod(address.pod_uid) if entry.address.id == address.id), None)
+
+    def of_pod(self, uid: str) -> list[Entry]:
+        return self._entries.get(uid, [])
 
     def known(self) -> list[Entry]:
         """All, those that are gone included."""
-        return list(self._entries.values())
+        return [entry for entries in self._entries.values() for entry in entries]
 
     def entries(self) -> list[Entry]:
         """Those that exist, by name."""
-        return sorted((e for e in self._entries.values() if not e.gone), key=lambda e: e.address.name)
+        return sorted((e for e in self.known() if not e.gone), key=lambda e: e.address.name)
 
     def starts(self) -> list[ContainerStart]:
         """Of all pods, those that are gone included; by pod, container and restart count."""
-        every = [start for entry in self._entries.values() for start in entry.starts.values()]
+        every = [start for entry in self.known() for start in entry.starts.values()]
         return sorted(every, key=lambda s: (s.address.name, s.address.pod_uid, s.container, s.restart))
 
-    def _entry(self, pod: Pod) -> Entry | None:
+    def _entries_of(self, pod: Pod) -> list[Entry]:
+        """None for pods that are not of the run, or not of the services."""
         if pod.uid in self._left_out or (self._closed and pod.uid not in self._entries):
-            return None
+            return []
         if pod.uid not in self._entries:
             here = [s for s in self._services if pod.namespace in self._namespaces[s.name]]
-            claimed = cluster_pods.services_of(here, pod)
-            if not claimed:
-                return None
-            self._entries[pod.uid] = Entry(pod, cluster_pods.address_of(claimed, pod), claimed)
-        return self._entries[pod.uid]
+            parties = cluster_pods.by_recorder(cluster_pods.services_of(here, pod), pod)
+            alone = len(parties) == 1
+            found = [Entry(pod, cluster_pods.address_of(claimed, pod, alone=alone), claimed) for claimed in parties]
+            if found:
+                self._entries[pod.uid] = found
+        return self.of_pod(pod.uid)
 
     @staticmethod
     def _note_starts(entry: Entry, starts: Iterable[ContainerStart]) -> None:
