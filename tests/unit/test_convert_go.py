@@ -13,14 +13,25 @@ LIFE = "1-7-aaaaaaaa"
 
 
 def said(files: dict[str, bytes]) -> tuple[str, ...]:
-    """Of a process that wrote these, in a target of which this run began the second epoch."""
-    epochs = EpochRecord(1, "before", "tests", 5), EpochRecord(2, "run", "tests", 9)
+    """Of processes that wrote these, in a target of which this run began the second epoch, and the third for more tests."""
+    epochs = EpochRecord(1, "before", "tests", 5), EpochRecord(2, "run", "tests", 9), EpochRecord(3, "run", "more tests", 12)
     start = StartRecord(1, 7, language="go", state="recording", recording="dumped")
-    records = TargetRecords(2, epochs, (ProcessRecords(LIFE, start, {}, {}, {}),))
+    processes = tuple(
+        ProcessRecords(process, start, {}, {}, {}) for process in sorted({name.partition(".")[0] for name in files})
+    )
+    records = TargetRecords(3, epochs, processes)
     service = Service("shop", language="go", dump=Dump("killswitch"))
     target = Target("ns/pod/app", records, {}, files)
     data = ServiceData(service, (target,), number_epochs([records], "run"), {"main.go": "sha256:0"})
     return of("go").convert(data, {}).failures
+
+
+def test_builds_of_different_sources_are_told_across_epochs() -> None:
+    """The service was deployed anew between two sets of tests of one run."""
+    anew = RAN.replace(b"5.2", b"6.2")
+    [failure] = said({f"{LIFE}.2.0.profile": RAN, "1-8-bbbbbbbb.3.0.profile": anew})
+    assert failure.startswith("service shop: package shop is not the same in ns/pod/app/")
+    assert "the blocks of shop/main.go differ" in failure
 
 
 def test_what_wrote_nothing_in_this_run_is_not_asked_for_its_packages() -> None:

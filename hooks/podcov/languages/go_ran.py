@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from podcov.errors import DamagedError
 from podcov.formats import go_counters, go_profile
 from podcov.formats.go_builds import Build, Metas, add_up, of_profile, read_metas
-from podcov.formats.go_profile import Profile
+from podcov.formats.go_profile import Block, Profile
 from podcov.formats.go_records import CountersFile, counters_files, meta_digests
 from podcov.formats.records import ProcessRecords
 from podcov.languages.contract import ServiceData, Target
@@ -144,6 +144,7 @@ class _Gatherer:
         self._add_dumps()
         failures: dict[str, None] = dict.fromkeys(self._metas.damage)
         missing: Counter[str] = Counter()
+        countable = self._countable()
         epochs: dict[int, tuple[Build, ...]] = {}
         for epoch in sorted({0, *self._counters, *self._profiles}):
             counters = self._counters[epoch]
@@ -151,9 +152,21 @@ class _Gatherer:
             missing.update(_build_of(counters[name]) for name in strange if _is_whole(counters[name]))
             added = add_up(self._metas, {name: content for name, content in counters.items() if name not in strange})
             failures |= dict.fromkeys(message for name, message in added.damage.items() if _is_whole(counters[name]))
-            epochs[epoch] = (*added.builds, *(of_profile(own, name=name) for name, own in sorted(self._profiles[epoch].items())))
+            profiles = countable | self._profiles[epoch]
+            epochs[epoch] = (*added.builds, *(of_profile(own, name=name) for name, own in sorted(profiles.items())))
         failures |= dict.fromkeys(self._without_meta(missing))
         return Ran({epoch: builds for epoch, builds in epochs.items() if builds}, tuple(failures))
+
+    def _countable(self) -> dict[str, Profile]:
+        """The blocks of all text profiles, each set of them once and without counts: for every epoch, as meta-data are.
+
+        So those of two epochs are compared as those of two pods are.
+        """
+        found: dict[frozenset[Block], tuple[str, Profile]] = {}
+        for profiles in self._profiles.values():
+            for name, profile in sorted(profiles.items()):
+                found.setdefault(frozenset(profile.counts), (name, replace(profile, counts=dict.fromkeys(profile.counts, 0))))
+        return dict(found.values())
 
     def _without_meta(self, counted: Mapping[str, int]) -> Iterator[str]:
         for build, files in sorted(counted.items()):
