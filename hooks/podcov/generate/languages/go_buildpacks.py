@@ -16,6 +16,8 @@ from podcov.generate import project
 from podcov.generate.images.artifacts import Artifact
 from podcov.generate.project import Project
 
+PROCESSES: Final = "/cnb/process"
+"""where an image of buildpacks has its launcher, by the name of each of its processes"""
 _API: Final = "0.8"
 """the first of the buildpack APIs by which a build is told its layers in the environment"""
 _SCHEMA: Final = '[_]\nschema-version = "0.2"\n'
@@ -50,6 +52,11 @@ def can_lead(artifact: Artifact, files: Project) -> bool:
         return False
     said = _said(project.text(files, artifact.buildpacks.descriptor) or "")
     return said is not None and not said.get("group") and not said.get("buildpacks")
+
+
+def is_launcher(program: str) -> bool:
+    """Whether it starts another, and is itself a program in Go that no toolchain of ours has built."""
+    return program.startswith(f"{PROCESSES}/")
 
 
 def derive(text: str, packed: str, scripts: Mapping[str, str], flags: Sequence[str]) -> str:
