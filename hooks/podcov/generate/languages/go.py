@@ -15,7 +15,7 @@ from typing import Any
 from podcov import signals
 from podcov.config import Dump, DumpBy, Service
 from podcov.errors import ManifestError
-from podcov.generate.languages import go_programs, go_sources
+from podcov.generate.languages import go_buildpacks, go_programs, go_sources
 from podcov.generate.languages.entered import Additions, Entered, Wrapper, literal
 from podcov.generate.languages.proposals import Proposal, Seen
 
@@ -27,7 +27,7 @@ _PROGRAMS = {"amd64": "/podcov/wrapper/hand-x86_64", "arm64": "/podcov/wrapper/h
 _SHELLS = ("sh", "bash", "ash", "dash")
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME = 63
-_NOT_WIRED = ("buildpacks", "bazel", "jib")
+_NOT_WIRED = ("bazel", "jib")
 """builders that no toolchain of ours can be put into"""
 
 
@@ -49,6 +49,9 @@ def propose(seen: Seen) -> Proposal:
             seen, folder, dump, f"{handler.path} writes its counters at SIG{handler.signal}, and stays as it is"
         )
     builder = seen.built.artifact.builder if seen.built.artifact else ""
+    if _names_buildpacks(seen):
+        why = "podcov's buildpack goes before those of the builder, and here others are named: they build with -cover"
+        return _measuring_itself(seen, folder, _dump("exit", seen), why)
     if builder in _NOT_WIRED or (_own_folder(seen) and go_programs.is_built_outside(seen)):
         why = f"{builder or 'what builds it outside of its Dockerfile'} takes no toolchain of podcov's: build it with -cover"
         return _measuring_itself(seen, folder, _dump("exit", seen), why)
@@ -86,8 +89,16 @@ def _recorded_itself(seen: Seen, folder: str) -> Proposal:
     if go_programs.is_built_outside(seen):
         why = f"{program} is built outside of its Dockerfile: have that done by `podcov go -- COMMAND`"
         return _certain_or_not(seen, Proposal(service, decided, why, "warning"))
+    if go_programs.is_guessed(seen):
+        why = f"{program} is a guess: if the image's process is called so, take `sidecar` out of {_CONFIG}"
+        return Proposal(replace(service, sidecar=False), f"{decided}, no sidecar", why, "warning")
     beside = "; its GOCOVERDIR goes on as before" if _own_folder(seen) else ""
     return _certain_or_not(seen, Proposal(service, decided, f"{program} is its own courier{beside}"))
+
+
+def _names_buildpacks(seen: Seen) -> bool:
+    artifact = seen.built.artifact
+    return artifact is not None and artifact.builder == "buildpacks" and not go_buildpacks.can_lead(artifact, seen.files)
 
 
 def _measuring_itself(seen: Seen, folder: str, dump: Dump, why: str) -> Proposal:
