@@ -123,6 +123,9 @@ def test_the_reason_of_a_container_that_does_not_run_is_told() -> None:
     (trouble,) = cluster_rollout.troubles([pod(crashing)])
     assert str(trouble) == "pod orders-1, container app: CrashLoopBackOff: back-off 20s; it ended with exit code 1 (Error)"
     assert not trouble.previous, "its log is still there"
+    crashing["lastState"]["terminated"]["message"] = "GOMEMLIMIT=none\nfatal error: malformed GOMEMLIMIT\n"
+    (trouble,) = cluster_rollout.troubles([pod(crashing)])
+    assert trouble.reason.endswith("; it ended with exit code 1 (Error): GOMEMLIMIT=none")
 
 
 def test_one_that_was_started_again_says_why_in_the_log_of_before() -> None:

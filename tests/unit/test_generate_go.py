@@ -389,6 +389,7 @@ def test_what_is_recorded_needs_no_wrapper_and_keeps_its_command() -> None:
     assert variables(app) == {"PODCOV_DATA": "/podcov/data", "PODCOV_CONTAINER": "app"}
     assert (courier["image"], courier["command"]) == ("app", ["/shop", "--podcov-courier", "serve"])
     assert courier["securityContext"] == {"runAsNonRoot": True, "readOnlyRootFilesystem": True}
+    assert variables(courier).keys() == {"PODCOV_DATA", "PODCOV_CONTAINER", "GOMEMLIMIT"}
     assert courier["terminationMessagePolicy"] == "FallbackToLogsOnError", "it may be no courier: then it is seen what it said"
     assert (mounts(courier), [v["name"] for v in volumes]) == ({"/podcov/data": "podcov-data"}, ["podcov-data"])
 

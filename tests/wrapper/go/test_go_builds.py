@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from podcov.generate.languages.go import NO_LIMIT
 
 VERSIONS = ("1.20.14", "1.22.12", "1.23.12", "1.25.3")
 FLAGS = {
@@ -192,6 +193,20 @@ def test_toolchains(
     podcov = with_podcov(plain)
     builds = [go.build(tmp_path / f"b{n}", "-cover", "./second", cwd=programs / "ends") for n, go in enumerate((podcov, plain))]
     equal(container, direct, *builds)
+    as_sidecar(container, *builds)
+
+
+def as_sidecar(container: Any, podcov: Path, standard: Path) -> None:
+    """With what sidecars have in their environment, the one is a courier, and the other ends before any code of the app."""
+    pod = container(podcov)
+    pod.run()
+    pod.environment = {"GOMEMLIMIT": NO_LIMIT}
+    assert len(pod.status().targets[0].processes) == 1
+    pod.binary = standard
+    done = pod.run("--podcov-courier", "serve")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[0] == f"GOMEMLIMIT={NO_LIMIT}"
+    assert len(list(pod.target.glob("*.start"))) == 1
 
 
 @pytest.mark.skipif(

@@ -21,7 +21,7 @@ def install(root: Path, *arguments: str | Path, **env: str) -> subprocess.Comple
 def goroot(tmp_path: Path, plain_go: Any) -> Path:
     """As much of a toolchain as is looked at."""
     folder = tmp_path / "go"
-    for package in ("os", "internal/coverage/cfile"):
+    for package in ("os", "runtime", "internal/coverage/cfile"):
         shutil.copytree(plain_go.goroot / "src" / package, folder / "src" / package)
     shutil.copy(plain_go.goroot / "VERSION", folder)
     (folder / "bin").mkdir()
@@ -33,17 +33,25 @@ def tree(folder: Path) -> Mapping[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.go") if "testdata" not in path.parts}
 
 
-def test_one_line_is_added_to_what_was_there(root: Path, goroot: Path) -> None:
+def test_two_statements_are_changed_of_what_was_there(root: Path, goroot: Path) -> None:
     before = tree(goroot)
     done = install(root, goroot)
     assert (done.returncode, done.stdout) == (0, "")
     assert f"in {goroot} can record" in done.stderr
     after = tree(goroot)
-    (changed,) = [name for name in before if before[name] != after[name]]
-    assert changed == "src/internal/coverage/cfile/hooks.go"
-    diff = list(difflib.ndiff(before[changed].splitlines(), after[changed].splitlines()))
-    assert [line for line in diff if line[0] in "+-"] == ["+ \tif podcovHook(istest) {", "+ \t\treturn", "+ \t}"]
+    changed = {name: changes(before[name], after[name]) for name in before if before[name] != after[name]}
+    assert changed == {
+        "src/internal/coverage/cfile/hooks.go": ["+ \tif podcovHook(istest) {", "+ \t\treturn", "+ \t}"],
+        "src/runtime/mgcpacer.go": [
+            '- \tif p == "" || p == "off" {',
+            '+ \tif p == "" || p == "off" || podcovIsNoLimit(p) {',
+        ],
+    }
     assert all("podcov" in name for name in after.keys() - before.keys())
+
+
+def changes(before: str, after: str) -> list[str]:
+    return [line for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line[0] in "+-"]
 
 
 def test_twice_is_once(root: Path, goroot: Path) -> None:
@@ -65,6 +73,7 @@ def test_twice_is_once(root: Path, goroot: Path) -> None:
             "hooks.go, nothing was changed",
         ),
         ("src/internal/coverage/cfile/emit.go", "func prepareForMetaEmit(", "func prepare(", "emit.go, nothing was changed"),
+        ("src/runtime/mgcpacer.go", 'p == "off" {', 'p == "none" {', "mgcpacer.go, nothing was changed"),
         ("src/os/proc.go", "func runtime_args()", "func args()", "proc.go, nothing was changed"),
     ],
 )
@@ -107,7 +116,7 @@ def test_no_line_of_go_itself_is_shipped(root: Path, plain_go: Any) -> None:
         for lines in [tuple(line.strip() for line in path.read_text().splitlines() if line.strip())]
         for i in range(len(lines) - 2)
     }
-    for package in ("os", "internal/coverage", "internal/coverage/cfile", "internal/coverage/encodecounter"):
+    for package in ("os", "runtime", "internal/coverage", "internal/coverage/cfile", "internal/coverage/encodecounter"):
         for path in (plain_go.goroot / "src" / package).glob("*.go"):
             lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
             theirs = {tuple(lines[i : i + 3]) for i in range(len(lines) - 2)}

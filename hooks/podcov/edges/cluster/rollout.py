@@ -158,4 +158,7 @@ def _reason(container: Json) -> str:
 
 
 def _ended(terminated: Json) -> str:
-    return f"ended with exit code {terminated['exitCode']} ({terminated.get('reason', 'no reason given')})"
+    """With the first line of what its status has of what it said."""
+    said = next(iter(str(terminated.get("message") or "").split("\n")), "").strip()
+    code = f"ended with exit code {terminated['exitCode']} ({terminated.get('reason', 'no reason given')})"
+    return f"{code}: {said}" if said else code

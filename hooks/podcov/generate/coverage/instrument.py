@@ -305,6 +305,7 @@ def _sidecar(workload: Workload, host: _Member, party: _Party) -> dict[str, Any]
         "PODCOV_CONTAINER": host.name,
         **({} if workload.grace is None else {"PODCOV_GRACE": f"{workload.grace:g}"}),
         **({"PODCOV_WAIT": "always"} if workload.ends else {}),
+        **host.added.courier_environment,
     }
     return {
         "name": party.courier,

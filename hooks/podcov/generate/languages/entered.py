@@ -45,6 +45,8 @@ class Additions:
     """who records, for people: all containers of a pod share one sidecar and one volume, so they have to have the same"""
     courier: tuple[str, ...]
     """the sidecar's command"""
+    courier_environment: Mapping[str, str] = field(default_factory=dict)
+    """of the sidecar alone; it gets nothing of what the container has"""
     courier_tells: bool = False
     """whether the sidecar's last words are to be in its status: where its program may turn out to be no courier"""
     command: tuple[str, ...] | None = None

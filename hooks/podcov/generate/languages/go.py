@@ -24,6 +24,8 @@ _DATA = "/podcov/data"
 _DATA_VOLUME = "podcov-data"
 _HAND = Wrapper("hand", executable=True)
 _PROGRAMS = {"amd64": "/podcov/wrapper/hand-x86_64", "arm64": "/podcov/wrapper/hand-aarch64"}
+NO_LIMIT = "podcov: this program was built without podcov in its Go toolchain, and is kept from running twice"
+"""Go's own runtime ends of it, and says it, before any code of the program; a toolchain with podcov in it takes it for none"""
 _SHELLS = ("sh", "bash", "ash", "dash")
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME = 63
@@ -170,6 +172,7 @@ def _recorded(entered: Entered) -> Additions:
     return Additions(
         recorder="podcov in its Go toolchain",
         courier=(binary, "--podcov-courier", "serve"),
+        courier_environment={} if go_buildpacks.is_launcher(binary) else {"GOMEMLIMIT": NO_LIMIT},
         courier_tells=True,
         built_with="a program that was built with -cover, by a Go toolchain with podcov in it",
     )
