@@ -146,6 +146,14 @@ def one(dockerfile: str, container: str = APP, files: Mapping[str, str] = MODULE
             APP,
             "/bin/shop",
         ),
+        # what is called like a usual folder may be a file
+        (f'{BUILT}FROM scratch\nCOPY --from=build /out/shop /app\nENTRYPOINT ["/app"]\n', APP, "/app"),
+        (f'{BUILT}FROM alpine\nCOPY --from=build /out/shop /app\nCMD ["/app/shop"]\n', APP, "/app/shop"),
+        (
+            f"{BUILT}FROM alpine\nCOPY --from=build /out/shop /out/tasks /bin/\nENV APP=/bin/tasks\nCMD exec ${{APP}} -v\n",
+            APP,
+            "/bin/tasks",
+        ),
         # Go beside an interpreter: what runs counts
         (f'{BUILT}FROM python:3.13\nCOPY --from=build /out/shop /shop\nCMD ["/shop"]\n', APP, "/shop"),
     ],
@@ -421,6 +429,41 @@ def test_a_program_that_nobody_knows_is_asked_for(container: str, found: str) ->
     with pytest.raises(ManifestError, match=found) as caught:
         injected("sidecar: true", container)
     assert "`binary:` of the service app in podcov.yaml" in caught.value.hint
+
+
+COMPANYS = "FROM company/base\nCOPY --from=build /out/shop /srv/shop\n"
+
+
+@pytest.mark.parametrize(
+    ("binary", "dockerfile", "has"),
+    [
+        ("/shp", SCRATCH, "/shop"),
+        ("/out/shop", SCRATCH, "/shop"),
+        ("/bin/shop", f'{BUILT}{COMPANYS}RUN apk add curl && mkdir /data\nENTRYPOINT ["/srv/shop", "-v"]\n', "/srv/shop"),
+        ("/bin/shp", f'{BUILT}FROM alpine\nCOPY --from=build /out/shop /bin/\nCOPY run.sh /bin\nCMD ["shop"]\n', "/bin/shop"),
+        ("/shop", f'{BUILT}{COMPANYS}COPY run.sh /\nENTRYPOINT ["/run.sh"]\n', "/srv/shop"),
+        ("/shop", f"{BUILT}{COMPANYS}RUN ln -s /srv/shop /bin/app\nCMD app\n", ""),
+        # that is what it has
+        ("/shop", SCRATCH, ""),
+        ("/../shop", SCRATCH, ""),
+        ("/tasks", f'{BUILT}FROM scratch\nCOPY --from=build /out/shop /out/tasks /\nCMD ["/shop"]\n', ""),
+        # it may have it: from a folder, by a step, from elsewhere, whatever is called in the manifest
+        ("/bin/tasks", f'{BUILT}FROM alpine\nCOPY --from=build /out/shop /shop\nCOPY bin /bin\nCMD ["/shop"]\n', ""),
+        ("/tasks", f'{BUILT}FROM alpine\nCOPY --from=build /built/ /\nCMD ["/shop"]\n', ""),
+        ("/bin/tasks", f'{BUILT.replace("/out/shop", "/out/")}FROM alpine\nCOPY --from=build /out/ /bin/\nCMD ["shop"]\n', ""),
+        ("/srv/tasks", f'{BUILT}FROM alpine\nWORKDIR /srv\nCOPY . .\nCOPY --from=build /out/shop .\nCMD ["./shop"]\n', ""),
+        ("/tasks", f'{BUILT}FROM alpine\nCOPY --from=build /out/shop /shop\nRUN mv /shop /tasks\nCMD ["/tasks"]\n', ""),
+        ("/tasks", f'{BUILT}FROM alpine\nCOPY --from=build /out/shop /shop\nRUN make install\nCMD ["/shop"]\n', ""),
+        ("/tasks", 'FROM company/app\nENTRYPOINT ["/app"]\n', ""),
+        ("shop", SCRATCH, ""),
+    ],
+)
+def test_a_binary_that_the_image_has_not_is_doubted(binary: str, dockerfile: str, has: str) -> None:
+    config = parse(f"version: 1\nservices:\n  app: {{language: go, workload: deployment/app, binary: {binary}}}\n")
+    said = Injector(config, known(dockerfile, MODULE), lambda _: {}).documents([yaml.safe_load(workload(APP))]).findings
+    why = f"nothing in app/Dockerfile puts a program there, and it has {has}: write `binary: {has}`"
+    found = f"podcov.yaml: services.app.binary: {binary}"
+    assert said == ((Finding("deployment/app app", found, "taken as it is", why, "warning"),) if has else ())
 
 
 @pytest.mark.parametrize("by", ["signal", "exit"])

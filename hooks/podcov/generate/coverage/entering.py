@@ -71,12 +71,12 @@ def enter(config: Config, rendered: Manifests, known: Surroundings, services: It
 
 
 def isolated(groups: Sequence[Group]) -> list[Finding]:
-    """Commands that keep the wrapper out, and variables that the wrapper's own may keep out."""
+    """What podcov.yaml has and the image has not, commands that keep the wrapper out, and variables that it may keep out."""
     return [
         Finding(workload.said(e.container), found, decided, why, "warning")
         for workload, group in groups
         for e in group
-        for found, decided, why in (*_kept_out(e), *_hidden(e))
+        for found, decided, why in (*_doubted(e), *_kept_out(e), *_hidden(e))
     ]
 
 
@@ -91,6 +91,11 @@ def built_elsewhere(groups: Sequence[Group]) -> list[Finding]:
         for e in group
         if (needed := language.additions(e).built_with)
     ]
+
+
+def _doubted(entered: Entered) -> Iterator[tuple[str, str, str]]:
+    if doubt := LANGUAGES[entered.service.language].doubt(entered):
+        yield f"{CONFIG}: services.{entered.service.name}.{doubt.said}", "taken as it is", doubt.why
 
 
 def _kept_out(entered: Entered) -> Iterator[tuple[str, str, str]]:
@@ -155,13 +160,13 @@ def _enter(service: Service, workload: Workload, config: Config, known: Surround
         )
     container = _container(service, workload)
     built = known.image(container, asking=service.entry == "environment")
-    entered = Entered(service, container, service.mode or config.mode, image=built.image)
-    wanted = LANGUAGES[service.language].wants_command(service)
-    if not wanted:
-        return entered
+    entered = Entered(service, container, service.mode or config.mode, image=built.image, dockerfile=_dockerfile(built))
     if container.command:
         return replace(entered, own_command=container.command)
+    wanted = LANGUAGES[service.language].wants_command(service)
     words = service.command or built.words(container)
+    if words is None and not wanted:
+        return entered
     if words is None:
         # Others are asked last: what the project's own files say is the same on every machine.
         words = known.image(container, asking=True).words(container)
@@ -172,6 +177,10 @@ def _enter(service: Service, workload: Workload, config: Config, known: Surround
             hint=wanted,
         )
     return replace(entered, own_command=tuple(map(literal, words)))
+
+
+def _dockerfile(built: Built) -> str:
+    return built.artifact.dockerfile if built.artifact and built.image and not built.guess else ""
 
 
 def _container(service: Service, workload: Workload) -> Container:

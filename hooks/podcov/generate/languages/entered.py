@@ -14,13 +14,15 @@ from podcov.model import Mode
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """`own_command` is what the container runs without us, `image` what is known of its image."""
+    """`own_command` is what the container runs without us, `image` what is known of its image, and `dockerfile` the file that
+    says so; empty where none does, or that it does is a guess."""
 
     service: Service
     container: Container
     mode: Mode
     own_command: tuple[str, ...] = ()
     image: Image | None = None
+    dockerfile: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from podcov.config import Dump, DumpBy, Service
 from podcov.errors import ManifestError
 from podcov.generate.languages import go_buildpacks, go_programs, go_sources
 from podcov.generate.languages.entered import Additions, Entered, Wrapper, literal
-from podcov.generate.languages.proposals import Proposal, Seen
+from podcov.generate.languages.proposals import Doubt, Proposal, Seen
 
 _CONFIG = "podcov.yaml"
 _DATA = "/podcov/data"
@@ -70,6 +70,17 @@ def wants_command(service: Service) -> str:
         f"Write the image's ENTRYPOINT and CMD as `command:` of the service {service.name} in {_CONFIG}: `args` of a pod take "
         "the place of CMD, and the test binary needs one more argument."
     )
+
+
+def doubt(entered: Entered) -> Doubt | None:
+    """A program that the image has not, where its Dockerfile says which one it has."""
+    binary, image = entered.service.binary, entered.image
+    if not (binary and image and entered.dockerfile):
+        return None
+    folder = str(entered.container.spec.get("workingDir") or "")
+    program = go_programs.instead(binary, entered.own_command, image, folder)
+    why = f"nothing in {entered.dockerfile} puts a program there, and it has {program}: write `binary: {program}`"
+    return Doubt(f"binary: {binary}", why) if program else None
 
 
 def additions(entered: Entered) -> Additions:

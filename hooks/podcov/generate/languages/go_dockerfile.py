@@ -116,7 +116,7 @@ def derive(text: str, kit: Kit, arguments: Mapping[str, str] | None = None) -> D
     for stage in stages:
         stage.place = None if stage.prepared else _certain(stage, stages, lines, source.escape)
     for stage in () if any(stage.place for stage in stages) else stages:
-        stage.place = None if stage.prepared else stage.before(_may_build, sure=False)
+        stage.place = None if stage.prepared else stage.before(may_build, sure=False)
     places = [stage.place for stage in stages if stage.place]
     for place in reversed(places):
         lines[place.index : place.index] = _step(kit, place, source.escape)
@@ -149,7 +149,7 @@ def _stages(instructions: Sequence[Instruction], arguments: Mapping[str, str], e
 
 def _certain(stage: _Stage, stages: Sequence[_Stage], lines: Sequence[str], escape: str) -> _Place | None:
     if _GO_IMAGE.fullmatch(_last_part(stage.base)):
-        builds = any(one.before(_may_build, sure=True) for one in stages if one.stands_on(stage))
+        builds = any(one.before(may_build, sure=True) for one in stages if one.stands_on(stage))
         return _Place(_behind(stage.begin, lines, escape), _USERS.get(_last_part(stage.base), "")) if builds else None
     return stage.before(lambda command: bool(_BUILDS.search(_TOOLS.sub("", command))), sure=True)
 
@@ -164,7 +164,8 @@ def _behind(step: Instruction, lines: Sequence[str], escape: str) -> int:
     return next(ends, len(lines) - 1) + 1
 
 
-def _may_build(command: str) -> bool:
+def may_build(command: str) -> bool:
+    """Whether a command of RUN does anything but to prepare a build, or an image."""
     parts = (_ASSIGNMENTS.sub("", part.strip()) for part in _SEPARATORS.split(_TOOLS.sub("", command)))
     return not all(_PREPARES.fullmatch(part) for part in parts)
 

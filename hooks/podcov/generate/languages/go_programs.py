@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from posixpath import basename, dirname, isabs, join, normpath, relpath
+from posixpath import basename, dirname, isabs, join, normpath
 
 from podcov.generate import project
-from podcov.generate.images import dockerfile
-from podcov.generate.images.dockerfile import SCRATCH, Image, Taken
-from podcov.generate.languages import go_sources
+from podcov.generate.images import dockerfile_text
+from podcov.generate.images.dockerfile import SCRATCH, Image
+from podcov.generate.languages import go_images, go_sources
+from podcov.generate.languages.go_buildpacks import PROCESSES
 from podcov.generate.languages.go_commands import SHELLS, program_word
 from podcov.generate.languages.proposals import Seen
 
-_BUILDS = re.compile(r"(?:^|[\s;&|(\"'/])go\s+(?:build|install|test\s(?:[^;&|\n]*\s)?-c)\b")
 _BUILDS_A_TEST = re.compile(r"(?:^|[\s;&|(\"'/])go\s+test\s(?:[^;&|\n]*\s)?-c\b")
-_COMPILERS = ("go", "air", "reflex", "CompileDaemon", "gow", "fresh")
-"""programs that compile a service when it starts"""
-_PLAIN_BASES = re.compile(
-    r"scratch|static.*|base.*|cc.*|distroless.*|alpine.*|debian|ubuntu|busybox|ubi.*|fedora|rockylinux|almalinux|amazonlinux|wolfi.*"
-)
-"""last parts of the names of images that bring no language of their own"""
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_FOLDERS = ("/", "/app", "/go/bin", *_PATH.split(":"))
-"""destinations that are folders, though nothing in a Dockerfile says so"""
-_PROCESSES = "/cnb/process"
 _PROCESS_IS_WEB = ("gcr.io/buildpacks/", "heroku/")
 """builders whose buildpacks call what Go built so"""
 _MAJOR_VERSION = re.compile(r"v(?:[2-9]|[1-9]\d+)")
-_NO_PROGRAMS = ("/etc/", "/usr/share/", "/usr/lib/", "/lib/")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _SCRIPT = re.compile(r".*\.(?:sh|bash|py|js|mjs|ts|rb|pl|php|jar|exe|dll)")
 
 
@@ -43,15 +33,15 @@ def recognise(seen: Seen) -> str:
     if built.launcher or built.image is None:
         return f"{artifact.builder}, {module}" if artifact and artifact.builder in ("buildpacks", "custom") and module else ""
     path = of_command(seen.command, built.image, _folder(seen))
-    if stage := _built_in(built.image, path):
+    if stage := go_images.built_in(built.image, path):
         return f"built on {stage.base}"
-    if compiled_at_start(seen.command) and _is_golang(built.image):
+    if compiled_at_start(seen.command) and go_images.is_golang(built.image):
         return f"runs on {built.image.base}"
-    if not _is_plain(built.image):
+    if not go_images.is_plain(built.image):
         return ""
     if is_test_binary(seen):
         return f"{module}, a test binary" if module else "a test binary"
-    if not path and (builders := [taken.origin for taken in built.image.taken if _builds(taken.origin)]):
+    if not path and (builders := [taken.origin for taken in built.image.taken if go_images.builds(taken.origin)]):
         return f"takes from a stage on {builders[0].base}"
     return f"{module}, a program from outside" if module and is_built_outside(seen) else ""
 
@@ -62,7 +52,7 @@ def program(seen: Seen) -> str:
         return f"/ko-app/{basename(go_sources.import_path(seen)) or 'ko-app'}"
     if _is_launched(seen):
         return _process(seen)
-    return of_command(seen.command, seen.built.image, _folder(seen)) or _only_one(seen.built.image)
+    return of_command(seen.command, seen.built.image, _folder(seen)) or go_images.only_one(seen.built.image)
 
 
 def of_command(words: Sequence[str], image: Image | None, folder: str) -> str:
@@ -72,16 +62,27 @@ def of_command(words: Sequence[str], image: Image | None, folder: str) -> str:
     has it run; empty for the image's own. A relative path that nobody can complete stays as it is, for the sidecar's is completed
     in the same way; not in a folder that only the manifest has.
     """
-    program = _located(program_word(words), image, folder)
-    if image is None or _built_in(image, program):
+    word = program_word(words)
+    program = _located(word, image, folder)
+    if image is None or go_images.built_in(image, program):
         return program
-    behind = words[1:] if not program else words[words.index("--") + 1 :] if "--" in words and _is_plain(image) else ()
-    handed_on = _located(program_word(behind), image, folder)
-    return handed_on if _built_in(image, handed_on) else program
+    handed_on = (_located(program_word(rest), image, folder) for rest in _behind(word, words))
+    built = next((path for path in handed_on if go_images.built_in(image, path)), "")
+    return built if built and (not program or go_images.is_plain(image)) else program
+
+
+def _behind(word: str, words: Sequence[str]) -> Iterator[Sequence[str]]:
+    """What a program that is a word of a command may be given to run."""
+    if word in words and basename(word) not in SHELLS:
+        rest = words[words.index(word) + 1 :]
+        yield rest
+        if "--" in rest:
+            yield rest[rest.index("--") + 1 :]
 
 
 def _located(word: str, image: Image | None, folder: str) -> str:
     """Where the program of that name lies; empty for a script or a shell."""
+    word = _expanded(word, image)
     if not word or _SCRIPT.fullmatch(word) or "$" in word or basename(word) in SHELLS:
         return ""
     if isabs(word):
@@ -89,7 +90,25 @@ def _located(word: str, image: Image | None, folder: str) -> str:
     if "/" in word:
         inside = folder or (image.workdir if image and (image.workdir != "/" or image.base == SCRATCH or image.said_by) else "")
         return normpath(join(inside, word)) if inside else word
-    return next((path for path in _on_the_path(word, image) if image and _taken(image, path)), word)
+    return next((path for path in go_images.on_the_path(word, image) if image and go_images.taken_as(image, path)), word)
+
+
+def _expanded(word: str, image: Image | None) -> str:
+    """A shell's word with variables of the image; as it is where one of them comes from elsewhere."""
+    names = [braced or plain for braced, plain in _VARIABLE.findall(word)]
+    known = image is not None and all(name in image.env for name in names)
+    return dockerfile_text.expand(word, image.env) if image and names and known else word
+
+
+def instead(binary: str, words: Sequence[str], image: Image, folder: str) -> str:
+    """What an image has in place of a program that it certainly has not; empty where it may have it, or has no other.
+
+    `words` are its command, as far as that is known.
+    """
+    if not isabs(binary) or not go_images.lacks(image, normpath(binary)):
+        return ""
+    runs = of_command(words, image, folder)
+    return runs if isabs(runs) and go_images.built_in(image, runs) else go_images.only_one(image)
 
 
 def is_test_binary(seen: Seen) -> bool:
@@ -107,15 +126,15 @@ def is_built_outside(seen: Seen) -> bool:
     """Whether the program comes into the image as it is, from the build context."""
     image = seen.built.image
     path = of_command(seen.command, image, _folder(seen))
-    if image is None or not path or _built_in(image, path):
+    if image is None or not path or go_images.built_in(image, path):
         return False
-    return _is_copied(image, path)
+    return go_images.is_copied(image, path)
 
 
 def compiled_at_start(command: Sequence[str]) -> str:
     """What compiles the service when it starts, such as `go` itself; empty for nothing."""
     name = basename(program_word(command))
-    return name if name in _COMPILERS else ""
+    return name if name in go_images.COMPILERS else ""
 
 
 def is_guessed(seen: Seen) -> bool:
@@ -138,79 +157,12 @@ def _process(seen: Seen) -> str:
     if artifact is None or project.text(seen.files, project.join(artifact.context, "Procfile")) is not None:
         return ""
     if "paketo" not in artifact.buildpacks.builder:
-        return f"{_PROCESSES}/web"
+        return f"{PROCESSES}/web"
     first = artifact.buildpacks.env.get("BP_GO_TARGETS", "").partition(":")[0]
     path = project.join(go_sources.import_path(seen), first)
     name = basename(dirname(path) if _MAJOR_VERSION.fullmatch(basename(path)) else path)
-    return f"{_PROCESSES}/{name}" if name else ""
+    return f"{PROCESSES}/{name}" if name else ""
 
 
 def _folder(seen: Seen) -> str:
     return str(seen.container.spec.get("workingDir") or "")
-
-
-def _built_in(image: Image, path: str) -> Image | None:
-    """The stage that a program was built in by Go; None where it was not, or nobody can tell."""
-    if not path:
-        return None
-    if "/" in path:
-        path = normpath(join(image.workdir, path))
-    if taken := _taken(image, path):
-        return taken.origin if _builds(taken.origin) else _built_in(taken.origin, _source_of(path, taken, image))
-    if _is_copied(image, path):
-        return None
-    return image if _is_golang(image) and basename(path) not in _COMPILERS else None
-
-
-def _taken(image: Image, path: str) -> Taken | None:
-    """What brings a file into an image: the last that names it, else the last whose folder may hold it."""
-    named = [taken for taken in image.taken if _lands(taken.source, taken.destination, image) == path]
-    return next(reversed(named or [taken for taken in image.taken if _source_of(path, taken, image)]), None)
-
-
-def _is_copied(image: Image, path: str) -> bool:
-    """Whether a file comes from the build context."""
-    return any(_lands(source, destination, image) == path for source, destination in image.copies)
-
-
-def _lands(source: str, destination: str, image: Image) -> str:
-    """What a file is called in the image that it is copied into."""
-    folder = destination.endswith("/") or destination == image.workdir or destination in _FOLDERS
-    return join(destination, basename(source)) if folder else destination
-
-
-def _source_of(path: str, taken: Taken, image: Image) -> str:
-    """What a file of the image was called where it was taken from; empty where it was not taken from there."""
-    if path == _lands(taken.source, taken.destination, image):
-        return taken.source
-    folder = taken.destination.rstrip("/")
-    if not path.startswith(f"{folder}/") or not (folder or taken.source.endswith(("/", "."))):
-        return ""
-    return normpath(join(taken.source, relpath(path, folder or "/")))
-
-
-def _on_the_path(word: str, image: Image | None) -> Iterator[str]:
-    folders = (image.env.get("PATH") if image else "") or _PATH
-    yield from (join(folder, word) for folder in folders.split(":"))
-
-
-def _only_one(image: Image | None) -> str:
-    """The program that Go built, where there is but one: whatever script starts it, it is a courier."""
-    found = {
-        _lands(taken.source, taken.destination, image)
-        for taken in (image.taken if image else ())
-        if image and _builds(taken.origin) and not taken.source.startswith(_NO_PROGRAMS) and not taken.source.endswith(("/", "."))
-    }
-    return found.pop() if len(found) == 1 else ""
-
-
-def _builds(stage: Image) -> bool:
-    return _is_golang(stage) or any(_BUILDS.search(run.replace('", "', " ").replace('","', " ")) for run in stage.runs)
-
-
-def _is_golang(image: Image) -> bool:
-    return dockerfile.repository(image.base).rpartition("/")[2].startswith("golang")
-
-
-def _is_plain(image: Image) -> bool:
-    return bool(_PLAIN_BASES.fullmatch(dockerfile.repository(image.base).rpartition("/")[2]))

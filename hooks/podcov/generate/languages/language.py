@@ -8,7 +8,7 @@ from typing import Protocol
 from podcov.config import Service
 from podcov.generate.languages import go, python
 from podcov.generate.languages.entered import Additions, Entered
-from podcov.generate.languages.proposals import Proposal, Seen
+from podcov.generate.languages.proposals import Doubt, Proposal, Seen
 
 
 class Language(Protocol):
@@ -22,6 +22,9 @@ class Language(Protocol):
 
     def wants_command(self, service: Service) -> str:
         """What to write in `podcov.yaml` where nobody knows what the container runs; empty where that need not be known."""
+
+    def doubt(self, entered: Entered, /) -> Doubt | None:
+        """What `podcov.yaml` says and the image contradicts; None where it does not, or nothing is known of the image."""
 
     def additions(self, entered: Entered) -> Additions:
         """What is added to a container. Raises ManifestError for what `podcov.yaml` has to say and does not."""

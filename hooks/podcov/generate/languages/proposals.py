@@ -48,3 +48,11 @@ class Proposal:
     level: Literal["info", "warning"] = "info"
     command_matters: bool = False
     """whether `podcov.yaml` has to say what the image runs, where only an engine or a registry knew"""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What `podcov.yaml` says of a service and its image contradicts. `said` is key and value, `why` also what to write."""
+
+    said: str
+    why: str

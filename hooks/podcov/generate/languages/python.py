@@ -15,7 +15,7 @@ from podcov.generate.images import dockerfile
 from podcov.generate.images import names as image_names
 from podcov.generate.images.dockerfile import Image
 from podcov.generate.languages.entered import Additions, Entered, Wrapper, literal
-from podcov.generate.languages.proposals import Proposal, Seen
+from podcov.generate.languages.proposals import Doubt, Proposal, Seen
 from podcov.generate.project import Project
 from podcov.model import Mode
 
@@ -98,6 +98,11 @@ def wants_command(service: Service) -> str:
         f"Write the image's ENTRYPOINT and CMD as `command:` of the service {service.name} in podcov.yaml, "
         "or `entry: environment`, which needs none."
     )
+
+
+def doubt(_: Entered) -> Doubt | None:
+    """Nobody tells from a Dockerfile which interpreters are in an image."""
+    return None
 
 
 def additions(entered: Entered) -> Additions:
