@@ -49,6 +49,17 @@ def test_a_container_start_without_records_is_a_failure():
     assert not ledger.complete
 
 
+def test_what_one_courier_of_a_pod_could_not_hand_over_fails_its_own_containers_only():
+    one, two = (replace(POD, part=name, containers=(of,)) for name, of in (("one", "app"), ("two", "worker")))
+    starts = [replace(START, address=one), replace(START, address=two, container="worker", service="workers")]
+    targets = [TARGET, replace(TARGET, service="workers", id="uid-1/worker/s1", container="worker")]
+    settled = account(starts, targets, lost={"uid-1/one": "gone"}, unreached={"uid-1/one": "gone"}).ledger.targets
+    assert [(target.service, target.state, target.slug) for target in settled] == [
+        ("orders", "failed", "lost"),
+        ("workers", "collected", ""),
+    ]
+
+
 def test_what_may_be_wrong_is_said_in_the_words_of_the_services_language():
     [target] = account(targets=[], unseen={"orders": "is it no Go?"}).ledger.targets
     assert target.reason == "no process registered: is the data volume full or not writable, or is it no Go?"

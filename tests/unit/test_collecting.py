@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -176,6 +177,21 @@ def test_a_pod_that_stays_is_leased_marked_dumped_pulled_and_set_free() -> None:
     collector = conduct(services, tests)
     assert services.of(POD) == ["lease", "mark", "dump", "pull", "lease"]
     assert collector.collected.lost == {}
+
+
+def test_couriers_of_one_pod_are_asked_each_by_itself_and_one_that_fails_costs_the_others_nothing() -> None:
+    couriers = tuple(
+        replace(POD, container=name, part=name, containers=(of,)) for name, of in (("one", "app"), ("two", "worker"))
+    )
+    services = Services(*couriers)
+    services.troubles = {"mark": [gone(couriers[0])], "pull": [gone(couriers[0])]}
+
+    async def tests(collector: Collector) -> None: ...
+
+    collected = conduct(services, tests).collected
+    assert collected.lost == {"uid-1/one": "the pod is gone"}
+    assert collected.unreached == {"uid-1/one": "the pod is gone"}
+    assert collected.pulled == {"uid-1/two"}
 
 
 META = b"what the counters mean"

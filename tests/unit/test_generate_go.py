@@ -612,14 +612,12 @@ def test_names_of_further_sidecars_and_volumes_are_taken_only_where_they_are_nee
     assert instrument.remove(document) == yaml.safe_load(text)
 
 
-def test_of_two_kinds_in_one_pod_the_first_is_measured_and_the_other_said() -> None:
-    project = known(SCRATCH, MODULE)
+def test_containers_of_a_pod_in_two_languages_are_both_measured() -> None:
     found = detect.detect(
-        manifests.read(workload("{name: web, image: app}", "{name: odd, image: x, command: [uvicorn]}")), project
+        manifests.read(workload("{name: web, image: app}", "{name: odd, image: x, command: [uvicorn]}")), known(SCRATCH, MODULE)
     )
-    assert [(service.container, service.language) for service in found.services] == [("web", "go")]
-    assert [(f.subject, f.decided, f.level) for f in found.findings[1:]] == [("deployment/app odd", "left alone", "warning")]
-    assert found.findings[1].why.startswith("web of this pod is measured in another way")
+    assert [(s.name, s.container, s.language) for s in found.services] == [("app-web", "web", "go"), ("app-odd", "odd", "python")]
+    assert not any(finding.decided == "left alone" for finding in found.findings)
 
 
 def test_each_namespace_gets_the_config_maps_that_its_pods_need() -> None:

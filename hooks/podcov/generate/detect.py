@@ -50,7 +50,7 @@ def detect(manifests: Manifests, known: Surroundings) -> Detected:
             why = f"Kubernetes would refuse it: {workload.problem}"
             findings.append(Finding(workload.place, "a broken workload", "left alone", why, "warning"))
             continue
-        found = _with_one_recorder(list(_of_workload(workload, known)))
+        found = list(_of_workload(workload, known))
         findings += [finding for _, finding in found]
         services += _named([service for service, _ in found if service], workload, manifests)
     measured = [w for w in manifests.workloads if any(s.workload == w.reference for s in services)]
@@ -81,24 +81,6 @@ def _of_workload(workload: Workload, known: Surroundings) -> Iterator[tuple[Serv
         # What others build is measured only where its command says that it is ours, so there is no need to ask what it is.
         asks = known.chosen or own.artifact is not None
         yield _of_container(workload, container, known.image(container, asking=True) if asks else own, known)
-
-
-def _with_one_recorder(found: list[tuple[Service | None, Finding]]) -> list[tuple[Service | None, Finding]]:
-    """The containers of a pod share one sidecar and one volume: what is measured in another way than the first is left alone."""
-    first = next((service for service, _ in found if service), None)
-    return [
-        (service, finding) if not (service and first) or _same_recorder(service, first) else (None, _outdone(finding, first))
-        for service, finding in found
-    ]
-
-
-def _outdone(finding: Finding, first: Service) -> Finding:
-    why = f"{first.container} of this pod is measured in another way; leave that one out of podcov.yaml to have this one measured"
-    return replace(finding, decided="left alone", why=why, level="warning")
-
-
-def _same_recorder(one: Service, other: Service) -> bool:
-    return (one.language, one.dump is None) == (other.language, other.dump is None)
 
 
 def _of_container(workload: Workload, container: Container, built: Built, known: Surroundings) -> tuple[Service | None, Finding]:
