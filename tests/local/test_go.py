@@ -147,6 +147,30 @@ def test_what_started_it_is_told_from_what_the_tests_ran(
     assert {region.epochs for region in files["numbers/numbers.go"].regions if region.covered} == {(1,)}
 
 
+def test_vendored_modules_that_are_measured_are_reported_with_their_sources(
+    project: Path, podcov: Callable[..., subprocess.CompletedProcess[str]], go: str
+) -> None:
+    unknown = project.parent / "unknown"
+    unknown.mkdir()
+    (unknown / "go.mod").write_text("module example.com/unknown\n\ngo 1.20\n")
+    (unknown / "unknown.go").write_text(
+        'package unknown\n\n// Word is said of what nobody knows.\nfunc Word() string { return "what?" }\n'
+    )
+    main = (project / "main.go").read_text().replace('return "what?"', "return unknown.Word()")
+    (project / "main.go").write_text(main.replace('numbers/numbers"\n', 'numbers/numbers"\n\t"example.com/unknown"\n'))
+    with (project / "go.mod").open("a") as file:
+        file.write("\nrequire example.com/unknown v1.0.0\n\nreplace example.com/unknown => ../unknown\n")
+    subprocess.run([go, "mod", "vendor"], cwd=project, check=True, timeout=SECONDS)
+    build = ["go", "build", "-mod=vendor", "-coverpkg=./...,example.com/unknown", "-o", "bin/numbers", "."]
+    done = podcov(settings(build=build), "run", "--", sys.executable, "ask.py", "nonsense")
+    assert (done.returncode, "not in the project" in done.stderr) == (0, False), done.stderr
+    report = report_json.load(latest(project, "report.json").read_bytes())
+    (vendored,) = [file for file in report.files if file.path.startswith("vendor/")]
+    assert (vendored.path, vendored.origin) == ("vendor/example.com/unknown/unknown.go", "local")
+    assert vendored.numbers.covered == 1
+    assert "Word is said of what nobody knows." in latest(project, "reports/go.html").read_text()
+
+
 def test_what_measures_itself_in_a_cluster_is_recorded_here(
     project: Path, podcov: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

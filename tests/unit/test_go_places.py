@@ -105,6 +105,34 @@ def test_other_modules_have_no_place() -> None:
     assert found({"go.mod": SHOP, "cart/cart.go": CART}, name="example.com/shopping/cart/cart.go") is None
 
 
+def test_a_vendored_module_lies_beside_the_go_mod_of_its_service() -> None:
+    texts = {
+        "a/go.mod": b"module example.com/a\n",
+        "a/vendor/example.com/shop/cart/cart.go": CART,
+        "b/go.mod": b"module example.com/b\n",
+        "b/vendor/example.com/shop/cart/cart.go": CART,
+    }
+    assert found(texts) == "a/vendor/example.com/shop/cart/cart.go", "they are the same text"
+    assert found(texts, sources=("b",)) == "b/vendor/example.com/shop/cart/cart.go"
+    assert found({**texts, "a/vendor/example.com/shop/cart/cart.go": OTHER}) == "b/vendor/example.com/shop/cart/cart.go"
+    assert (
+        found({"go.work": b"use ./a\n", "vendor/example.com/shop/cart/cart.go": CART}) == "vendor/example.com/shop/cart/cart.go"
+    )
+
+
+def test_a_module_of_the_project_is_meant_and_not_its_vendored_copy() -> None:
+    texts = {
+        "a/go.mod": b"module example.com/a\nreplace example.com/shop => ../shop\n",
+        "a/vendor/example.com/shop/cart/cart.go": CART,
+        "shop/go.mod": SHOP,
+        "shop/cart/cart.go": CART,
+    }
+    assert found(texts, sources=("a",)) == "shop/cart/cart.go"
+    assert found(texts, "/src/shop/cart/cart.go") == "shop/cart/cart.go"
+    older = {**texts, "shop/cart/cart.go": CART.replace(b"> 1 {", b"> 1 {{")}
+    assert found(older, sources=("a",)) == "a/vendor/example.com/shop/cart/cart.go", "that one was built"
+
+
 def test_files_that_were_built_by_their_names_are_found_by_the_end_of_their_path() -> None:
     """`go build main.go` gives them no import path."""
     texts = {"cart.go": OTHER, "services/cart/cart.go": CART}

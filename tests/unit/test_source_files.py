@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from podcov.edges.source_files import SourceFiles
 from podcov.languages import go_files
+from podcov.languages.go import Go
 from podcov.languages.python import Python
 
 
@@ -63,9 +64,10 @@ def test_what_no_go_program_is_built_from(path: str) -> None:
     assert not go_files.is_source(path)
 
 
-def test_vendored_modules_are_not_the_projects(tmp_path: Path) -> None:
-    for name in ("vendor/modules.txt", "vendor/example.com/x/x.py", "web/vendor/own.py"):
+def test_vendored_modules_are_sources_of_go_programs_alone(tmp_path: Path) -> None:
+    for name in ("go.mod", "vendor/modules.txt", "vendor/example.com/x/x.py", "vendor/example.com/x/x.go", "web/vendor/own.py"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
     assert [*SourceFiles(tmp_path, [Python()]).digests] == ["web/vendor/own.py"]
+    assert [*SourceFiles(tmp_path, [Python(), Go()]).digests] == ["go.mod", "vendor/example.com/x/x.go", "web/vendor/own.py"]

@@ -18,7 +18,8 @@ _LARGEST_SCRIPT: Final = 1_000_000
 class SourceFiles:
     """The files below a folder that are sources in one of the languages, read once.
 
-    Left out are hidden folders, virtual environments, installed and vendored packages, and what setuptools copies into `build`.
+    Left out are hidden folders, virtual environments, installed packages, and what setuptools copies into `build`; and vendored
+    modules for languages whose programs are not built from them.
     """
 
     def __init__(self, root: Path, languages: Iterable[Language]) -> None:
@@ -53,23 +54,30 @@ class SourceFiles:
         return content if digest_of(content) == digest else None
 
     def _sources(self) -> Iterator[str]:
+        vendoring = [language for language in self._languages if language.builds_vendored]
+        vendored: set[Path] = set()
         for folder, folders, files in os.walk(self.root):
             here = Path(folder)
             folders[:] = sorted(name for name in folders if _holds_source(here, name))
-            for name in sorted(files):
+            vendored |= {here / name for name in folders if here in vendored or _is_vendored(here / name)}
+            languages = vendoring if here in vendored else self._languages
+            for name in sorted(files) if languages else ():
                 path = here / name
                 relative = path.relative_to(self.root).as_posix()
                 first_line = _FirstLine(path)
-                if any(language.is_source(relative, first_line) for language in self._languages):
+                if any(language.is_source(relative, first_line) for language in languages):
                     yield relative
 
 
 def _holds_source(parent: Path, name: str) -> bool:
     if name.startswith(".") or name in _NO_SOURCE or (parent / name / "pyvenv.cfg").exists():
         return False
-    if name == "vendor" and (parent / name / "modules.txt").exists():
-        return False
     return not (parent.name == "build" and name.startswith(("lib", "bdist.", "scripts-")))
+
+
+def _is_vendored(folder: Path) -> bool:
+    """Whether `go mod vendor` made it."""
+    return folder.name == "vendor" and (folder / "modules.txt").exists()
 
 
 class _FirstLine:

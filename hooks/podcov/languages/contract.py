@@ -140,6 +140,10 @@ class Language(Protocol):
         """
 
     @property
+    def builds_vendored(self) -> bool:
+        """Whether its programs are built from what `go mod vendor` put into the project."""
+
+    @property
     def unseen(self) -> str:
         """What may be wrong where no process of a container left anything, as a question: `is no Python running in it?`; goes on
         from `or`."""

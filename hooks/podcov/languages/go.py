@@ -50,6 +50,10 @@ class Go:
         return False
 
     @property
+    def builds_vendored(self) -> bool:
+        return True
+
+    @property
     def unseen(self) -> str:
         return "is its program another than the one that was built with podcov in the toolchain?"
 

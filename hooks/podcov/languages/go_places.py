@@ -1,8 +1,8 @@
 """Where in the project a file lies that Go calls `example.com/shop/cart/cart.go`. Pure.
 
 The name is the import path of the package and the name of the file. `go.mod` files say which folder has which import path, by
-their own module and by what they replace. What is in none of these (the standard library, the module cache, vendored packages)
-has no place in the project.
+their own module and by what they replace; what they vendor lies beside them. What is in none of these (the standard library, the
+module cache) has no place in the project.
 """
 
 from __future__ import annotations
@@ -61,12 +61,16 @@ class Places:
 
         Raises MappingError where several fit.
         """
-        candidates = self._preferred(dict.fromkeys(path for path in self._candidates(name) if path in self._local))
-        found = [self._found(path, functions) for path in candidates]
-        fitting = [one for one in found if not one.misfit]
-        if len(fitting) > 1:
-            raise self._ambiguity(name, fitting)
-        return next(iter(fitting or found), None)
+        found: list[Found] = []
+        for paths in self._candidates(name):
+            alike = [self._found(path, functions) for path in self._preferred(path for path in paths if path in self._local)]
+            fitting = [one for one in alike if not one.misfit]
+            if len(fitting) > 1:
+                raise self._ambiguity(name, fitting)
+            if fitting:
+                return fitting[0]
+            found += alike
+        return next(iter(found), None)
 
     def _found(self, path: str, functions: Sequence[GoFunction]) -> Found:
         digest = self._local[path]
@@ -75,16 +79,19 @@ class Places:
 
     def _preferred(self, paths: Iterable[str]) -> list[str]:
         """Those in the service's own folders, if any is."""
-        everything = list(paths)
+        everything = list(dict.fromkeys(paths))
         return [path for path in everything if any(is_below(path, source) for source in self._sources)] or everything
 
-    def _candidates(self, name: str) -> Iterable[str]:
+    def _candidates(self, name: str) -> Iterator[Sequence[str]]:
+        """Paths that it may be, those first that count before the others."""
         told = explicit_place(name, self._explicit)
         if told is not None:
-            return [told]
-        if name.startswith("/"):
-            return self._of_a_build_path(name)
-        return self._of_an_import_path(name)
+            yield [told]
+        elif name.startswith("/"):
+            yield self._of_a_build_path(name)
+        else:
+            yield self._of_an_import_path(name)
+            yield self._of_vendored_modules(name)
 
     def _of_an_import_path(self, name: str) -> list[str]:
         """In the module with the longest path that the name begins with and that has such a file."""
@@ -94,6 +101,11 @@ class Places:
             if paths := [path for folder in folders if (path := posixpath.join(folder, *parts[size:])) in self._local]:
                 return paths
         return []
+
+    def _of_vendored_modules(self, name: str) -> list[str]:
+        """Beside each go.mod or go.work; of those that are the same text, and nobody can tell apart, the first."""
+        paths = self._preferred(path for vendor in self._vendors if (path := f"{vendor}/{name}") in self._local)
+        return [*{self._local[path]: path for path in reversed(paths)}.values()]
 
     def _of_a_build_path(self, name: str) -> list[str]:
         """The file of a package that was built by the names of its files is known by its path in the build: as on this machine,
@@ -113,9 +125,15 @@ class Places:
         """By their last names."""
         files: dict[str, list[str]] = defaultdict(list)
         for path in sorted(self._local):
-            if path.endswith(".go"):
+            if path.endswith(".go") and not any(is_below(path, vendor) for vendor in self._vendors):
                 files[posixpath.basename(path)].append(path)
         return files
+
+    @cached_property
+    def _vendors(self) -> Sequence[str]:
+        """The folders that may hold vendored modules."""
+        beside = (posixpath.dirname(path) for path in self._local if posixpath.basename(path) in _MODULE_FILES)
+        return sorted({posixpath.join(folder, "vendor") for folder in beside})
 
     @cached_property
     def _folders(self) -> Mapping[str, Sequence[str]]:

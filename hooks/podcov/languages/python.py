@@ -49,6 +49,10 @@ class Python:
     def reads_coverage_config(self) -> bool:
         return True
 
+    @property
+    def builds_vendored(self) -> bool:
+        return False
+
     def is_source(self, path: str, first_line: Callable[[], bytes]) -> bool:
         """By its suffix; without one, a script whose first line names Python."""
         name = path.rpartition("/")[2]
