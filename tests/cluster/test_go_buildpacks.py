@@ -41,8 +41,8 @@ def engine(cluster: Any) -> Iterator[str]:
     if not had_one:
         with suppress(FileNotFoundError):
             HERE_BY_DEFAULT.rmdir()
-    volumes = cluster.run("docker", "volume", "ls", "--quiet", "--filter", f"name={IMAGE}").stdout.split()
-    cluster.run("docker", "volume", "rm", *volumes, check=not volumes)
+    for volume in cluster.run("docker", "volume", "ls", "--quiet", "--filter", f"name={IMAGE}").stdout.split():
+        cluster.run("docker", "volume", "rm", volume)
 
 
 @pytest.fixture
