@@ -106,6 +106,15 @@ def test_what_measures_itself_without_anything_of_podcovs_is_beside_what_podcov_
     ]
 
 
+def test_what_leaves_its_files_on_the_node_is_beside_what_leaves_them_in_the_pod() -> None:
+    on_node = Service("worker", "go", workload="pod/mixed", container="worker", dump=Dump("exit", source="nodes"))
+    found = pod({"itself": "podcov-data", "worker": "podcov-data"}, {"podcov-courier": "podcov-data"})
+    assert [brief(a) for a in addresses(found, ITSELF, on_node)] == [
+        ("uid/podcov-courier", "podcov-courier", True, ("itself",)),
+        ("uid/worker", "worker", True, ("worker",)),
+    ]
+
+
 def test_each_courier_hears_what_becomes_of_its_pod_and_only_its_own_containers() -> None:
     pods = table(PYTHON, GO)
     told = [(event.kind, event.address.part) for event in pods.observe(pod(SHIPPED, COURIERS))]

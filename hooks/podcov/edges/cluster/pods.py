@@ -362,13 +362,15 @@ def services_of(services: Iterable[Service], pod: Pod) -> dict[str, Service]:
 def by_recorder(claimed: Mapping[str, Service], pod: Pod) -> list[dict[str, Service]]:
     """The services' containers, those together that share a data volume, which is what one courier holds.
 
-    Those that measure themselves are never with others. A container that has no data volume is with the first of its kind.
+    Those that measure themselves are never with others, nor those whose files are on the node with those whose are in the pod. A
+    container that has no data volume is with the first of its kind.
     """
-    parties: dict[tuple[bool, str], dict[str, Service]] = {}
+    parties: dict[tuple[str, str], dict[str, Service]] = {}
     for container in sorted(claimed, key=lambda name: not _data_volume(name, pod)):
-        itself = claimed[container].dump is not None
-        volume = _data_volume(container, pod) or next((volume for kind, volume in parties if kind == itself), "")
-        parties.setdefault((itself, volume), {})[container] = claimed[container]
+        service = claimed[container]
+        source = service.dump.source if service.dump else ""
+        volume = _data_volume(container, pod) or next((volume for other, volume in parties if other == source), "")
+        parties.setdefault((source, volume), {})[container] = service
     order = {container: place for place, container in enumerate(claimed)}
     ordered = [dict(sorted(party.items(), key=lambda item: order[item[0]])) for party in parties.values()]
     return sorted(ordered, key=lambda party: order[next(iter(party))])
