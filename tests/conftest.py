@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +21,10 @@ ROOT = Path(__file__).parent.parent
 settings.register_profile("podcov", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("podcov-ci", settings.get_profile("podcov"), derandomize=True)
 settings.load_profile("podcov-ci" if os.environ.get("PODCOV_NO_SKIP") else "podcov")
+
+# A script that starts the tests in the background has them, and all programs that they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -350,6 +350,35 @@ def test_a_signal_that_arrives_during_a_fork_is_not_lost(pod: Pod, end: Callable
             assert app.stderr.read() == ""
 
 
+INTERRUPTED_FORKS = """\
+import os, signal
+
+parent, caught = os.getpid(), 0
+
+def handler(number, frame):
+    raise KeyError
+
+signal.signal(signal.SIGALRM, handler)
+for number in range(2000):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, (number % 400 + 1) * 1e-6)
+        pid = os.fork()
+        if not pid:
+            os._exit(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        os.waitpid(pid, 0)
+    except KeyError:
+        caught += 1
+        if os.getpid() != parent:
+            os._exit(1)
+print(caught > 0)
+"""
+
+
+def test_a_handler_may_raise_at_any_moment_of_a_fork(pod: Pod):
+    assert pod.check(pod.write("main.py", INTERRUPTED_FORKS)) == "True\n"
+
+
 DEBUGGER = """\
 import bdb, sys
 import helper

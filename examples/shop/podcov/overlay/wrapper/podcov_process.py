@@ -235,30 +235,30 @@ class Process:
 
 
 class _Fork:
-    """One fork. Paused for from `begin` to `end`; or, where that is never reached, until this goes away."""
+    """One fork. Paused for from `begin` to `end`; or, where that is never reached, until this goes away.
 
-    __slots__ = ("_process", "_number")
+    It has no `__init__`: a handler of the app's that raises as that is called would leave a fork that knows no process.
+    """
 
-    def __init__(self, process):
-        self._process = process
-        self._number = id(self)
+    __slots__ = ()
+    process = None
 
     def begin(self):
-        self._process.pause(self._number)
+        self.process.pause(id(self))
 
     def end(self, pid):
-        self._process.resume(self._number)
+        self.process.resume(id(self))
         self.__class__ = _EndedFork
         return pid
 
     def __del__(self):
-        self._process.resume(self._number)
+        self.process.resume(id(self))
 
 
 class _EndedFork:
     """A fork that needs nothing any more, not even a `__del__`: there, exceptions of the app's signal handlers would be lost."""
 
-    __slots__ = ("_process", "_number")
+    __slots__ = ()
 
 
 def _replace_forks(process):
@@ -270,11 +270,13 @@ def _replace_forks(process):
     `end`.
     """
 
+    _Fork.process = process
+
     def stand_in(real):
         results = iter(real, None)
 
         def begin():
-            fork = _Fork(process)
+            fork = _Fork()
             fork.begin()
             return _Fork.end, islice(results, 1), fork
 
