@@ -87,7 +87,7 @@ class Collector:
         self._coming: dict[str, asyncio.Future[None]] = {}
         """by digest: the contents that a pod is being asked for"""
         self._settled: set[str] = set()
-        """ids of couriers of pods that have been ready since `following`, or will not be"""
+        """ids of the couriers of pods that got ready, and were marked then where a run marks, or that will not be ready"""
         self._marking = False
         self._collecting = False
         self._time_is_up = math.inf
@@ -213,6 +213,7 @@ class Collector:
             await self._ask_to_mark(address)
         except ClusterError as error:
             self._not_marked(address, error)
+        self._settled.add(address.id)
 
     async def _ask_to_mark(self, address: CourierAddress) -> None:
         try:
@@ -263,6 +264,8 @@ class Collector:
         try:
             if address.sidecar:
                 await self._ask(address, "lease", str(LEASE_SECONDS))
+            if address.asked_at_end:
+                await self._ask_once_more(address)
             await self._pull(address)
             if not address.sidecar:
                 self.collected.lost[address.id] = "it has no sidecar: what it ran while it was ending could not be taken"
@@ -281,6 +284,11 @@ class Collector:
         self.progress.note(f"{address.name} ended; its data are here", verbose=True)
         with contextlib.suppress(CourierUnreachable):  # then it is gone already, or goes when its lease ends
             await self._ask(address, "release", attempts=1)
+
+    async def _ask_once_more(self, address: CourierAddress) -> None:
+        """Who ended before the question got there may have written all the same, and if not, its files tell."""
+        with contextlib.suppress(CourierUnreachable):
+            await self._ask(address, "dump", seconds=MARK_SECONDS, attempts=1)
 
     async def _wait_for_end(self, address: CourierAddress) -> bool:
         """Whether the service's containers have ended; False where the run cannot wait any longer."""
@@ -373,11 +381,11 @@ class Collector:
 
     async def _handle(self, event: PlatformEvent) -> None:
         address = event.address
-        if event.kind != "started":
-            self._settled.add(address.id)
         if event.kind == "ready" and self._marking and await self._is_new(address):
             self._spawn(self._mark_newcomer(address))
-        elif event.kind == "ending" and address.id not in self._last_pulls and not self._collecting:
+        elif event.kind != "started":
+            self._settled.add(address.id)
+        if event.kind == "ending" and address.id not in self._last_pulls and not self._collecting:
             self._last_pulls[address.id] = self._spawn(self._take_last(address))
         elif event.kind == "gone" and address.id not in self.collected.pulled | self._last_pulls.keys():
             self.collected.lost.setdefault(address.id, "the pod was gone before its data could be taken")

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
+
+KILLED: Final = 128 + 9
+"""exit code of what SIGKILL ended"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class CourierAddress:
     """the instrumented containers whose data the courier holds"""
     part: str = ""
     """which of the couriers of its pod it is; empty where there is but one"""
+    asked_at_end: bool = False
+    """what it holds is whole only where it is asked to dump once more when its pod is told to end"""
 
     @property
     def id(self) -> str:
@@ -58,6 +63,13 @@ class ContainerStart:
     """reason of the end: `OOMKilled`, `Error`, `Completed`, `deleted`; empty while it runs"""
     awaited: bool = False
     """it certainly has not begun, and nothing that was seen kept it from that but that its turn had not come"""
+    exit_code: int | None = None
+    """of its first process, where it has ended and that is known"""
+
+    @property
+    def killed(self) -> bool:
+        """Its first process ended of SIGKILL, and with it all others."""
+        return self.exit_code == KILLED
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,6 +294,12 @@ class TestStarts:
         over = pod(terminated(0, 1, 4, "Completed", 0), version=2)
         assert starts(over, pod(running(minute=1), version=1)) == [(0, seconds(1), seconds(4), "Completed")]
 
+    def test_what_was_killed_is_told_from_what_ended(self) -> None:
+        pods = table()
+        again = running(1, minute=5, last=ended(0, 1, 4, "Error", 137))
+        pods.observe(pod(again))
+        assert [start.killed for start in pods.starts()] == [True, False]
+
     def test_a_reason_that_the_kubelet_leaves_out_is_the_exit_code(self) -> None:
         assert starts(pod(terminated(0, 1, 4, "", 3)))[0][3] == "exit code 3"
 

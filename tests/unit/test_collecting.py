@@ -274,6 +274,23 @@ def test_a_pod_whose_last_data_could_not_be_taken_is_lost_even_if_it_was_pulled_
     assert "release" not in services.of(POD)
 
 
+SWITCHED = replace(POD, asked_at_end=True)
+OVER = CourierUnreachable(POD, "exit code 1: it has ended")
+
+
+@pytest.mark.parametrize("troubles", [{}, {"dump": [OVER]}], ids=["asked", "over"])
+def test_a_pod_that_has_to_be_asked_is_when_it_ends(troubles: Any) -> None:
+    services = Services(SWITCHED)
+
+    async def tests(collector: Collector) -> None:
+        services.troubles = troubles
+        services.asked.clear()
+        await services.happens("ending", SWITCHED)
+
+    assert conduct(services, tests).collected.lost == {}
+    assert services.of(SWITCHED) == ["lease", "dump", "pull", "wait", "pull", "release"]
+
+
 def test_a_pod_that_goes_away_before_it_is_released_has_lost_nothing() -> None:
     services = Services(POD)
     services.troubles = {"release": [gone(POD)]}

@@ -48,6 +48,8 @@ class Start:
     began: float | None = None
     finished: float | None = None
     running: bool = False
+    killed: bool = False
+    """it ended of SIGKILL, in which nobody can write anything"""
 
 
 class Hands(Protocol):
@@ -62,6 +64,9 @@ class Hands(Protocol):
 
     async def ready(self) -> bool:
         """Whether the pod serves."""
+
+    async def ending(self) -> bool:
+        """Whether the pod was told to end, so that it will not serve again."""
 
     async def processes(self, container: str) -> Sequence[Process]:
         """Those that the container sees, by pid. Empty where it does not run."""

@@ -94,12 +94,14 @@ def folders(
     *,
     in_parts: bool = False,
     runs: Collection[str] = (),
+    last: Collection[str] = (),
 ) -> tuple[Folder, ...]:
     """A folder for each start that ran, whether or not anybody saw it.
 
     `living` are the processes of the one that runs, and `also` those of them that are to be told of although they wrote nothing;
     so are `ended`, by restart of the container and pid, which do not live any more. Where processes hand over `in_parts`, each
-    start has epochs of its own. Lives that were of other runs than the current one and `runs` are not told.
+    start has epochs of its own. Lives that were of other runs than the current one and `runs` are not told. `last` are keys of
+    pieces that were asked for when the pod was ending: what is started again after that is not missed.
     """
     of_start: dict[int, list[Piece]] = {start.restart: [] for start in starts}
     for piece in pieces:
@@ -113,7 +115,7 @@ def folders(
         kept = journal.of_start(start.restart) if in_parts else journal
         dead = [pid for restart, pid in ended if restart == start.restart]
         alive = {process.pid: process for process in living if start.running}
-        processes = _processes(start, own, alive, kept, also, dead)
+        processes = _processes(start, own, alive, kept, also, dead, last)
         # One that has ended ran for the run before, if any, and is not missed by the next: so it tells of all marks.
         epochs = kept.epochs if start.finished is None else journal.epochs
         found.append(Folder(container, start, kept, _of_runs(start, processes, alive, kept, runs), epochs))
@@ -140,12 +142,13 @@ def _processes(
     journal: Journal,
     also: Collection[int],
     ended: Collection[int],
+    last: Collection[str],
 ) -> tuple[Remains, ...]:
     """Those that wrote something or should have."""
     dead = {pid for pid in ended if pid not in alive}
     past = [Remains(process_id(start, p.pid, p.life), p.pid, (), False, (p,), wrote_at_end=True) for p in pieces if p.life]
     pids = {p.pid for p in pieces if not p.life} | (alive.keys() & set(also)) | dead
-    if not (pieces or dead) or (past and not alive and _outlived(start, pieces[-1], journal)):
+    if not (pieces or dead) or (past and not alive and pieces[-1].key not in last and _outlived(start, pieces[-1], journal)):
         pids.add(min(alive, default=FIRST))
     lasting = [_remains(start, pid, [p for p in pieces if (p.pid, p.life) == (pid, 0)], alive, journal) for pid in sorted(pids)]
     return (*past, *lasting)
@@ -189,12 +192,14 @@ def _wrote_at_end(start: Start, pieces: Sequence[Piece], journal: Journal) -> bo
     """Whether the last piece of a process that has ended holds all that came before its end.
 
     Others than podcov may have asked for it. A container ends with its first process, or with one that serves, and so is asked;
-    any other may have ended at any time.
+    any other may have ended at any time. Who is killed writes nothing then.
     """
     last, end = pieces[-1], _end(start)
     if last.key in journal.asked:
         return False
     ends_with_it = last.pid == FIRST or any(piece.key in journal.asked for piece in pieces)
+    if ends_with_it and start.killed:
+        return False
     return end is None or not ends_with_it or last.time / NANO >= end - WHOLE_SECOND
 
 

@@ -57,6 +57,8 @@ class HostCourier:
         """pids that were asked and failed, by container: they are to be told of although they may have written nothing"""
         self._ended: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
         """by container, the restart and pid of those that ended when they were asked"""
+        self._last: defaultdict[str, set[str]] = defaultdict(set)
+        """by container, the keys of pieces that were asked for when the pod was ending"""
 
     async def answer(self, arguments: Sequence[str], stdin: bytes = b"") -> CourierAnswer:
         """Runs one command. `stdin` is its input without a frame. Trouble is an exit code and a line, as of any courier."""
@@ -119,7 +121,9 @@ class HostCourier:
             living = await self._hands.processes(subject.container)
             dumped = Dumped(failures={process.pid: diagnosis.not_asked(subject) for process in living[:1]})
         else:
+            ending = await self._hands.ending()
             dumped = await way.dump(subject, _keys(before), seconds)
+            self._last[subject.container].update(_keys(dumped.pieces) if ending else ())
         kept = await journal.read(subject)
         await journal.write_pieces(subject, kept.epoch, asked=kept.new(dumped.pieces))
         return await self._answers(subject, way, kept, (*before, *dumped.pieces), dumped, asked_start, done="complete")
@@ -196,9 +200,17 @@ class HostCourier:
     async def _folders(self, subject: Subject, way: Way, kept: Journal, pieces: Sequence[Piece]) -> tuple[Folder, ...]:
         starts = await self._hands.starts(subject.container)
         living = await self._hands.processes(subject.container) if any(start.running for start in starts) else ()
-        silent, ended = self._silent[subject.container], self._ended[subject.container]
         return folders.folders(
-            subject.container, starts, pieces, living, kept, silent, ended, in_parts=way.in_parts, runs=self._runs
+            subject.container,
+            starts,
+            pieces,
+            living,
+            kept,
+            self._silent[subject.container],
+            self._ended[subject.container],
+            in_parts=way.in_parts,
+            runs=self._runs,
+            last=self._last[subject.container],
         )
 
     async def _last_start(self, subject: Subject) -> int:

@@ -1,7 +1,8 @@
 """The way `killswitch`: a test binary that a request ends. It writes its profile, and a loop in the image starts it again.
 
 Every life of the binary is a profile. With podcov's sidecar each is kept under a name of its own; without it the next life
-overwrites the last one's, and what counts is the one that the killswitch brought.
+overwrites the last one's, and what counts is the one that the killswitch brought. Most loops do not end at SIGTERM, so a pod that
+is told to end is asked once more.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class KillswitchWay:
         pieces = await self._wait_for_profile(subject, known, seconds)
         if not pieces:
             return Dumped(failures={FIRST: _no_profile(subject, seconds)})
+        if await subject.hands.ending():
+            return Dumped(pieces)
         served = await self._wait_until_it_serves(subject, before)
         return Dumped(pieces, {} if served else {FIRST: f"it did not serve again within {READY_SECONDS:g} s of its killswitch"})
 
@@ -57,14 +60,21 @@ class KillswitchWay:
     async def _wait_for_profile(self, subject: Subject, known: frozenset[str], seconds: float) -> tuple[Piece, ...]:
         """The profiles that are new, once they are whole: what is still being written grows, or ends in the middle of a line."""
         seen: Mapping[str, bytes] = {}
+        ended = False
         async for _ in polling(seconds):
             pieces = tuple(p for p in self.pieces(subject, await subject.list()) if p.key not in known)
             contents = await subject.read([p.name for p in pieces]) if pieces else {}
             whole = pieces and all(is_complete(contents.get(p.name, b"")) for p in pieces)
             if whole and (subject.hands.keeps(subject.container, subject.dump.folder) or contents == seen):
                 return pieces
-            seen = contents
+            if ended:
+                break
+            seen, ended = contents, await self._ended(subject)
         return ()
+
+    async def _ended(self, subject: Subject) -> bool:
+        """Its container did so with its pod, and nothing more is written."""
+        return await subject.hands.ending() and not await subject.hands.processes(subject.container)
 
     async def _wait_until_it_serves(self, subject: Subject, before: Mapping[int, frozenset[int]]) -> bool:
         """All ports that were listened on are so again, the killswitch's by another process, and the pod is ready."""

@@ -167,6 +167,10 @@ class NodeHands:
     async def ready(self) -> bool:
         return self._ready()
 
+    async def ending(self) -> bool:
+        """Whoever leaves files on a node has done so once it ends, and is asked nothing."""
+        return False
+
     async def processes(self, container: str) -> Sequence[Process]:
         """The container's own one, as far as can be told from outside."""
         running = any(start.running for start in self._starts(container))

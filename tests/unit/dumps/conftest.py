@@ -107,6 +107,8 @@ class Pod:
     kept: bool = False
     again: bool = False
     """it is started again when it has ended, as by a kubelet"""
+    deleted: bool = False
+    """it was told to end"""
     ports: Sequence[int] = ()
     reads: list[str] = field(default_factory=list)
     life: list[Start] = field(default_factory=list)
@@ -210,7 +212,10 @@ class Pod:
         return tuple(self.life)
 
     async def ready(self) -> bool:
-        return True
+        return not self.deleted
+
+    async def ending(self) -> bool:
+        return self.deleted
 
     async def processes(self, container: str) -> Sequence[Process]:
         await self.starts(container)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from podcov.dumps.contract import Piece, Process, Start
@@ -58,6 +60,11 @@ def test_what_a_process_wrote_because_it_was_asked_says_nothing_of_its_end() -> 
 def test_what_somebody_else_asked_for_says_nothing_of_an_end_long_after_it() -> None:
     [folder] = folders("app", [CRASHED], [counters(105)], [], Journal())
     assert not folder.processes[0].wrote_at_end
+
+
+def test_who_was_killed_wrote_nothing_at_its_end_however_shortly_before_somebody_else_asked() -> None:
+    [folder] = folders("app", [replace(CRASHED, killed=True)], [counters(110.3)], [], Journal())
+    assert [process.wrote_at_end for process in folder.processes] == [False]
 
 
 def test_a_program_behind_a_shell_ends_with_its_container_where_it_is_what_serves() -> None:
@@ -132,6 +139,13 @@ def test_the_life_that_a_deleted_pod_ended_in_is_told_before_its_status_is() -> 
     piece = profile(112)
     [folder] = folders("app", [RUNNING], [piece], [], Journal(asked=frozenset({piece.key})))
     assert [p.wrote_at_end for p in folder.processes] == [True, False]
+
+
+@pytest.mark.parametrize("start", [CRASHED, RUNNING])
+def test_what_is_started_again_in_a_pod_that_ends_is_not_missed(start: Start) -> None:
+    piece = profile(105)
+    [folder] = folders("app", [start], [piece], [], Journal(asked=frozenset({piece.key})), last={piece.key})
+    assert [p.wrote_at_end for p in folder.processes] == [True]
 
 
 def test_a_container_may_end_with_the_life_that_was_asked_to() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from podcov.config import Dump, Service
 from podcov.dumps.killswitch import is_complete, parse_sockets
+from podcov.formats.courier import status_of
 
 SOURCE = (Path(__file__).parent / "programs" / "killswitch" / "main.go").read_text().splitlines()
 ONE = next(n for n, line in enumerate(SOURCE, 1) if line.startswith("func one("))
@@ -107,6 +108,36 @@ def test_a_mark_that_is_repeated_ends_nobody(app: Any) -> None:
     app.mark()
     app.mark()
     assert not app.pull().counters()
+
+
+def test_a_pod_that_is_told_to_end_is_asked_once_more(app: Any, tmp_path: Path) -> None:
+    """Its loop goes on until it is killed, and with it what it started again."""
+    app.mark()
+    app.get_page("/one")
+    app.deleted = True
+    app.dump()
+    app.end(kill=True)
+    pulled = app.pull()
+    assert ONE in pulled.ran(tmp_path, 0, 1)
+    assert [process.ended for process in status_of(pulled.bundle.manifest).targets[0].processes] == [True]
+
+
+def test_one_that_has_ended_is_not_waited_for(app: Any) -> None:
+    app.mark()
+    app.deleted = True
+    app.get = refused_at_last(app)
+    assert app.said("dump", "60").targets[0].failures == {}
+    assert [process.ended for process in status_of(app.pull().bundle.manifest).targets[0].processes] == [False]
+
+
+def refused_at_last(app: Any) -> Callable[..., Any]:
+    """It ends of something else at the moment that it is asked."""
+
+    async def get(*_: Any) -> str:
+        app.end(kill=True)
+        return "closed"
+
+    return get
 
 
 def test_a_port_where_nobody_listens_is_named(app: Any) -> None:

@@ -67,13 +67,17 @@ class ClusterHands:
         known = sorted(((restart, s) for (name, restart), s in self._entry.starts.items() if name == container), key=_by_restart)
         running = self._entry.pod.running(container)
         return tuple(
-            Start(restart, s.container_id or str(restart), s.started, s.finished, running and (restart, s) == known[-1])
+            Start(restart, s.container_id or str(restart), s.started, s.finished, running and (restart, s) == known[-1], s.killed)
             for restart, s in known
         )
 
     async def ready(self) -> bool:
         await self._refresh()
         return self._entry.pod.ready
+
+    async def ending(self) -> bool:
+        await self._refresh()
+        return self._entry.pod.deleting or self._entry.gone
 
     # Processes
 

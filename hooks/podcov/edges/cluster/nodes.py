@@ -58,7 +58,14 @@ class NodeCouriers:
 def starts(entry: Entry, container: str) -> Sequence[Start]:
     """Every start of the container that was seen, in order."""
     return [
-        Start(start.restart, start.container_id, start.started, start.finished, start.started is not None and not start.ended)
+        Start(
+            start.restart,
+            start.container_id,
+            start.started,
+            start.finished,
+            running=start.started is not None and not start.ended,
+            killed=start.killed,
+        )
         for (name, _), start in sorted(entry.starts.items())
         if name == container
     ]

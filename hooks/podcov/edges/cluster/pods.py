@@ -68,6 +68,7 @@ class Start:
     ended: str = ""
     awaited: bool = False
     """as far as the container's own status tells; what has to run before it may have failed"""
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +250,7 @@ def _terminated(document: Mapping[str, Any]) -> Start:
         started=_seconds(document.get("startedAt")),
         finished=_seconds(document.get("finishedAt")),
         ended=document.get("reason") or f"exit code {document.get('exitCode')}",
+        exit_code=document.get("exitCode"),
     )
 
 
@@ -392,6 +394,7 @@ def address_of(claimed: Mapping[str, Service], pod: Pod, *, alone: bool = True) 
         sidecar=bool(courier) or outlives,
         containers=tuple(claimed),
         part="" if alone else container,
+        asked_at_end=any(service.dump is not None and service.dump.by == "killswitch" for service in claimed.values()),
     )
 
 
@@ -436,6 +439,7 @@ def starts_of(address: CourierAddress, claimed: Mapping[str, Service], pod: Pod)
             finished=start.finished,
             ended=start.ended or (pod.obstacle if start.started is None else ""),
             awaited=start.awaited and not pod.obstacle,
+            exit_code=start.exit_code,
         )
         for container, service in claimed.items()
         for start in (pod.statuses[container].starts if container in pod.statuses else (Start(0, awaited=True),))
