@@ -297,3 +297,41 @@ def test_where_a_makefile_builds_the_image_it_finds_a_derived_dockerfile(tools: 
     assert "`docker build -f podcov/go/Dockerfile .`" in found["image manager"].why
     assert "/install" in (folder / "podcov/go/Dockerfile").read_text()
     project.init(folder, check=True)
+
+
+BY_ARGUMENT = (
+    'ARG BASE\nFROM $BASE AS build\nCOPY . .\nRUN go build -o /app .\nFROM scratch\nCOPY --from=build /app /app\nCMD ["/app"]\n'
+)
+
+
+def written_by_hand(*more: str) -> dict[str, str]:
+    """A project whose podcov.yaml says what is rendered and nothing of who builds it."""
+    settings = yaml.safe_load(config("plain")) | {"generate": {"by": "inject", "manifests": ["k8s"]}}
+    files = {"podcov.yaml": yaml.safe_dump(settings), "k8s/plain.yaml": deployment("plain"), "plain/Dockerfile": BY_ARGUMENT}
+    return files | dict.fromkeys(
+        more, f"{HEAD}build:\n  artifacts: [{{image: plain, context: plain, docker: {{buildArgs: {{BASE: b}}}}}}]\n"
+    )
+
+
+def test_a_dockerfile_whose_base_nobody_names_is_derived_all_the_same(tools: None, write: Write) -> None:
+    folder = write(written_by_hand())
+    findings = {finding.subject: finding.why for finding in project.init(folder).findings}
+    assert "\nRUN mkdir /tmp/podcov-go" in (folder / "plain/Dockerfile.podcov").read_text()
+    assert findings["plain/Dockerfile"].startswith(
+        "neither Skaffold nor Tilt builds it: `docker build -f plain/Dockerfile.podcov"
+    )
+
+
+def test_a_skaffold_yaml_that_podcov_yaml_does_not_name_says_what_is_built_and_is_left_as_it_is(
+    tools: None, write: Write
+) -> None:
+    folder = write(written_by_hand("skaffold.yaml"))
+    findings = {finding.subject: finding for finding in project.init(folder).findings}
+    assert (folder / "plain/Dockerfile.podcov").exists()
+    assert (folder / "skaffold.yaml").read_text() == written_by_hand("skaffold.yaml")["skaffold.yaml"]
+    assert findings["plain/Dockerfile"].why.startswith(
+        "skaffold.yaml builds it, which podcov.yaml does not name: `docker build -f"
+    )
+    assert findings["skaffold.yaml"].why == "write `skaffold: skaffold.yaml` under `generate` to have coverage come by it"
+    (folder / "skaffold.yaml").write_text("no: yaml: at all")
+    assert "skaffold.yaml" not in {finding.subject for finding in project.init(folder).findings}, "nobody asked for it"

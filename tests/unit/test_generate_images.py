@@ -267,6 +267,20 @@ def test_an_image_that_nobody_builds_here_says_it_itself() -> None:
     assert commands.image_words(ANYTHING, built.image) == ("tini", "--", "sh")
 
 
+def test_a_base_that_nobody_names_is_not_needed_for_what_the_dockerfile_says() -> None:
+    asked = Asked()
+    stages = 'ARG GO\nFROM $GO AS build\nRUN go build -o /app .\nFROM scratch\nCOPY --from=build /app /app\nCMD ["/app"]'
+    image = found(stages, asked).image
+    assert image is not None
+    assert (image.base, image.base_varies, image.command) == ("scratch", False, ("/app",))
+    by_template = found(stages, asked, arguments={"GO": None}).image
+    assert by_template is not None
+    assert (by_template.base, by_template.command) == ("scratch", ("/app",))
+    last = found('ARG BASE\nFROM $BASE\nCMD ["/app"]', asked).image
+    assert last is not None
+    assert (last.base_varies, last.command, asked.names) == (True, ("/app",), [])
+
+
 def test_what_nobody_knows_is_not_known_and_says_why() -> None:
     why = Unknown("the registry ghcr.io cannot be reached")
     built = commands.find("ghcr.io/a/b", [], Files(), Asked(**{"ghcr.io/a/b": why}))

@@ -28,7 +28,6 @@ from podcov.generate.kubernetes import manifests
 from podcov.generate.project import Project
 from podcov.generate.skaffold.sources import HelmRelease
 from podcov.generate.sources import Renderer
-from podcov.generate.tools import Tools
 
 
 class DiskProject:
@@ -161,17 +160,9 @@ def injector(root: Path, config: Config) -> Injector:
 def surroundings(root: Path, generate: Generate | None = None) -> Surroundings:
     """What the project in `root` builds; where nothing says which files say so, those in their usual places do."""
     files = DiskProject(root)
-    artifacts = _tools(files, generate).artifacts
+    named = tools.read(files, generate or tools.usual(files)).artifacts
+    artifacts = (*named, *tools.beside(files, generate).artifacts) if generate else named
     return Surroundings(files, artifacts, lookup.lookup, os.environ.get("SKAFFOLD_DEFAULT_REPO", ""))
-
-
-def _tools(files: Project, generate: Generate | None) -> Tools:
-    if generate is None or generate.skaffold or generate.tiltfile:
-        return tools.read(files, generate or tools.usual(files))
-    try:
-        return tools.read(files, tools.usual(files))
-    except ManifestError:
-        return Tools()  # podcov.yaml does not name it, so that it cannot be read is nothing that anybody asked for
 
 
 def kustomize(folder: Path) -> str:

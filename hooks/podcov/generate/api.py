@@ -108,13 +108,14 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED, adopted
     adoptions = adoption.recognise(files, configured=bool(adopted))
     text, found = _configuration(files, outside, asked, adoptions, adopted)
     config = parse(text)
-    said = tools.read(files, config.generate)
+    said, beside = tools.read(files, config.generate), tools.beside(files, config.generate)
     rendered = sources.of(config.generate, said)
-    known = Surroundings(files, said.artifacts, outside.lookup)
+    known = Surroundings(files, (*said.artifacts, *beside.artifacts), outside.lookup)
     deployed = sources.read(files, outside.renderer, rendered)
     groups = entering.enter(config, deployed, known, [s for s in config.services if s.workload])
-    others = builds.found_for([e.container.image for _, group in groups for e in group], said.artifacts, files)
-    built = rebuilding.plan(groups, rebuilding.Known(*said.sides, others), files, _folder(config))
+    others = builds.found_for([e.container.image for _, group in groups for e in group], known.artifacts, files)
+    buildable = rebuilding.Known(*said.sides, unnamed=beside.artifacts, others=others)
+    built = rebuilding.plan(groups, buildable, files, _folder(config))
     made = _overlay(files, outside, config, rendered, groups) if config.generate.by == "overlay" else None
     if made is None:
         _try_inject(sources.render(files, outside.renderer, rendered), Injector(config, known, outside.tracers))
@@ -129,6 +130,7 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED, adopted
         changes=tuple(sorted(changes, key=lambda change: change.path)),
         findings=(
             *found,
+            *_unnamed(beside),
             *_advice(config, said),
             *built.findings,
             *tiltfile.unreplaced(said.tiltfiles, built),
@@ -391,6 +393,18 @@ def _advice(config: Config, said: Tools) -> list[Finding]:
                 Finding(artifact.origin, f"docker_build({artifact.image!r}, entrypoint=...)", "left as it is", why, "warning")
             )
     return found
+
+
+def _unnamed(beside: Tools) -> list[Finding]:
+    """What a `podcov.yaml` written by hand may have left out unawares."""
+    files = [(one.path, f"skaffold: {one.path}") for one in beside.skaffolds[:1]]
+    files += [(one.path, f"tiltfile: {one.path}") for one in beside.tiltfiles[:1]]
+    return [
+        Finding(
+            path, f"{CONFIG} does not name it", "left as it is", f"write `{key}` under `generate` to have coverage come by it"
+        )
+        for path, key in files
+    ]
 
 
 def _unrendered(base: str, said: Tools) -> list[Finding]:

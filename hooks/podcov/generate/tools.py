@@ -52,6 +52,19 @@ def read(files: Project, generate: Generate) -> Tools:
     )
 
 
+def beside(files: Project, generate: Generate) -> Tools:
+    """Where `podcov.yaml` names neither: those in their usual places, which say all the same what images are built from.
+
+    What cannot be read is left out, for nobody asked for it.
+    """
+    if generate.skaffold or generate.tiltfile:
+        return Tools()
+    try:
+        return read(files, usual(files))
+    except ManifestError:
+        return Tools()
+
+
 def _present(files: Project, path: str) -> str:
     return path if files.read(path) is not None else ""
 

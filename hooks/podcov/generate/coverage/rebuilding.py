@@ -46,12 +46,14 @@ class Known:
 
     skaffold: Sequence[Artifact] = ()
     tilt: Sequence[Artifact] = ()
+    unnamed: Sequence[Artifact] = ()
+    """as Skaffold or Tilt would, in files that podcov.yaml does not name"""
     others: Sequence[Artifact] = ()
 
     def building(self, image: str) -> list[Artifact]:
         """The artifacts that a container's image may be: those of the tools, else what else is known."""
         found = [a for side in (self.skaffold, self.tilt) if (a := artifacts.of_image(side, image)) is not None]
-        other = artifacts.of_image(self.others, image)
+        other = artifacts.of_image((*self.unnamed, *self.others), image)
         return found or ([other] if other else [])
 
     def by_tools(self, artifact: Artifact) -> bool:
@@ -127,7 +129,7 @@ class _Maker:
             one = replace(one, dockerfile=self._derived(artifact))
         elif artifact.builder == "buildpacks":
             one = replace(one, descriptor=self._descriptor(artifact, rebuild))
-        self.findings += _advice(one, self._files) if known.by_tools(artifact) else _by_hand(one)
+        self.findings += _advice(one, self._files) if known.by_tools(artifact) else _by_hand(one, known)
         return one
 
     def _derived(self, artifact: Artifact) -> str:
@@ -193,11 +195,13 @@ def _advice(one: Rebuilt, files: Project) -> Iterator[Finding]:
         )
 
 
-def _by_hand(one: Rebuilt) -> Iterator[Finding]:
+def _by_hand(one: Rebuilt, known: Known) -> Iterator[Finding]:
     """For who builds by `docker build`, a Makefile, CI."""
     artifact = one.artifact
     if one.dockerfile:
-        why = f"neither Skaffold nor Tilt builds it: `docker build -f {one.dockerfile} {artifact.context}` has coverage in it"
+        told = any(artifact is unnamed for unnamed in known.unnamed)
+        by = f"{artifact.origin} builds it, which podcov.yaml does not name" if told else "neither Skaffold nor Tilt builds it"
+        why = f"{by}: `docker build -f {one.dockerfile} {artifact.context}` has coverage in it"
         yield Finding(artifact.dockerfile, f"image {artifact.image}", f"see {one.dockerfile}", why, "warning")
 
 

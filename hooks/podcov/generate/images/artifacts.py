@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal, get_args
 
-from podcov.errors import ManifestError
 from podcov.generate import project
 from podcov.generate.images import dockerfile
 from podcov.generate.images import names as image_names
@@ -16,7 +15,8 @@ from podcov.generate.project import Project
 
 Builder = Literal["docker", "kaniko", "ko", "buildpacks", "custom", "jib", "bazel"]
 BUILDERS: tuple[Builder, ...] = get_args(Builder)
-_UNKNOWN = "podcov-unknown"
+UNKNOWN = "podcov-unknown"
+"""stands in names of images for what only the build knows"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +109,13 @@ def build(artifact: Artifact, files: Project, bases: Bases = nowhere) -> Image |
     if text is None:
         return None
     known = {name: value for name, value in artifact.arguments.items() if value is not None}
-    unknown = {name: _UNKNOWN for name, value in artifact.arguments.items() if value is None}
+    unknown = {name: UNKNOWN for name, value in artifact.arguments.items() if value is None}
 
     def parsed(arguments: Mapping[str, str], bases: Bases = nowhere) -> Image:
-        return dockerfile.parse(text, name=artifact.dockerfile, target=artifact.target, arguments=arguments, bases=bases)
+        return dockerfile.parse(
+            text, name=artifact.dockerfile, target=artifact.target, arguments=arguments, bases=bases, unnamed=UNKNOWN
+        )
 
-    probe = parsed({**known, **unknown})
-    if _UNKNOWN not in probe.base:
-        return parsed(known, bases)
-    try:
+    if UNKNOWN in parsed({**known, **unknown}).base:
         return replace(parsed(known), base_varies=True)
-    except ManifestError:
-        # Without the argument there is no image after FROM: the Dockerfile is right, it says too little.
-        return replace(probe, base_varies=True)
+    return parsed(known, bases)

@@ -80,14 +80,16 @@ def parse(
     target: str = "",
     arguments: Mapping[str, str] | None = None,
     bases: Bases = nowhere,
+    unnamed: str = "",
 ) -> Image:
     """The image that `text` builds: its stage `target`, or the last one.
 
-    `arguments` win over the defaults of ARG. Only the base that this image stands on is looked for in `bases`.
-    Raises ManifestError, `NAME:LINE: ...`, where there is no stage, no such stage, or a FROM without an image.
+    `arguments` win over the defaults of ARG. Only the base that this image stands on is looked for in `bases`. `unnamed` is what
+    a base is called that only arguments name which nobody knows.
+    Raises ManifestError, `NAME:LINE: ...`, where there is no stage, no such stage, or a FROM without an image and no `unnamed`.
     """
     source = dockerfile_text.read(text)
-    build = _Build(source.escape, arguments or {}, bases)
+    build = _Build(source.escape, arguments or {}, bases, unnamed)
     build.stages = stages = _stages(source.instructions, build, name)
     return _evaluate(stages, _chosen(stages, target, name), build).image
 
@@ -106,6 +108,7 @@ class _Build:
     escape: str
     given: Mapping[str, str]
     bases: Bases
+    unnamed: str = ""
     outer: dict[str, str] = field(default_factory=dict)
     """what ARG declares before the first FROM, and what Docker sets by itself"""
     stages: Sequence[_Stage] = ()
@@ -176,7 +179,7 @@ def _stages(instructions: Sequence[Instruction], build: _Build, name: str) -> li
 
 def _begin(step: Instruction, build: _Build, name: str) -> _Stage:
     words = step.rest.split()
-    base = build.expand(words[0], build.outer) if words else ""
+    base = (build.expand(words[0], build.outer) or build.unnamed) if words else ""
     if not base:
         raise ManifestError(
             f"{name}:{step.line}: FROM {step.rest}: the image is empty",

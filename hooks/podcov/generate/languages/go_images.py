@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from posixpath import basename, dirname, join, normpath, relpath
 
 from podcov.generate.images import dockerfile
+from podcov.generate.images.artifacts import UNKNOWN
 from podcov.generate.images.dockerfile import Image, Taken
 from podcov.generate.languages.go_dockerfile import may_build
 
@@ -109,6 +110,12 @@ def only_one(image: Image | None) -> str:
 
 def builds(stage: Image) -> bool:
     return is_golang(stage) or any(_BUILDS.search(run.replace('", "', " ").replace('","', " ")) for run in stage.runs)
+
+
+def named(image: Image) -> str:
+    """What an image stands on, for people."""
+    base = dockerfile.repository(image.base) if UNKNOWN in image.base else image.base
+    return "an image that only its build knows" if UNKNOWN in base else base
 
 
 def is_golang(image: Image) -> bool:

@@ -34,15 +34,15 @@ def recognise(seen: Seen) -> str:
         return f"{artifact.builder}, {module}" if artifact and artifact.builder in ("buildpacks", "custom") and module else ""
     path = of_command(seen.command, built.image, _folder(seen))
     if stage := go_images.built_in(built.image, path):
-        return f"built on {stage.base}"
+        return f"built on {go_images.named(stage)}"
     if compiled_at_start(seen.command) and go_images.is_golang(built.image):
-        return f"runs on {built.image.base}"
+        return f"runs on {go_images.named(built.image)}"
     if not go_images.is_plain(built.image):
         return ""
     if is_test_binary(seen):
         return f"{module}, a test binary" if module else "a test binary"
     if not path and (builders := [taken.origin for taken in built.image.taken if go_images.builds(taken.origin)]):
-        return f"takes from a stage on {builders[0].base}"
+        return f"takes from a stage on {go_images.named(builders[0])}"
     return f"{module}, a program from outside" if module and is_built_outside(seen) else ""
 
 
