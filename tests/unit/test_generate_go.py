@@ -161,7 +161,7 @@ def one(dockerfile: str, container: str = APP, files: Mapping[str, str] = MODULE
 def test_the_program_that_go_built(dockerfile: str, container: str, binary: str) -> None:
     service, finding = one(dockerfile, container)
     assert (service.language, service.binary, service.source, service.dump) == ("go", binary, ("app",), None)
-    assert finding.why == f"{binary} is its own courier"
+    assert finding.why == f"its sidecar runs {binary} too, which hands over what was recorded"
 
 
 @pytest.mark.parametrize(
@@ -400,6 +400,13 @@ def test_what_is_recorded_needs_no_wrapper_and_keeps_its_command() -> None:
     assert variables(courier).keys() == {"PODCOV_DATA", "PODCOV_CONTAINER", "GOMEMLIMIT"}
     assert courier["terminationMessagePolicy"] == "FallbackToLogsOnError", "it may be no courier: then it is seen what it said"
     assert (mounts(courier), [v["name"] for v in volumes]) == ({"/podcov/data": "podcov-data"}, ["podcov-data"])
+
+
+def test_the_launcher_of_a_buildpack_is_left_its_own_limit() -> None:
+    """It is a program in Go itself, which nothing of podcov's has built."""
+    _, courier, _ = injected("binary: /cnb/process/web")
+    assert courier["command"] == ["/cnb/process/web", "--podcov-courier", "serve"]
+    assert "GOMEMLIMIT" not in variables(courier)
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,15 @@ def test_the_toolchain_is_the_one_that_go_mod_wishes(
     assert pod.status().targets[0].processes[0].start.state == "recording"
 
 
-def test_flags_of_the_build_s_own_are_kept(layer: Layer, plain_go: Any, programs: Path, tmp_path: Path) -> None:
-    layer.build(plain_go, tmp_path / "service", programs / "ends", "-buildvcs=false", GOFLAGS="-trimpath -tags=special")
+def test_what_the_build_s_environment_says_of_go_is_kept(
+    layer: Layer, plain_go: Any, programs: Path, container: Any, tmp_path: Path
+) -> None:
+    """As Heroku's buildpack names the folder of its toolchain in GOROOT."""
+    env = {"GOFLAGS": "-trimpath -tags=special", "GOROOT": str(plain_go.goroot)}
+    layer.build(plain_go, tmp_path / "service", programs / "ends", "-buildvcs=false", **env)
     command = ["go", "version", "-m", tmp_path / "service"]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     assert [flag for flag in ("-cover=true", "-tags=special", "-trimpath=true") if flag not in said] == []
+    pod = container(tmp_path / "service")
+    pod.run("exit")
+    assert pod.status().targets[0].processes[0].start.state == "recording"
