@@ -15,7 +15,7 @@ from podcov.collecting import Collector, Progress
 from podcov.config import Config, Service
 from podcov.errors import Exit, InterpreterError
 from podcov.formats.analysis import FileAnalysis
-from podcov.formats.courier import TargetStatus, target_status
+from podcov.formats.courier import ProcessStatus, TargetStatus, target_status
 from podcov.formats.records import ProcessRecords, TargetRecords, parse_target
 from podcov.formats.run_json import RunRecord, SuiteRecord
 from podcov.languages import Converted, Language, Need, Numbering, Observed, Selection, ServiceData, Text, number_epochs
@@ -162,7 +162,7 @@ def facts(target: Target, record: RunRecord, language: Language | None, text: Te
     info, records, status = target.stored.info, target.records, target.status
     observed = language.observe(_for_language(target), target.counted_epochs, text) if language else {}
     times = [p.start.time for p in records.processes if p.start and p.start.time]
-    alive = {p.id: bool(p.alive) for p in status.processes}
+    known = {p.id: p for p in status.processes}
     return TargetFacts(
         service=info.service,
         name=info.address,
@@ -172,7 +172,7 @@ def facts(target: Target, record: RunRecord, language: Language | None, text: Te
         first_time=min(times) / 1e9 if times else None,
         runs=tuple(dict.fromkeys(e.run for e in records.epochs)),
         marked_at=min((e.time / 1e9 for e in records.epochs if e.run == record.id), default=None),
-        processes=tuple(_process(p, observed.get(p.id, _UNOBSERVED), alive.get(p.id, False)) for p in records.processes),
+        processes=tuple(_process(p, observed.get(p.id, _UNOBSERVED), known.get(p.id)) for p in records.processes),
         unregistered=tuple(Unregistered(u.pid, u.start_time, u.argv) for u in status.unregistered),
         unmarked=record.unmarked.get(info.id, {}),
         undumped=record.undumped.get(info.id, {}),
@@ -183,8 +183,10 @@ def facts(target: Target, record: RunRecord, language: Language | None, text: Te
 _UNOBSERVED = Observed(hits=False)
 
 
-def _process(process: ProcessRecords, observed: Observed, alive: bool) -> ProcessFacts:
+def _process(process: ProcessRecords, observed: Observed, status: ProcessStatus | None) -> ProcessFacts:
     start = process.start
+    alive = bool(status and status.alive)
+    said = status.reason if status and start and start.recording == "dumped" and not alive else ""
     return ProcessFacts(
         id=process.id,
         argv=start.argv if start else (),
@@ -201,7 +203,7 @@ def _process(process: ProcessRecords, observed: Observed, alive: bool) -> Proces
         damage=(*process.damage, *observed.damage),
         hits=observed.hits,
         missing=(observed.slug, observed.reason) if observed.slug else None,
-        note=observed.note,
+        note=observed.note or said,
     )
 
 

@@ -34,6 +34,8 @@ class Remains:
     pieces: tuple[Piece, ...]
     wrote_at_end: bool
     """it ended, and wrote everything before it did"""
+    note: str = ""
+    """what is true of it all the same"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +148,19 @@ def _processes(
 ) -> tuple[Remains, ...]:
     """Those that wrote something or should have."""
     dead = {pid for pid in ended if pid not in alive}
-    past = [Remains(process_id(start, p.pid, p.life), p.pid, (), False, (p,), wrote_at_end=True) for p in pieces if p.life]
+    past = [
+        Remains(process_id(start, p.pid, p.life), p.pid, (), False, (p,), wrote_at_end=True, note=_AGAIN if p.key in last else "")
+        for p in pieces
+        if p.life
+    ]
     pids = {p.pid for p in pieces if not p.life} | (alive.keys() & set(also)) | dead
     if not (pieces or dead) or (past and not alive and pieces[-1].key not in last and _outlived(start, pieces[-1], journal)):
         pids.add(min(alive, default=FIRST))
     lasting = [_remains(start, pid, [p for p in pieces if (p.pid, p.life) == (pid, 0)], alive, journal) for pid in sorted(pids)]
     return (*past, *lasting)
+
+
+_AGAIN = "it wrote this when its pod was told to end: what was started again in that pod before it was gone is not here"
 
 
 def _of_runs(
@@ -221,7 +230,7 @@ def _described(process: Remains, folder: Folder, facts: Facts) -> dict[str, Any]
         "start": start_record(process, folder.start, facts),
         "alive": process.alive,
         "ended": process.wrote_at_end,
-        "reason": facts.unsupported if process.alive else "",
+        "reason": facts.unsupported if process.alive else process.note,
         "epochs": sorted({folder.journal.of(piece) for piece in process.pieces}),
         "flags": 0,
     }

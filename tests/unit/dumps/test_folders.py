@@ -146,6 +146,8 @@ def test_what_is_started_again_in_a_pod_that_ends_is_not_missed(start: Start) ->
     piece = profile(105)
     [folder] = folders("app", [start], [piece], [], Journal(asked=frozenset({piece.key})), last={piece.key})
     assert [p.wrote_at_end for p in folder.processes] == [True]
+    [told] = describe(folder, Facts())["processes"]
+    assert "what was started again in that pod" in told["reason"]
 
 
 def test_a_container_may_end_with_the_life_that_was_asked_to() -> None:
