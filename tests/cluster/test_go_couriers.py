@@ -19,6 +19,26 @@ SERVICES = {
     "misnamed": {"workload": "pod/misnamed", "binary": "/nowhere", "sidecar": False, **SERVICE},
     "plain": {"workload": "pod/plain", "binary": "/shipping", **SERVICE},
 }
+WORKER = """\
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func init() {
+	println("a worker has begun")
+}
+
+func main() {
+	stopped := make(chan os.Signal, 1)
+	signal.Notify(stopped, syscall.SIGTERM)
+	<-stopped
+}
+"""
+"""takes any argument, and looks at none"""
 DATA = [{"name": "podcov-data", "mountPath": "/podcov/data"}]
 
 
@@ -85,3 +105,57 @@ def test_it_is_found_or_it_is_said_what_is_missing(namespace: Any, images: dict[
     assert "ended with exit code 2" in said["plain"]
     assert "was not built by the coverage profile" in said["plain"]
     assert "(it said: flag provided but not defined: -podcov-courier" in said["plain"]
+
+
+@pytest.fixture
+def worker(cluster: Any, tmp_path: Path) -> str:
+    """The image of WORKER, as the standard toolchain makes it."""
+    (tmp_path / "go.mod").write_text("module example.com/worker\n\ngo 1.20\n")
+    (tmp_path / "main.go").write_text(WORKER)
+    (tmp_path / "Dockerfile").write_text('FROM scratch\nCOPY worker /worker\nENTRYPOINT ["/worker"]\n')
+    image: str = cluster.image("couriers:worker")
+    cluster.run("env", "CGO_ENABLED=0", "go", "build", "-cover", "-o", "worker", ".", cwd=tmp_path)
+    cluster.run("docker", "build", "--quiet", "--tag", image, tmp_path)
+    cluster.run("docker", "push", "--quiet", image)
+    return image
+
+
+def test_what_was_built_without_podcov_does_not_run_twice_whatever_arguments_it_takes(
+    namespace: Any, worker: str, root: Path, wait_until: Any
+) -> None:
+    namespace.kubectl("apply", "--filename", root / "overlays/rbac/attach.yaml")
+    account = f"--serviceaccount={namespace.name}:podcov"
+    namespace.kubectl("create", "rolebinding", "podcov-attach", "--role", "podcov-attach", account)
+    app = {"name": "app", "image": worker}
+    beside = {"name": "beside", "image": worker, "command": ["/worker", "--podcov-courier", "serve"], "restartPolicy": "Always"}
+    labels = {"app": "worker"}
+    template = {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 1, "containers": [app]}}
+    spec = {"selector": {"matchLabels": labels}, "template": template}
+    unguarded = {"containers": [app], "initContainers": [beside], "terminationGracePeriodSeconds": 1}
+    namespace.apply(
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "worker"}, "spec": spec},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "unguarded"}, "spec": unguarded},
+    )
+    namespace.kubectl("rollout", "status", "deployment/worker", "--timeout=90s")
+    (serving,) = namespace.get("pods", "--selector", "app=worker")["items"]
+    project = namespace.folder / "project"
+    project.mkdir()
+    service = {"workload": "deployment/worker", "language": "go", "binary": "/worker"}
+    (project / "podcov.yaml").write_text(yaml.safe_dump({"version": 1, "services": {"worker": service}}))
+
+    done = namespace.podcov("attach", "--namespace", namespace.name, "--timeout", "20", cwd=project, check=False)
+
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "container podcov-courier: " in done.stderr
+    assert "GOMEMLIMIT=podcov: this program was built without podcov in its Go toolchain" in done.stderr
+    wait_until(lambda: "a worker has begun" in namespace.kubectl("logs", "unguarded", "--container", "beside"))
+    pods = namespace.get("pods", "--selector", "app=worker")["items"]
+    (new,) = (item["metadata"]["name"] for item in pods if item["metadata"]["uid"] != serving["metadata"]["uid"])
+    log = ("logs", new, "--container", "podcov-courier")
+    wait_until(lambda: "fatal error: malformed GOMEMLIMIT" in namespace.kubectl(*log, check=False))
+    assert "a worker has begun" not in namespace.kubectl(*log, check=False)
+
+    namespace.podcov("detach", "deployment/worker", "--namespace", namespace.name, cwd=project)
+    (left,) = namespace.get("pods", "--selector", "app=worker", "--field-selector", "status.phase=Running")["items"]
+    assert left["metadata"]["uid"] == serving["metadata"]["uid"], "it served all the time"
+    assert left["status"]["containerStatuses"][0]["restartCount"] == 0
