@@ -39,7 +39,7 @@ _SIGNS = (
         _WRITES,
     ),
     Sign("handler", GO, re.compile(r"coverage\.ClearCounters\("), "begins to count anew", _WRITES),
-    Sign("signal", GO, re.compile(r"syscall\.SIG(?P<value>USR[12]|HUP|WINCH|CONT)\b"), r"SIG\g<value> is caught", _WRITES),
+    Sign("signal", GO, re.compile(r"syscall\.SIG(?P<value>USR[12]|HUP|WINCH|CONT)\b"), r"the signal is SIG\g<value>", _WRITES),
     Sign("script", SHELL, re.compile(r"skaffold\.dev/run-id"), "finds the pods of this Skaffold run", _COLLECTS),
     Sign("script", SHELL, re.compile(r"\bgo tool covdata (?P<command>\w+)"), r"`go tool covdata \g<command>`", _COLLECTS),
 )

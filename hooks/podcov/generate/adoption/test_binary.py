@@ -83,7 +83,7 @@ def recognise(space: Workspace) -> Adoption | None:
     handover = _handover(space, seen)
     scripts = dict.fromkeys(s.evidence.path for s in seen if s.kind in ("merge", "total", "service"))
     offers.take_place_of(space, [path for path in scripts if walk.is_named(path, SHELL)])
-    keeps = ["Your test binaries and the loop that starts them stay, your tests, and the rule that the percentage may not fall."]
+    keeps = ["Your test binaries and the loop that starts them stay, and so do your tests, and what you ask of the percentage."]
     return signs.adoption(space, NAME, seen, keeps, handover, profile, before)
 
 
