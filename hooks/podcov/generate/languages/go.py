@@ -106,7 +106,8 @@ def _recorded_itself(seen: Seen, folder: str) -> Proposal:
         why = f"{program} is a guess: if the image's process is called so, take `sidecar` out of {_CONFIG}"
         return Proposal(replace(service, sidecar=False), f"{decided}, no sidecar", why, "warning")
     beside = "; its GOCOVERDIR goes on as before" if _own_folder(seen) else ""
-    return _certain_or_not(seen, Proposal(service, decided, f"its sidecar runs {program} too, which hands over what was recorded{beside}"))
+    why = f"its sidecar runs {program} too, which hands over what was recorded{beside}"
+    return _certain_or_not(seen, Proposal(service, decided, why))
 
 
 def _names_buildpacks(seen: Seen) -> bool:
