@@ -118,6 +118,23 @@ def test_a_failing_suite_s_status_is_the_run_s(hello: Hello, place: str, wait_un
 
 
 @pytest.mark.parametrize("place", ["job", "inside"])
+def test_neither_the_name_of_the_context_nor_its_nodes_matter(hello: Hello, place: str) -> None:
+    """A minikube's, for example; podcov's account may read no node."""
+    config = hello.space.folder / "podcov.kubeconfig"
+    given = yaml.safe_load(config.read_text())["contexts"][0]["context"]
+    kubectl = ("kubectl", "--kubeconfig", config)
+    known = (f"--cluster={given['cluster']}", f"--user={given['user']}")
+    hello.space.cluster.run(*kubectl, "config", "set-context", "minikube", *known)
+    for verb in ("get", "list", "watch"):
+        allowed = hello.space.cluster.run(*kubectl, "--context", "minikube", "auth", "can-i", verb, "nodes", check=False)
+        assert allowed.stdout.strip() == "no", allowed.stderr
+    where = {"job": {"image": hello.image}} if place == "job" else {"inside": "pod/gandalf"}
+    done = hello.run("--context", "minikube", "--json", **where, command=["python3", "-c", "print('asked')"])
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["ledger"]["complete"]
+
+
+@pytest.mark.parametrize("place", ["job", "inside"])
 def test_what_they_print_is_seen_while_they_run_and_ctrl_c_ends_the_run(hello: Hello, place: str, wait_until: Any) -> None:
     where = {"job": {"image": hello.image}} if place == "job" else {"inside": "pod/gandalf"}
     running = hello.start(**where, command=["python3", "-c", WAIT])
