@@ -430,6 +430,15 @@ def test_a_file_that_both_change_is_named_once(repo: Copy, capsys: pytest.Captur
     assert len(lines) == len(set(lines))
 
 
+def test_what_is_offered_takes_nothing_of_podcov_s_own_out(repo: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is shown when podcov's profile has just been written into the file that the user's own would be taken out of."""
+    folder = repo("skaffold-tutorial")
+    assert run(["init", "-c", str(folder / "podcov.yaml")]) == 0
+    shown = capsys.readouterr().err
+    assert "-- name: coverage" in shown
+    assert not [line for line in shown.splitlines() if line.startswith("-") and "podcov" in line]
+
+
 def test_what_stays_is_said_once(repo: Copy, capsys: pytest.CaptureFixture[str]) -> None:
     folder = repo("process-start")
     (folder / "orders/start.sh").write_text("#!/bin/sh\nif true; then\n  coverage run -m orders\nfi\n")

@@ -71,7 +71,7 @@ def init(
         for line in _written(done, verbose=verbose):
             click.echo(line)
     if not quiet:
-        _offer(root, done)
+        _offer(done)
         _say_next(done, dry_run=dry_run)
 
 
@@ -99,7 +99,7 @@ def _edits(root: Path, done: Plan, *, verbose: bool) -> Iterator[Edit]:
         click.echo(f"and {hidden} files of podcov's own in {own}, which --verbose shows", err=True)
 
 
-def _offer(root: Path, done: Plan) -> None:
+def _offer(done: Plan) -> None:
     """What podcov would put in the place of another way of measuring."""
     replaced = [r for adoption in done.adoptions for r in adoption.replaces]
     for adoption in done.adoptions:
@@ -107,7 +107,7 @@ def _offer(root: Path, done: Plan) -> None:
             click.echo(f"{adoption.name}: {sentence}", err=True)
     if replaced:
         click.echo("podcov can take over; `podcov init --adopt` makes these changes:", err=True)
-        diffs.show((Edit(r.path, project.DiskProject(root).read(r.path), r.content) for r in replaced), err=True)
+        diffs.show((Edit(r.path, done.replaceable[r.path], r.content) for r in replaced), err=True)
 
 
 def _say_next(done: Plan, *, dry_run: bool) -> None:

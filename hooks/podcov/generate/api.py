@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from posixpath import dirname
 
 from podcov import assets
@@ -73,6 +73,8 @@ class Plan:
     """what measures coverage there already"""
     adopted: tuple[Adoption, ...] = ()
     """what did, and is replaced by `changes`"""
+    replaceable: Mapping[str, bytes | None] = field(default_factory=dict)
+    """the files that `adoptions` could replace, as they are before `changes`"""
     overlay: Overlay | None = None
     """None where coverage gets in by `podcov inject`"""
 
@@ -139,6 +141,7 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED, adopted
             *entering.isolated(groups),
         ),
         adoptions=handover.measured(adoptions, config),
+        replaceable={r.path: files.read(r.path) for a in adoptions for r in a.replaces},
         overlay=made,
     )
 
