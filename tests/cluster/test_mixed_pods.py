@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 from collections import Counter
@@ -39,7 +40,7 @@ PARTS = {
 }
 PODS = {"recorded": ("greeter", "shipping", "hello"), "itself": ("hello", "converter")}
 COURIERS = {
-    "recorded": {"podcov-courier": "greeter", "podcov-courier-2": "hello"},
+    "recorded": {"podcov-courier": "greeter", "podcov-courier-2": "shipping", "podcov-courier-3": "hello"},
     "itself": {"podcov-courier": "hello", "podcov-courier-2": "converter"},
 }
 """by the pod: its sidecars, and the container whose image each runs"""
@@ -49,8 +50,10 @@ NOT_THE_SERVICE = shutil.ignore_patterns(
 
 
 @pytest.fixture(scope="module")
-def space(create_namespace: Any, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+def space(create_namespace: Any, root: Path, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     with module_namespace(create_namespace, tmp_path_factory.mktemp("mixed") / "namespace-mixed", request) as made:
+        made.kubectl("apply", "--filename", root / "overlays/rbac/attach.yaml")
+        made.kubectl("create", "rolebinding", "podcov-attach", "--role", "podcov-attach", f"--serviceaccount={made.name}:podcov")
         yield made
 
 
@@ -127,20 +130,39 @@ def test_every_container_of_every_pod_is_accounted_for(tested: Path) -> None:
     assert starts == {(f"{p}-{part}", part): 2 if p == "recorded" else 1 for p, parts in PODS.items() for part in parts}
 
 
-def test_what_they_ran_is_there_to_the_end_of_the_deleted_pod(tested: Path) -> None:
-    for service, after_the_end in (("recorded-greeter", "serve"), ("recorded-shipping", "finish")):
-        blocks = seen(tested, service)
-        assert sum(blocks.values()) > len(blocks) / 2, (service, after_the_end)
+@pytest.mark.parametrize(
+    ("service", "ran"),
+    [
+        pytest.param("recorded-greeter", "context.WithTimeout(", id="at the end of the deleted pod"),
+        pytest.param("recorded-shipping", "context.WithTimeout(", id="at its end, beside another program in Go"),
+        pytest.param("itself-converter", "units.Convert(", id="asked by a signal"),
+    ],
+)
+def test_what_programs_in_go_ran_is_there_and_nothing_of_others(tested: Path, service: str, ran: str) -> None:
+    folder = tested / service.partition("-")[2]
+    line = next(n for n, text in enumerate((folder / "main.go").read_text().splitlines(), 1) if ran in text)
+    module = (folder / "go.mod").read_text().split()[1]
+    blocks = seen(tested, service)
+    assert all(block.startswith(f"{module}/") for block in blocks)
+    spans = ((re.search(r"/main\.go:(\d+)\.\d+,(\d+)\.", block), yes) for block, yes in blocks.items())
+    assert [yes for found, yes in spans if found and int(found[1]) <= line <= int(found[2])] == [True]
+
+
+@pytest.mark.parametrize("service", ["recorded-hello", "itself-hello"])
+def test_what_ran_in_python_beside_them_is_there(tested: Path, service: str) -> None:
     files = left(tested, "report.json")["files"]
-    (hello,) = (file for file in files if file["service"] == "recorded-hello")
-    ran = {region["start"][0] for region in hello["regions"] if region["hits"]}
-    refusal = next(n for n, line in enumerate((tested / hello["path"]).read_text().splitlines(), 1) if "raise ValueError" in line)
-    assert refusal in ran
+    (file,) = (file for file in files if file["service"] == service and file["path"].endswith("/hello.py"))
+    ran = {region["start"][0] for region in file["regions"] if region["hits"]}
+    lines = (tested / file["path"]).read_text().splitlines()
+    assert {n for n, text in enumerate(lines, 1) if "raise ValueError" in text or "BAD_REQUEST" in text} <= ran
 
 
-def test_it_comes_off_again(tested: Path, space: Any) -> None:
+def test_it_comes_off_again_and_is_attached_again(tested: Path, space: Any) -> None:
     space.podcov("detach", *(f"deployment/{name}" for name in PODS), "--namespace", space.name, cwd=tested)
     for name, parts in PODS.items():
         live = space.get("deployment", name)
-        assert "podcov" not in json.dumps({**live, "metadata": live["metadata"]["annotations"]})
+        assert "podcov" not in json.dumps(live["spec"])
         assert [c["name"] for c in live["spec"]["template"]["spec"]["containers"]] == list(parts)
+    space.podcov("attach", "deployment/itself", "--namespace", space.name, cwd=tested)
+    without = [word for part in PODS["recorded"] for word in ("--without", f"recorded-{part}")]
+    space.podcov("run", "--namespace", space.name, *without, "--", "true", cwd=tested)

@@ -568,14 +568,20 @@ def mixed(*names: str, pod: str = "") -> tuple[str, Injector]:
     return workload(*(f"{{name: {n}, image: {n}}}" for n in names), pod=pod), Injector(config, known("", {}), lambda _: {})
 
 
+def deployment_in(text: str) -> Document:
+    (found,) = (document for document in yaml.safe_load_all(text) if document["kind"] == "Deployment")
+    return dict(found)
+
+
 def test_containers_of_a_pod_that_are_measured_in_several_ways_have_a_sidecar_and_a_volume_for_each() -> None:
     text, injector = mixed("a", "b", "c", "d", "e")
-    (document,) = [d for d in yaml.safe_load_all(injector.text(text, name="app.yaml")[0]) if d["kind"] == "Deployment"]
+    document = deployment_in(injector.text(text, name="app.yaml")[0])
     pod = document["spec"]["template"]["spec"]
     assert {c["name"]: mounts(c) for c in (*pod["initContainers"], *pod["containers"])} == {
         "podcov-courier": {"/podcov/data": "podcov-data"},
         "podcov-courier-2": {"/podcov/data": "podcov-data-2", "/podcov/wrapper": "podcov-wrapper-2"},
         "podcov-courier-3": {"/podcov/data": "podcov-data-3", "/podcov/wrapper": "podcov-wrapper-3"},
+        "podcov-courier-4": {"/podcov/data": "podcov-data-4"},
         "a": {"/podcov/data": "podcov-data"},
         "b": {"/podcov/data": "podcov-data-2", "/podcov/wrapper": "podcov-wrapper-2"},
         "c": {"/podcov/data": "podcov-data-2", "/podcov/wrapper": "podcov-wrapper-2"},
@@ -584,13 +590,14 @@ def test_containers_of_a_pod_that_are_measured_in_several_ways_have_a_sidecar_an
             "/podcov/wrapper": "podcov-wrapper-3",
             "/cov": "podcov-data-3/coverage/d",
         },
-        "e": {"/podcov/data": "podcov-data"},
+        "e": {"/podcov/data": "podcov-data-4"},
     }
     couriers = {c["name"]: (c["image"], c["command"][0], variables(c)["PODCOV_CONTAINER"]) for c in pod["initContainers"]}
     assert couriers == {
         "podcov-courier": ("a", "/a", "a"),
         "podcov-courier-2": ("c", "python3", "c"),
         "podcov-courier-3": ("d", "/podcov/wrapper/hand-x86_64", "d"),
+        "podcov-courier-4": ("e", "/e", "e"),
     }
     brought = {v["name"]: [s["configMap"] for s in v["projected"]["sources"]] for v in pod["volumes"] if "projected" in v}
     assert {name: [m["name"].rpartition("-")[0] for m in maps] for name, maps in brought.items()} == {
@@ -600,6 +607,13 @@ def test_containers_of_a_pod_that_are_measured_in_several_ways_have_a_sidecar_an
     assert all(m["optional"] for m in brought["podcov-wrapper-2"])
     assert not any("optional" in m for m in brought["podcov-wrapper-3"])
     verify.comes_off_again(yaml.safe_load(text), document)
+
+
+def test_one_program_in_go_that_two_containers_of_a_pod_run_has_one_sidecar() -> None:
+    services = "".join(f"  {n}: {{workload: deployment/app, container: {n}, language: go, binary: /a}}\n" for n in "ab")
+    injector = Injector(parse(f"version: 1\nservices:\n{services}"), known("", {}), lambda _: {})
+    text = injector.text(workload("{name: a, image: x}", "{name: b, image: x}"), name="app.yaml")[0]
+    assert [c["name"] for c in yaml.safe_load(text)["spec"]["template"]["spec"]["initContainers"]] == ["podcov-courier"]
 
 
 @pytest.mark.parametrize(
@@ -614,9 +628,8 @@ def test_names_of_further_sidecars_and_volumes_are_taken_only_where_they_are_nee
     text, injector = mixed("a", "b", pod=pod)
     with pytest.raises(ManifestError, match=found):
         injector.text(text, name="app.yaml")
-    text, injector = mixed("a", "e", pod=pod)
-    document = yaml.safe_load(injector.text(text, name="app.yaml")[0])
-    assert instrument.remove(document) == yaml.safe_load(text)
+    text, injector = mixed("b", "c", pod=pod)
+    assert instrument.remove(deployment_in(injector.text(text, name="app.yaml")[0])) == yaml.safe_load(text)
 
 
 def test_containers_of_a_pod_in_two_languages_are_both_measured() -> None:

@@ -44,7 +44,7 @@ class Additions:
     """
 
     recorder: str
-    """who records: containers of a pod that have the same one share a sidecar and a volume"""
+    """what tells who records: containers of a pod that have the same one share a sidecar and a volume"""
     courier: tuple[str, ...]
     """the sidecar's command"""
     courier_environment: Mapping[str, str] = field(default_factory=dict)

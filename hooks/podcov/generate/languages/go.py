@@ -182,7 +182,7 @@ def _recorded(entered: Entered) -> Additions:
             hint=_asked_binary(service),
         )
     return Additions(
-        recorder="podcov in its Go toolchain",
+        recorder=f"{binary} of {entered.container.image}",  # it tells its own program's data, and no other's
         courier=(binary, "--podcov-courier", "serve"),
         courier_environment={} if go_buildpacks.is_launcher(binary) else {"GOMEMLIMIT": NO_LIMIT},
         courier_tells=True,
