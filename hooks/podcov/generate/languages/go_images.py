@@ -94,6 +94,7 @@ def _source_of(path: str, taken: Taken) -> str:
 
 
 def on_the_path(word: str, image: Image | None) -> Iterator[str]:
+    """Where a program without a folder in its name may lie, by the image's PATH."""
     folders = (image.env.get("PATH") if image else "") or _PATH
     yield from (join(folder, word) for folder in folders.split(":"))
 
@@ -109,6 +110,7 @@ def only_one(image: Image | None) -> str:
 
 
 def builds(stage: Image) -> bool:
+    """Whether a stage has a Go toolchain, or builds with one."""
     return is_golang(stage) or any(_BUILDS.search(run.replace('", "', " ").replace('","', " ")) for run in stage.runs)
 
 
@@ -119,8 +121,10 @@ def named(image: Image) -> str:
 
 
 def is_golang(image: Image) -> bool:
+    """Whether it stands on Go's own image."""
     return dockerfile.repository(image.base).rpartition("/")[2].startswith("golang")
 
 
 def is_plain(image: Image) -> bool:
+    """Whether it stands on an image that brings no language of its own."""
     return bool(_PLAIN_BASES.fullmatch(dockerfile.repository(image.base).rpartition("/")[2]))
