@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from go_examples import asking, left, module_namespace, seen, where
+from go_examples import asking, left, let_it_scale, module_namespace, seen, where
 from go_reference import probe
 
 
@@ -38,10 +38,11 @@ PARTS = {
     ),
     "converter": Part("go-signal", 8080, "/convert?value=1&from=m&to=km", build_args={"BASE": "{{.BASE}}"}),
 }
-PODS = {"recorded": ("greeter", "shipping", "hello"), "itself": ("hello", "converter")}
+PODS = {"recorded": ("greeter", "shipping", "hello"), "itself": ("hello", "converter"), "ending": ("converter", "hello")}
 COURIERS = {
     "recorded": {"podcov-courier": "greeter", "podcov-courier-2": "shipping", "podcov-courier-3": "hello"},
     "itself": {"podcov-courier": "hello", "podcov-courier-2": "converter"},
+    "ending": {"podcov-courier": "converter", "podcov-courier-2": "hello"},
 }
 """by the pod: its sidecars, and the container whose image each runs"""
 NOT_THE_SERVICE = shutil.ignore_patterns(
@@ -52,6 +53,7 @@ NOT_THE_SERVICE = shutil.ignore_patterns(
 @pytest.fixture(scope="module")
 def space(create_namespace: Any, root: Path, tmp_path_factory: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     with module_namespace(create_namespace, tmp_path_factory.mktemp("mixed") / "namespace-mixed", request) as made:
+        let_it_scale(made, root)
         made.kubectl("apply", "--filename", root / "overlays/rbac/attach.yaml")
         made.kubectl("create", "rolebinding", "podcov-attach", "--role", "podcov-attach", f"--serviceaccount={made.name}:podcov")
         yield made
@@ -97,16 +99,19 @@ def container(name: str, part: Part) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def tested(space: Any, project: Path) -> Path:
-    """The project, after all of its containers were asked; the pods of `recorded` were deleted then."""
+    """The project, once all containers were asked. `recorded` had its pods deleted then, `ending` was scaled to 0."""
     space.podcov("init", cwd=project)
     config = project / "podcov.yaml"
+    settings = yaml.safe_load(config.read_text())
+    settings["services"]["ending-converter"]["dump"] = {"by": "exit"}
     asked = [
         asking(pod, [PARTS[part].question], PARTS[part].port, delete=pod == "recorded" and part == parts[-1])
         for pod, parts in PODS.items()
         for part in parts
     ]
     (project / "tests.sh").write_text("set -e\n" + "".join(f"{shlex.join(words)}\n" for words in asked))
-    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), "tests": {"command": ["sh", "tests.sh"]}}))
+    config.write_text(yaml.safe_dump({**settings, "tests": {"command": ["sh", "tests.sh"]}}))
+    space.podcov("init", cwd=project)
     space.skaffold("run", "--profile", "coverage", cwd=project, env=where(space))
     return project
 
@@ -136,6 +141,7 @@ def test_every_container_of_every_pod_is_accounted_for(tested: Path) -> None:
         pytest.param("recorded-greeter", "context.WithTimeout(", id="at the end of the deleted pod"),
         pytest.param("recorded-shipping", "context.WithTimeout(", id="at its end, beside another program in Go"),
         pytest.param("itself-converter", "units.Convert(", id="asked by a signal"),
+        pytest.param("ending-converter", "units.Convert(", id="ended to hand over"),
     ],
 )
 def test_what_programs_in_go_ran_is_there_and_nothing_of_others(tested: Path, service: str, ran: str) -> None:
@@ -148,7 +154,7 @@ def test_what_programs_in_go_ran_is_there_and_nothing_of_others(tested: Path, se
     assert [yes for found, yes in spans if found and int(found[1]) <= line <= int(found[2])] == [True]
 
 
-@pytest.mark.parametrize("service", ["recorded-hello", "itself-hello"])
+@pytest.mark.parametrize("service", ["recorded-hello", "itself-hello", "ending-hello"])
 def test_what_ran_in_python_beside_them_is_there(tested: Path, service: str) -> None:
     files = left(tested, "report.json")["files"]
     (file,) = (file for file in files if file["service"] == service and file["path"].endswith("/hello.py"))
@@ -164,5 +170,6 @@ def test_it_comes_off_again_and_is_attached_again(tested: Path, space: Any) -> N
         assert "podcov" not in json.dumps(live["spec"])
         assert [c["name"] for c in live["spec"]["template"]["spec"]["containers"]] == list(parts)
     space.podcov("attach", "deployment/itself", "--namespace", space.name, cwd=tested)
-    without = [word for part in PODS["recorded"] for word in ("--without", f"recorded-{part}")]
+    others = [f"{pod}-{part}" for pod, parts in PODS.items() if pod != "itself" for part in parts]
+    without = [word for service in others for word in ("--without", service)]
     space.podcov("run", "--namespace", space.name, *without, "--", "true", cwd=tested)
