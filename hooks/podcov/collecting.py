@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import math
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -93,6 +94,8 @@ class Collector:
         self._time_is_up = math.inf
         """until when pods that are ending are waited for (the loop's clock)"""
         self._last_pulls: dict[str, asyncio.Task[None]] = {}
+        self._ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        """by pod uid: a courier of it has said that its containers have ended"""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
@@ -291,12 +294,28 @@ class Collector:
             await self._ask(address, "dump", seconds=MARK_SECONDS, attempts=1)
 
     async def _wait_for_end(self, address: CourierAddress) -> bool:
-        """Whether the service's containers have ended; False where the run cannot wait any longer."""
-        while asyncio.get_running_loop().time() < self._time_is_up:
-            waited = await self._ask(address, "wait", f"{WAIT_SECONDS:g}", seconds=WAIT_SECONDS + 30)
-            if read_ended(waited.stdout):
-                return True
-        return False
+        """Whether the pod's containers have ended; False where the run cannot wait any longer.
+
+        Of several couriers of a pod Kubernetes tells one after the other, the next when the one before has gone. What one of them
+        was told goes for all, so that each can hand over, and be released, before the grace period is over.
+        """
+        ended = self._ended[address.pod_uid]
+        while not ended.is_set() and asyncio.get_running_loop().time() < self._time_is_up:
+            asking, telling = asyncio.create_task(self._ask_for_end(address)), asyncio.create_task(ended.wait())
+            try:
+                await asyncio.wait({asking, telling}, return_when=asyncio.FIRST_COMPLETED)
+                if asking.done() and (ended.is_set() or asking.result()):
+                    ended.set()
+            finally:
+                asking.cancel()
+                telling.cancel()
+                await asyncio.gather(asking, telling, return_exceptions=True)
+        return ended.is_set()
+
+    async def _ask_for_end(self, address: CourierAddress) -> bool:
+        """One long poll."""
+        waited = await self._ask(address, "wait", f"{WAIT_SECONDS:g}", seconds=WAIT_SECONDS + 30)
+        return read_ended(waited.stdout)
 
     async def _prepare_release(self, address: CourierAddress) -> None:
         if self.before_release:

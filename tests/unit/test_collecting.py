@@ -194,6 +194,30 @@ def test_couriers_of_one_pod_are_asked_each_by_itself_and_one_that_fails_costs_t
     assert collected.pulled == {"uid-1/two"}
 
 
+class ToldInTurn(Services):
+    """Kubernetes tells the second of two sidecars first, and the first only when the second has gone."""
+
+    async def call(
+        self, address: CourierAddress, arguments: Sequence[str], stdin: bytes = b"", *, seconds: float = 60
+    ) -> CourierAnswer:
+        if arguments[0] == "wait" and address.part == "one":
+            await asyncio.Event().wait()
+        return await super().call(address, arguments, stdin, seconds=seconds)
+
+
+def test_couriers_of_one_pod_hand_over_when_the_first_of_them_is_told_that_it_ends() -> None:
+    one, two = (replace(POD, container=name, part=name, containers=(of,)) for name, of in (("one", "app"), ("two", "worker")))
+    services = ToldInTurn(one, two)
+
+    async def tests(collector: Collector) -> None:
+        await asyncio.gather(services.happens("ending", one), services.happens("ending", two))
+        services.present.clear()
+
+    collected = conduct(services, tests).collected
+    assert collected.lost == {}
+    assert services.of(POD).count("release") == 2
+
+
 META = b"what the counters mean"
 SOURCE = {"path": "covmeta.1", "size": len(META), "mtime": 0, "digest": digest_of(META), "reason": ""}
 PULLED = write_bundle(
