@@ -495,9 +495,14 @@ def test_a_folder_that_is_a_volume_already_stays_that_and_the_sidecar_sees_it() 
     assert [v["name"] for v in volumes] == ["podcov-data", "podcov-wrapper", "mine"]
 
 
+def test_a_node_s_folder_is_no_volume_of_podcov_s_own_whatever_its_name() -> None:
+    _, _, volumes = injected("dump: {by: exit, source: nodes, folder: /data}")
+    assert [v["name"] for v in volumes] == ["podcov-data", "podcov-wrapper", "podcov-node-data"]
+
+
 def test_data_on_the_node_lie_in_a_folder_of_the_node() -> None:
     app, _, volumes = injected("dump: {by: exit, source: nodes}")
-    assert mounts(app)["/tmp/coverage"] == "podcov-tmp-coverage"
+    assert mounts(app)["/tmp/coverage"] == "podcov-node-tmp-coverage"
     assert volumes[2]["hostPath"] == {"path": "/tmp/coverage", "type": "DirectoryOrCreate"}
     own = "{name: app, image: app, volumeMounts: [{name: host, mountPath: /tmp}]}"
     app, _, volumes = injected(

@@ -241,7 +241,7 @@ def _place(entered: Entered, dump: Dump) -> tuple[tuple[Mapping[str, Any], ...],
         return (), ({"name": _DATA_VOLUME, "mountPath": dump.folder, "subPath": f"coverage/{container.name}"},)
     if any(_mount_at(container.spec, parent) for parent in _parents(dump.folder)):
         return (), ()
-    name = f"podcov-{_NOT_IN_NAMES.sub('-', dump.folder.lower()).strip('-')}"[:_LONGEST_NAME].rstrip("-")
+    name = f"podcov-node-{_NOT_IN_NAMES.sub('-', dump.folder.lower()).strip('-')}"[:_LONGEST_NAME].rstrip("-")
     volume = {"name": name, "hostPath": {"path": dump.folder, "type": "DirectoryOrCreate"}}
     return (volume,), ({"name": name, "mountPath": dump.folder},)
 
