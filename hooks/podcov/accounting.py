@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from podcov.ledger import Ledger, ProcessEntry, State, TargetEntry
-from podcov.platform import ContainerStart
+from podcov.platform import DELETED, ContainerStart
 
 CLOCK_SLACK = 1.5
 """seconds: Kubernetes reports whole seconds, and rounds down"""
@@ -77,6 +77,10 @@ class TargetFacts:
     damage: tuple[str, ...] = ()
 
 
+_Pair = tuple[ContainerStart | None, TargetFacts | None]
+"""a container start and the folder that it wrote; at most one of them is None"""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     ledger: Ledger
@@ -103,43 +107,53 @@ def settle(
     there. `ignore` are regular expressions on command lines, per service, of interpreters that need not register; `unseen` is
     what may be wrong in a service of which no process registered, as a question.
     """
-    by_container: dict[tuple[str, str], list[TargetFacts]] = defaultdict(list)
-    for target in targets:
-        by_container[target.pod_uid, target.container].append(target)
-    starts_by_container: dict[tuple[str, str], list[ContainerStart]] = defaultdict(list)
-    for start in starts:
-        starts_by_container[start.address.pod_uid, start.container].append(start)
-
+    lost, unreached, ignore, unseen = lost or {}, unreached or {}, ignore or {}, unseen or {}
     entries: list[TargetEntry] = []
     counted: set[str] = set()
-    for key in sorted(starts_by_container.keys() | by_container.keys()):
-        pairs = pair(starts_by_container[key], by_container[key])
-        courier = next((start.address.id for start in starts_by_container[key]), key[0])
-        for start_seen, folder in pairs:
-            if _of_an_earlier_run(start_seen, folder, run, marked_at):
+    for courier, pairs in _by_container(starts, targets):
+        why, unmarked = lost.get(courier, ""), unreached.get(courier, "")
+        for start, folder in pairs:
+            if _of_an_earlier_run(start, folder, run, marked_at):
                 continue
             if folder is None:
-                assert start_seen is not None
-                why = (lost or {}).get(courier, "")
-                entries.append(_missing(start_seen, why, (unseen or {}).get(start_seen.service, "")))
+                assert start is not None
+                entries.append(_missing(start, why, unseen.get(start.service, "")))
                 continue
             counted.add(folder.id)
-            entry = _pulled(folder, start_seen, (ignore or {}).get(folder.service, ()))
-            cut_off = (lost or {}).get(courier, "") if (start_seen, folder) == pairs[-1] else ""
-            unmarked = (unreached or {}).get(courier, "")
-            if entry.state != "failed" and cut_off:
-                entry = replace(entry, state="failed", slug="lost", reason=cut_off)
-            elif entry.state != "failed" and unmarked and _ran_at(marked_at, start_seen, folder):
-                entry = replace(entry, state="failed", slug="mark-unanswered", reason=_UNREACHED.format(unmarked))
-            entries.append(entry)
+            entry = _pulled(folder, start, ignore.get(folder.service, ()))
+            is_latest, ran_then = (start, folder) == pairs[-1], _ran_at(marked_at, start, folder)
+            entries.append(_incomplete(entry, why if is_latest else "", unmarked if ran_then else ""))
     entries = _excused(entries)
     seen = {entry.service for entry in entries}
     return Account(Ledger(tuple(entries), tuple(s for s in services if s not in seen)), frozenset(counted))
 
 
-def pair(
-    starts: Sequence[ContainerStart], targets: Sequence[TargetFacts]
-) -> list[tuple[ContainerStart | None, TargetFacts | None]]:
+def _by_container(starts: Sequence[ContainerStart], targets: Sequence[TargetFacts]) -> Iterator[tuple[str, list[_Pair]]]:
+    """For each container of each pod the id of its courier, and which folder is of which of its starts."""
+    started: dict[tuple[str, str], list[ContainerStart]] = defaultdict(list)
+    for start in starts:
+        started[start.address.pod_uid, start.container].append(start)
+    pulled: dict[tuple[str, str], list[TargetFacts]] = defaultdict(list)
+    for target in targets:
+        pulled[target.pod_uid, target.container].append(target)
+    for key in sorted(started.keys() | pulled.keys()):
+        pod_uid, _ = key
+        courier = next((start.address.id for start in started[key]), pod_uid)
+        yield courier, pair(started[key], pulled[key])
+
+
+def _incomplete(entry: TargetEntry, cut_off: str, unmarked: str) -> TargetEntry:
+    """What was pulled may not be what the run is to have: `cut_off` says why it is not all, `unmarked` why it may be more."""
+    if entry.state == "failed":
+        return entry
+    if cut_off:
+        return replace(entry, state="failed", slug="lost", reason=cut_off)
+    if unmarked:
+        return replace(entry, state="failed", slug="mark-unanswered", reason=_UNREACHED.format(unmarked))
+    return entry
+
+
+def pair(starts: Sequence[ContainerStart], targets: Sequence[TargetFacts]) -> list[_Pair]:
     """Which folder is of which container start, for one container of one pod.
 
     Both are in order of time, and a folder's first record falls between its start and its end. A folder that fits no start is
@@ -147,7 +161,7 @@ def pair(
     """
     ordered = sorted(starts, key=lambda s: (s.restart, s.started or 0.0))
     waiting = sorted(targets, key=lambda t: t.first_time or 0.0)
-    pairs: list[tuple[ContainerStart | None, TargetFacts | None]] = []
+    pairs: list[_Pair] = []
     for index, start in enumerate(ordered):
         until = start.finished if start.finished is not None else _next_start(ordered[index + 1 :])
         fitting = next((t for t in waiting if _falls_between(t.first_time, start.started, until)), None)
@@ -199,10 +213,15 @@ _NOT_BEGUN = "not-begun"
 _NOTHING_BEGAN = "no container of its service has begun: what do its pods wait for? `kubectl describe` says it"
 
 
+_UNTOLD = "its pod was gone before anybody told whether it had begun (deleted by force?)"
+
+
 def _missing(start: ContainerStart, why: str, unseen: str) -> TargetEntry:
     state: State = "failed"
     if start.awaited:
         state, slug, reason = "empty", _NOT_BEGUN, "it had not begun when the run ended, so nothing of it can have run"
+    elif start.started is None and start.ended == DELETED:
+        slug, reason = "lost", "; ".join(filter(None, (_UNTOLD, why)))
     elif start.started is None:
         slug, reason = "never-started", ": ".join(filter(None, ("the container never started", start.ended, why)))
     elif why:
@@ -271,7 +290,8 @@ def _trouble(process: ProcessFacts, target: TargetFacts) -> tuple[str, str]:
     if process.damage:
         return "damaged", "; ".join(process.damage)
     if process.full:
-        return "volume-full", "the data volume is full: nothing more was recorded; give `podcov-data` a larger sizeLimit"
+        return "volume-full", "the data volume is full: nothing more was recorded; give "
+        "its data volume (`podcov-data`, or with a number) a larger sizeLimit"
     if process.broken:
         return "recording-failed", "recording stopped by an internal error"
     if process.overflow:

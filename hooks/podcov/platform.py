@@ -12,6 +12,8 @@ from typing import Final, Literal, Protocol
 
 KILLED: Final = 128 + 9
 """exit code of what SIGKILL ended"""
+DELETED: Final = "deleted"
+"""`ContainerStart.ended` where the pod was deleted and nothing told of the container's own end, or of its beginning"""
 
 
 @dataclass(frozen=True, slots=True)

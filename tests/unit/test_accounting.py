@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from podcov.accounting import ProcessFacts, TargetFacts, Unregistered, pair, settle
-from podcov.platform import ContainerStart, CourierAddress
+from podcov.platform import DELETED, ContainerStart, CourierAddress
 
 POD = CourierAddress("orders", "shop", "orders-1", "uid-1", "podcov-courier", True, ("app",))
 START = ContainerStart(POD, "orders", "app", "containerd://a", 0, started=100.0)
@@ -146,6 +146,15 @@ def test_a_service_of_which_nothing_has_begun_is_a_failure():
     [target] = account([AWAITED], []).ledger.targets
     assert (target.state, target.slug) == ("failed", "not-begun")
     assert "no container of its service has begun" in target.reason
+
+
+def test_what_was_gone_before_anybody_told_whether_it_had_begun_may_have_run_something():
+    vanished = replace(START, started=None, ended=DELETED)
+    [target] = account([vanished], []).ledger.targets
+    assert (target.state, target.slug) == ("failed", "lost")
+    assert target.reason == "its pod was gone before anybody told whether it had begun (deleted by force?)"
+    [target] = account([vanished], [], lost={"uid-1": "no answer"}).ledger.targets
+    assert target.reason.endswith("; no answer")
 
 
 def test_one_that_waits_for_its_courier_says_what_the_courier_said():

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from podcov.config import COURIER_CONTAINER, Dump, Service
 from podcov.edges.cluster import pods as cluster_pods
-from podcov.edges.cluster.table import DELETED, PodTable
+from podcov.edges.cluster.table import PodTable
 from podcov.errors import UsageError
-from podcov.platform import ContainerStart
+from podcov.platform import DELETED, ContainerStart
 
 DATA = [{"name": "podcov-data", "mountPath": "/podcov/data"}]
 WEB = Service(name="web", workload="deployment/web", container="app")
@@ -336,6 +336,11 @@ def migrating(status: dict[str, Any]) -> dict[str, Any]:
     return status | {"name": "migrate"}
 
 
+def killed_first() -> dict[str, Any]:
+    """An init container that its pod's deletion ended."""
+    return migrating(terminated(0, 1, 2, code=137))
+
+
 class TestWhatHasNotBegun:
     @pytest.mark.parametrize(
         ("observed", "expected"),
@@ -379,12 +384,37 @@ class TestWhatHasNotBegun:
         assert awaited(pod(waiting("ContainerCreating"), version=1), pod(running(), version=2)) == [False]
 
     def test_a_pod_that_goes_in_good_order_is_known_to_its_end(self) -> None:
-        first, last = pod(waiting("ContainerCreating"), version=1), pod(without_trace(), version=2, deleting=True)
+        first = pod(waiting("ContainerCreating"), version=1, phase="Pending")
+        last = pod(without_trace(), version=2, deleting=True, phase="Failed")
         assert awaited(first, last, gone=True) == [True]
         assert awaited(pod(phase="Pending", node=""), gone=True) == [True]
 
-    def test_one_that_vanishes_may_have_run_something(self) -> None:
-        assert awaited(pod(waiting("ContainerCreating")), gone=True) == [False]
+    def test_one_that_is_deleted_by_force_may_have_run_something(self) -> None:
+        """The API server tells of the deletion, and then that it is done; the node has no say."""
+        creating = waiting("ContainerCreating")
+        observed = pod(creating, version=1, phase="Pending"), pod(creating, version=2, phase="Pending", deleting=True)
+        assert awaited(*observed, gone=True) == [False]
+        assert awaited(observed[0], gone=True) == [False]
+
+    def test_what_comes_before_it_is_ended_with_its_pod_and_has_not_failed(self) -> None:
+        observed = (
+            pod(waiting("PodInitializing"), version=1, phase="Pending", first=(migrating(running()),)),
+            pod(waiting("PodInitializing"), version=2, phase="Pending", first=(migrating(running()),), deleting=True),
+            pod(waiting("PodInitializing"), version=3, phase="Pending", first=(killed_first(),), deleting=True),
+            pod(waiting("PodInitializing"), version=4, phase="Failed", first=(killed_first(),), deleting=True),
+        )
+        assert awaited(*observed, gone=True) == [True]
+
+    @pytest.mark.parametrize("app", [waiting("PodInitializing"), without_trace()], ids=["waits for its turn", "no trace of it"])
+    def test_what_had_failed_before_it_had_failed_all_the_same(self, app: dict[str, Any]) -> None:
+        missing = migrating(waiting("ErrImagePull"))
+        observed = (
+            pod(waiting("PodInitializing"), version=1, phase="Pending", first=(missing,)),
+            pod(waiting("PodInitializing"), version=2, phase="Pending", first=(missing,), deleting=True),
+            pod(app, version=3, phase="Failed", first=(migrating(without_trace()),), deleting=True),
+        )
+        assert awaited(*observed, gone=True) == [False]
+        assert starts(*observed)[0][3] == "its init container migrate: ErrImagePull"
 
 
 class TestEvents:

@@ -116,7 +116,8 @@ class Pod:
     node_folders: Mapping[str, str] = field(default_factory=dict)
     """by volume: the folder of the node that it is"""
     obstacle: str = ""
-    """what keeps its containers from starting, other than themselves; empty for nothing that is known"""
+    """what keeps its containers from starting, other than themselves; empty for nothing that is known, as in a pod that is being
+    deleted: what has to run first is ended there, too"""
 
     @property
     def finished(self) -> bool:
@@ -181,7 +182,7 @@ def parse(document: Mapping[str, Any]) -> Pod:
         statuses={s["name"]: _status(s) for s in statuses},
         node=spec.get("nodeName", ""),
         node_folders={v["name"]: v["hostPath"]["path"] for v in spec.get("volumes") or () if v.get("hostPath")},
-        obstacle=_obstacle(status),
+        obstacle="" if metadata.get("deletionTimestamp") else _obstacle(status),
     )
 
 
@@ -437,7 +438,7 @@ def starts_of(address: CourierAddress, claimed: Mapping[str, Service], pod: Pod)
             restart=start.restart,
             started=start.started,
             finished=start.finished,
-            ended=start.ended or (pod.obstacle if start.started is None else ""),
+            ended=(pod.obstacle if start.awaited else "") or start.ended,
             awaited=start.awaited and not pod.obstacle,
             exit_code=start.exit_code,
         )

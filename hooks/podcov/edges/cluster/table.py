@@ -12,12 +12,9 @@ from typing import Literal
 from podcov.config import Service
 from podcov.edges.cluster import pods as cluster_pods
 from podcov.edges.cluster.pods import Pod
-from podcov.platform import ContainerStart, CourierAddress, PlatformEvent
+from podcov.platform import DELETED, ContainerStart, CourierAddress, PlatformEvent
 
 Kind = Literal["started", "ready", "ending", "ended", "gone"]
-
-DELETED = "deleted"
-"""`ContainerStart.ended` where the pod was deleted and nothing told of the container's own end"""
 
 
 @dataclass(slots=True)
@@ -75,6 +72,8 @@ class PodTable:
     def _observe(self, entry: Entry, pod: Pod) -> list[PlatformEvent]:
         if entry.gone or pod.version < entry.pod.version:
             return []
+        if pod.deleting:  # what kept it from starting when it was told to end did so to its end
+            pod = replace(pod, obstacle=entry.pod.obstacle)
         serving = _serving(pod, entry)
         if serving and serving != entry.serving:
             entry.seen.discard("ready")
@@ -96,7 +95,7 @@ class PodTable:
         for key, start in entry.starts.items():
             if start.started is not None and not start.ended:
                 entry.starts[key] = replace(start, ended=DELETED)
-            elif start.awaited and not _ended_by_its_node(entry):
+            elif start.awaited and not _known_to_its_end(entry.pod):
                 entry.starts[key] = replace(start, ended=DELETED, awaited=False)
         return self._events(entry, ["gone"])
 
@@ -124,7 +123,7 @@ class PodTable:
         return sorted(every, key=lambda s: (s.address.name, s.address.pod_uid, s.container, s.restart))
 
     def _entries_of(self, pod: Pod) -> list[Entry]:
-        """None for pods that are not of the run, or not of the services."""
+        """One for each courier of the pod; empty for pods that are not of the run, or not of the services."""
         if pod.uid in self._left_out or (self._closed and pod.uid not in self._entries):
             return []
         if pod.uid not in self._entries:
@@ -155,10 +154,13 @@ def _serving(pod: Pod, entry: Entry) -> frozenset[tuple[str, int]]:
     return frozenset((name, pod.statuses[name].starts[-1].restart) for name in entry.services if pod.running(name))
 
 
-def _ended_by_its_node(entry: Entry) -> bool:
-    """Whether the last that was heard of a pod that is gone is what its node knew of it in the end, or it had no node. One that
-    vanished at once, as forced deletion makes it, may have run something that nobody told of."""
-    return not entry.pod.node or "ending" in entry.seen
+def _known_to_its_end(pod: Pod) -> bool:
+    """Whether the last that was heard of a pod that is gone tells all that began in it.
+
+    A node says of each pod that it ended whether it failed or succeeded. One that went without that, as forced deletion makes it,
+    may have run something: for a second, or for as long as a hook takes, a container that runs is said to be created.
+    """
+    return pod.finished or not pod.node
 
 
 def merged(known: ContainerStart, new: ContainerStart) -> ContainerStart:
