@@ -583,10 +583,23 @@ class TestOperators:
         podcov(space, "detach", cwd=folder)
         assert steady(space.get("deployment/orders")) == steady(before)
 
+    @pytest.mark.parametrize(
+        ("settings", "sidecars"),
+        [
+            pytest.param({}, ["podcov-courier"], id="with the wrapper"),
+            pytest.param({"language": "go", "binary": "/app", "sidecar": False}, [], id="without wrapper and sidecar"),
+        ],
+    )
     def test_that_the_lifecycle_manager_installed_are_changed_in_its_version(
-        self, space: Any, image: str, project: Callable[..., Path], lifecycle_manager: Callable[..., None]
+        self,
+        space: Any,
+        image: str,
+        project: Callable[..., Path],
+        lifecycle_manager: Callable[..., None],
+        settings: dict[str, Any],
+        sidecars: list[str],
     ) -> None:
-        folder = project("deployment/orders")
+        folder = project(services={"orders": {"workload": "deployment/orders", "container": "app", **settings}})
         lifecycle_manager(workload("Deployment", image)["spec"])
         before = space.get("clusterserviceversion/shop.v1")
         deployed = space.get("deployment/orders")
@@ -596,7 +609,9 @@ class TestOperators:
         line = f"attached: deployment/orders in namespace {space.name} (in clusterserviceversion/shop.v1): app"
         assert line in attached.stdout
         live = space.get("deployment/orders", "--show-managed-fields")
-        assert live["spec"]["template"]["spec"]["initContainers"][0]["name"] == "podcov-courier"
+        pods = live["spec"]["template"]["spec"]
+        assert "PODCOV_DATA" in {variable["name"] for variable in pods["containers"][0].get("env", ())}, "it was waited for"
+        assert [sidecar["name"] for sidecar in pods.get("initContainers", ())] == sidecars
         assert "podcov" not in {entry["manager"] for entry in live["metadata"]["managedFields"]}, "only the version was changed"
 
         podcov(space, "detach", cwd=folder)

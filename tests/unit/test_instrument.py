@@ -223,6 +223,35 @@ def _recorder(container: int, service: Service) -> tuple[str, int]:
     return ("itself", 0) if service.dump else ("program", container)
 
 
+@settings(max_examples=100)
+@given(workloads, CHOICES, PODS, IMAGES)
+def test_a_pod_template_shows_whether_it_has_coverage(
+    document: Document, chosen: set[int], services: Sequence[Service], image: Image | None
+) -> None:
+    after = instrumented(document, chosen, services, image, None)
+    if after is not None:
+        assert instrument.traces(after) != instrument.traces(document)
+        assert instrument.traces(instrument.remove(after)) == instrument.traces(document)
+
+
+@pytest.mark.parametrize("first", [Service("front", "go", binary="/app"), Service("front")])
+def test_a_pod_template_shows_which_version_of_coverage_it_has(first: Service) -> None:
+    template = {"spec": {"containers": [{"name": "front", "image": "x"}, {"name": "back", "image": "y"}]}}
+    document = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop"}, "spec": {"template": template}}
+    group = entered(document, [0, 1], first, Service("back"))
+    now, later = ({**MAPS, "python": (name,)} for name in ("podcov-wrapper-abc", "podcov-wrapper-xyz"))
+    deployed = instrument.instrument(document, group, now)
+    assert instrument.traces(deployed) != instrument.traces(instrument.instrument(document, group, later))
+
+    copied = copy.deepcopy(deployed)
+    copied["metadata"] = {"name": "shop", "annotations": {"example.com/copied": "yes"}}
+    for container in pod_of(copied)["containers"]:
+        container["env"].append({"name": "OPERATOR_CONDITION_NAME", "value": "shop.v1"})
+        container["terminationMessagePath"] = "/dev/termination-log"
+    pod_of(copied)["volumes"].append({"name": "ca", "projected": {"sources": [{"configMap": {"name": "ca"}}]}})
+    assert instrument.traces(copied) == instrument.traces(deployed), "of what others add nothing counts"
+
+
 def test_what_was_changed_since_stays_changed() -> None:
     document = deployment(replicas=2)
     result = instrument.instrument(document, entered(document, [0], Service("orders")), MAPS, replicas=1)

@@ -1,6 +1,6 @@
 """Waits until the pods of workloads are what their templates say, and says why where they do not get there.
 
-What counts as there, and what a pod's status means, is decided in `cluster_rollout`, without a cluster.
+What counts as there, and what a pod's status means, is decided in `rollout`, without a cluster.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from podcov.edges.cluster import leftovers
 from podcov.edges.cluster import rollout as cluster_rollout
 from podcov.edges.cluster.api import Api, Failed, Forbidden, Json
 from podcov.edges.cluster.owners import WORKLOADS
 from podcov.edges.cluster.rollout import Trouble
 from podcov.edges.cluster.targets import Note, Target, Targets
+from podcov.generate.coverage import instrument
 
 POLL = 0.5
 """seconds between two looks at a workload"""
@@ -81,7 +81,7 @@ class Readiness:
         return State(False, rollout.text, rollout.failure, tuple(await self._troubles(document)))
 
     async def _holder_was_followed(self, target: Target, live: Json) -> bool:
-        return leftovers.wrapper_of(live) == leftovers.wrapper_of(await self._targets.workload(target))
+        return instrument.traces(live) == instrument.traces(await self._targets.workload(target))
 
     async def _troubles(self, document: Json) -> list[Trouble]:
         namespace, selector = document["metadata"]["namespace"], cluster_rollout.selector(document)

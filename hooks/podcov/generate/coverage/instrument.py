@@ -164,6 +164,21 @@ def is_instrumented(document: Mapping[str, Any]) -> bool:
     return isinstance(annotations, dict) and ORIGINAL in annotations
 
 
+def traces(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What in a pod template tells one version of coverage from another, and from none: that is empty.
+
+    By container, sidecars too: its command, its arguments and the variables of ours; by volume: its ConfigMaps. What controllers
+    and the API server add to a template is not in it, so that a copy of a template compares equal to it.
+    """
+    spec = _template(document)["spec"]
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    marked = {c["name"]: {v["name"]: v["value"] for v in c.get("env") or () if _is_trace(v)} for c in containers}
+    return {
+        **{c["name"]: [c.get("command"), c.get("args"), marked[c["name"]]] for c in containers if marked[c["name"]]},
+        **{v["name"]: _config_maps(v) for v in spec.get("volumes") or () if _config_maps(v)},
+    }
+
+
 def remove(document: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a workload as it was without coverage; what somebody changed in the meantime stays changed.
 
@@ -174,9 +189,7 @@ def remove(document: Mapping[str, Any]) -> dict[str, Any]:
         return plain
     memory = _recall(plain)
     path = manifests.template_path(plain)
-    template: Any = plain
-    for key in path:
-        template = template[key]
+    template = _template(plain)
     _restore_pod(template["spec"], memory)
     del plain["metadata"]["annotations"][ORIGINAL]
     if memory.get("default-container"):
@@ -499,6 +512,25 @@ def _is_ours(variable: Mapping[str, Any], unmarked: Mapping[str, str]) -> bool:
 
 def _is_marked(name: str, value: str) -> bool:
     return name.startswith("PODCOV_") or "/podcov/" in value
+
+
+def _is_trace(variable: Mapping[str, Any]) -> bool:
+    return "value" in variable and _is_marked(variable["name"], str(variable["value"]))
+
+
+def _config_maps(volume: Mapping[str, Any]) -> list[str]:
+    """The names of those that bring a wrapper; none of a volume that is not ours."""
+    if not re.fullmatch(rf"{WRAPPER}(-[0-9]+)?", volume["name"]):
+        return []
+    sources = (volume.get("projected") or {}).get("sources") or ()
+    return [source["configMap"]["name"] for source in sources if "configMap" in source]
+
+
+def _template(document: Mapping[str, Any]) -> Any:
+    template: Any = document
+    for key in manifests.template_path(document):
+        template = template[key]
+    return template
 
 
 def _take_out(place: dict[str, Any], key: str, ours: Callable[[Mapping[str, Any]], bool]) -> None:
