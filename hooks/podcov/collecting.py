@@ -29,7 +29,7 @@ LAST_PULL_SECONDS = 60.0
 """how long pods that are ending are waited for once the tests are over: twice the default grace period"""
 COMING_SECONDS = 30.0
 """how long pods that are just starting get to serve once the tests are over"""
-COMING_POLL_SECONDS = 0.25
+COMING_POLL_SECONDS = 1.0
 WAIT_SECONDS = 10.0
 """of one long poll; between two of them we look whether there is still time"""
 
@@ -185,11 +185,11 @@ class Collector:
 
     async def _newcomers(self) -> dict[str, str]:
         """Pods that came after the mark, or of which a container has not begun, and that are not ready: courier's id -> name."""
-        waiting = {start.address.id for start in await self.platform.starts() if start.awaited}
         return {
-            address.id: address.name
-            for address in await self._addresses()
-            if address.id not in self._settled and (address.id in waiting or (self._marking and address.id not in self._marked))
+            start.address.id: start.address.name
+            for start in await self.platform.starts()
+            if start.address.id not in self._settled
+            and (start.awaited or (self._marking and start.address.id not in self._marked))
         }
 
     async def _finish_last_pulls(self) -> None:
@@ -263,13 +263,17 @@ class Collector:
             self.collected.undumped.setdefault(f"{address.pod_uid}/{target.name}", {}).update(target.failures)
 
     async def _take_last(self, address: CourierAddress) -> None:
-        """The pod is ending. What is there is taken at once, and all of it when its courier says that the containers are done."""
+        """The pod is ending. What is there is taken at once, and all of it when its courier says that the containers are done.
+
+        What has to be asked for may take longer than the pod has: so it is asked for once there is something already.
+        """
         try:
             if address.sidecar:
                 await self._ask(address, "lease", str(LEASE_SECONDS))
+            await self._pull(address)
             if address.asked_at_end:
                 await self._ask_once_more(address)
-            await self._pull(address)
+                await self._pull(address)
             if not address.sidecar:
                 self.collected.lost[address.id] = "it has no sidecar: what it ran while it was ending could not be taken"
                 return

@@ -312,7 +312,7 @@ def test_a_pod_that_has_to_be_asked_is_when_it_ends(troubles: Any) -> None:
         await services.happens("ending", SWITCHED)
 
     assert conduct(services, tests).collected.lost == {}
-    assert services.of(SWITCHED) == ["lease", "dump", "pull", "wait", "pull", "release"]
+    assert services.of(SWITCHED) == ["lease", "pull", "dump", "pull", "wait", "pull", "release"]
 
 
 def test_a_pod_that_goes_away_before_it_is_released_has_lost_nothing() -> None:
@@ -379,8 +379,9 @@ def test_a_newcomer_is_marked_when_it_is_ready_and_collected() -> None:
     assert services.of(LATE) == ["lease", "mark", "dump", "pull", "lease"]
 
 
-def test_a_newcomer_gets_to_serve_before_it_is_asked() -> None:
+def test_a_newcomer_gets_to_serve_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes the place of a pod that the tests deleted last."""
+    monkeypatch.setattr(collecting, "COMING_POLL_SECONDS", 0.1)
     services = Services(POD)
 
     async def tests(collector: Collector) -> None:
@@ -409,7 +410,8 @@ def test_what_is_never_ready_is_collected_all_the_same(monkeypatch: pytest.Monke
     assert services.of(LATE) == ["dump", "pull", "lease"]
 
 
-def test_a_newcomer_that_ends_is_not_waited_for() -> None:
+def test_a_newcomer_that_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "COMING_POLL_SECONDS", 0.1)
     services = Services(POD)
 
     async def tests(collector: Collector) -> None:
