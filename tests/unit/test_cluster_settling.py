@@ -9,7 +9,9 @@ import pytest
 from podcov.edges.cluster import labels, settling
 from podcov.edges.cluster import pods as cluster_pods
 from podcov.edges.cluster.pods import Pod
-from podcov.edges.cluster.settling import ARRIVAL_SECONDS, READY_SECONDS
+from podcov.edges.cluster.rollout import Rollout, Trouble
+from podcov.edges.cluster.scale import Scaled
+from podcov.edges.cluster.settling import ARRIVAL_SECONDS, FAILED_SECONDS, READY_SECONDS, Missing, Patience
 
 TILT = {"app.kubernetes.io/managed-by": "tilt"}
 CHOSEN = labels.parse("app.kubernetes.io/managed-by=tilt")
@@ -67,3 +69,27 @@ def test_nothing_is_missing(pods: list[Pod]) -> None:
 def test_it_is_said_what_is_missing(pods: list[Pod], said: str, seconds: float) -> None:
     missing = settling.missing_pods(pods, CHOSEN)
     assert missing == settling.Missing(said, seconds)
+
+
+def test_of_a_rollout_that_has_failed_it_is_said_why_and_it_is_not_waited_for_long() -> None:
+    orders, refused = Scaled("deployment", "orders", "shop"), "exceeded quota: small"
+    troubles = [Trouble("orders-b-1", "app", "ImagePullBackOff")]
+    assert settling.missing_of(orders, Rollout(False, "0 of 1 pods are new and ready", refused), troubles) == Missing(
+        f"{orders}: 0 of 1 pods are new and ready; {refused}; pod orders-b-1, container app: ImagePullBackOff", FAILED_SECONDS
+    )
+    assert settling.missing_of(orders, Rollout(False, "0 of 1 pods are new and ready"), []).seconds == READY_SECONDS
+
+
+def test_what_is_missing_gets_its_time_from_when_it_is() -> None:
+    before, unready = Missing("only pods of before", ARRIVAL_SECONDS), Missing("not ready")
+    patience = Patience(100.0)
+    assert not patience.is_over(unready, 100.0)
+    assert not patience.is_over(before, 100.0 + ARRIVAL_SECONDS + 10)
+    assert not patience.is_over(before, 100.0 + 2 * ARRIVAL_SECONDS)
+    assert patience.is_over(before, 110.0 + 2 * ARRIVAL_SECONDS)
+
+
+def test_what_is_missing_in_turn_is_not_waited_for_without_end() -> None:
+    patience, turns = Patience(0.0), [Missing("not ready"), Missing("only pods of before", ARRIVAL_SECONDS)]
+    waited = [second for second in range(1000) if not patience.is_over(turns[second % 2], float(second))]
+    assert waited == list(range(int(READY_SECONDS)))

@@ -19,14 +19,16 @@ from podcov.edges.cluster import scale
 from podcov.edges.cluster.api import Api, Failed, Forbidden
 from podcov.edges.cluster.labels import LabelSelector
 from podcov.edges.cluster.pods import Pod, Workload
-from podcov.edges.cluster.rollout import Rollout
+from podcov.edges.cluster.rollout import Rollout, Trouble
 from podcov.edges.cluster.scale import Scaled
 from podcov.edges.cluster.targets import Note
 
 READY_SECONDS = 180.0
-"""that pods get to be ready"""
+"""that pods get to be ready; nothing is waited for longer"""
 ARRIVAL_SECONDS = 30.0
 """that the first pod of the deployment gets to exist, where only pods can be looked at: it may never come"""
+FAILED_SECONDS = 15.0
+"""that Kubernetes may say of a rollout that it has failed before that is believed: there may be room for its pods in a moment"""
 _POLL = 0.5
 _REVISIONS = ("pod-template-hash", "controller-revision-hash")
 """labels of pods that differ where their templates do"""
@@ -34,10 +36,25 @@ _REVISIONS = ("pod-template-hash", "controller-revision-hash")
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What is not there yet, and for how many seconds that is worth waiting."""
+    """What is not there yet, and for how many seconds that is worth waiting while nothing of another bound is missing."""
 
     text: str
     seconds: float = READY_SECONDS
+
+
+class Patience:
+    """Whether to go on waiting. Times are those of any one clock, in seconds."""
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self._since = began
+        """since when what is missing has had the same bound"""
+        self._seconds = READY_SECONDS
+
+    def is_over(self, missing: Missing, now: float) -> bool:
+        if missing.seconds != self._seconds:
+            self._since, self._seconds = now, missing.seconds
+        return now - self._since >= missing.seconds or now - self._began >= READY_SECONDS
 
 
 async def until_settled(api: Api, services: Mapping[str, Sequence[Service]], chosen: LabelSelector, note: Note) -> None:
@@ -48,10 +65,11 @@ async def until_settled(api: Api, services: Mapping[str, Sequence[Service]], cho
     """
     clock = asyncio.get_running_loop().time
     began, said = clock(), ""
+    patience = Patience(began)
     missing = await _first_missing(api, services, chosen)
     while missing:
-        if clock() - began >= missing.seconds:
-            note(f"going on after {missing.seconds:g} s, though not all is there: {missing.text}")
+        if patience.is_over(missing, clock()):
+            note(f"going on after {clock() - began:.0f} s, though not all is there: {missing.text}")
             return
         if missing.text != said:
             said = missing.text
@@ -79,9 +97,15 @@ async def _missing_in(api: Api, namespace: str, services: Sequence[Service], cho
             continue
         if not rollout.done:
             troubles = cluster_rollout.troubles(document for pod, document in present if scale.workload_of(pod) == workload)
-            return Missing("; ".join([f"{workload}: {rollout.text}", *map(str, troubles)]))
+            return missing_of(workload, rollout, troubles)
         seen.add(workload)
     return missing_pods([pod for pod, _ in present if scale.workload_of(pod) not in seen], chosen)
+
+
+def missing_of(workload: Scaled, rollout: Rollout, troubles: Iterable[Trouble]) -> Missing:
+    """What a workload says that is not there, and why as far as Kubernetes tells."""
+    text = "; ".join(filter(None, (f"{workload}: {rollout.text}", rollout.failure, *map(str, troubles))))
+    return Missing(text, FAILED_SECONDS if rollout.failure else READY_SECONDS)
 
 
 def missing_pods(pods: Sequence[Pod], chosen: LabelSelector) -> Missing | None:
