@@ -1,6 +1,6 @@
 """The few requests that podcov makes to an API server, and what each refusal means.
 
-JSON comes out as it was sent; `cluster_pods` makes values of it. All methods raise ClusterError for what the user has to mend
+JSON comes out as it was sent; `pods` makes values of it. All methods raise ClusterError for what the user has to mend
 (not authenticated, not allowed), and `Failed` for what may pass, or is about one pod only.
 """
 

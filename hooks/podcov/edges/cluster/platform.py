@@ -1,6 +1,6 @@
 """The platform `kubernetes`: finds the pods of the services, calls their couriers, watches them, and forwards ports to them.
 
-What pods mean is decided in `cluster_pods` and `cluster_table`, without a cluster; requests are made in `cluster_api`.
+What pods mean is decided in `pods` and `table`, without a cluster; requests are made in `api`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which workloads of a cluster are meant, and where each of them is to be changed.
 
-What owns what, and what is refused, is decided in `cluster_owners`, without a cluster.
+What owns what, and what is refused, is decided in `owners`, without a cluster.
 """
 
 from __future__ import annotations

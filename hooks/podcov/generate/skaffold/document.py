@@ -1,6 +1,6 @@
 """`skaffold.yaml`: what it builds and renders, and the coverage profile in it. Pure: text in, text out.
 
-The user's own bytes stay as they are: `skaffold_text` finds the places, `skaffold_profile` says what comes there.
+The user's own bytes stay as they are: `text` finds the places, `profile` says what comes there.
 """
 
 from __future__ import annotations
