@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
@@ -15,25 +14,6 @@ from podcov.edges import configuration
 from podcov.edges.cluster import owners
 from podcov.edges.cluster.attach import Attachments, Changed, Done
 from podcov.edges.cluster.targets import NothingMatches, Selection, Target
-
-SECONDS = 300.0
-"""How long pods have to get ready where nobody says otherwise."""
-
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def chosen(command: F) -> F:
-    """Adds `targets`, `selector` and `release`: which workloads are meant; and `dry_run` and `timeout`."""
-    for option in (
-        click.option("--timeout", default=SECONDS, show_default=True, metavar="S", help="Seconds that pods have to get ready."),
-        click.option("--dry-run", is_flag=True, help="Show what would be changed, and whether Kubernetes would take it."),
-        click.option("--helm", "release", default="", metavar="RELEASE", help="All workloads of this Helm release."),
-        click.option("-l", "--selector", default="", help="All workloads with these labels."),
-        click.argument("targets", nargs=-1),
-    ):
-        command = option(command)
-    return command
 
 
 def read_config(path: Path) -> Config | None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from podcov.commands import attachments, options
-from podcov.commands.progress import ConsoleProgress
-from podcov.edges.cluster import attach
-from podcov.edges.cluster.attach import Attachments, Done
-from podcov.edges.cluster.leftovers import MIN_AGE
-from podcov.edges.cluster.scale import Scaled
-from podcov.edges.store import Store
+from podcov.commands import options
 from podcov.errors import UsageError
+
+if TYPE_CHECKING:
+    from podcov.edges.cluster.attach import Attachments, Done
+    from podcov.edges.cluster.scale import Scaled
 
 
 @click.command(short_help="Remove what podcov left over.")
@@ -24,15 +23,13 @@ from podcov.errors import UsageError
 @click.option(
     "--min-age",
     type=click.FloatRange(min=0),
-    default=MIN_AGE,
+    default=options.MIN_AGE,
     show_default=True,
     metavar="S",
     help="Leave ConfigMaps that were deployed less than so many seconds ago: what uses them may be on its way.",
 )
 @click.option("--results", is_flag=True, help="Remove earlier runs in .podcov, too; the latest stays.")
-@click.option(
-    "--timeout", default=attachments.SECONDS, show_default=True, metavar="S", help="Seconds that pods have to get ready."
-)
+@options.timeout
 @options.cluster
 @options.common
 def clean(
@@ -55,6 +52,11 @@ def clean(
     Nothing is touched that does not carry podcov's own annotation, or its label and a name that podcov gives. Projects on the
     local platform have nothing in a cluster: there, --results is all that there is to do.
     """
+    from podcov.commands import attachments
+    from podcov.commands.progress import ConsoleProgress
+    from podcov.edges.cluster import attach
+    from podcov.edges.cluster.attach import Done
+
     if namespace and all_namespaces:
         raise UsageError("--namespace and --all-namespaces contradict each other", hint="leave one of them out")
     found = attachments.read_config(config)
@@ -66,7 +68,8 @@ def clean(
             back = await cluster.restore_replicas(everywhere, dry_run=dry_run)
             return await _clean(cluster, everywhere, timeout, min_age=min_age, dry_run=dry_run), back
 
-    done, back = Done((), ()), list[Scaled]()
+    done: Done = Done((), ())
+    back: list[Scaled] = []
     if not (found and found.platform == "local"):
         with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
             done, back = asyncio.run(work())
@@ -89,6 +92,8 @@ async def _clean(cluster: Attachments, namespaces: list[str], seconds: float, *,
 
 def _remove_runs(config: Path, *, dry_run: bool) -> list[str]:
     """The names of the runs."""
+    from podcov.edges.store import Store
+
     store = Store(config.resolve().parent / ".podcov")
     runs = store.earlier_runs()
     for run in runs if not dry_run else ():

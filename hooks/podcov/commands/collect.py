@@ -1,5 +1,42 @@
 """`podcov collect`: see `podcov.commands.steps`."""
 
-from podcov.commands.steps import collect
+from __future__ import annotations
 
-__all__ = ["collect"]
+from pathlib import Path
+
+import click
+
+from podcov.commands import options
+
+
+@click.command(short_help="Dump, pull and report.")
+@options.which_run
+@click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")
+@click.option("--files", is_flag=True, help="A row for each file.")
+@options.cluster
+@options.common
+def collect(
+    run_id: str,
+    allow_partial: bool,
+    files: bool,
+    context: str,
+    namespace: str,
+    config: Path,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Dump, pull and report: what ran since the run's mark, and what start-up ran."""
+    from podcov.commands import steps
+
+    return steps.collect(
+        config,
+        run_id,
+        context,
+        namespace,
+        allow_partial=allow_partial,
+        files=files,
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose,
+    )

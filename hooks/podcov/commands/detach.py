@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from podcov.commands import attachments, options
-from podcov.commands.progress import ConsoleProgress
-from podcov.edges.cluster import attach
-from podcov.edges.cluster.attach import Done
-from podcov.edges.cluster.targets import Selection
+from podcov.commands import options
+
+if TYPE_CHECKING:
+    from podcov.edges.cluster.attach import Done
 
 
 @click.command(short_help="Take coverage off again.")
-@attachments.chosen
+@options.workloads
 @options.cluster
 @options.common
 def detach(
@@ -36,6 +36,11 @@ def detach(
     TARGETS as for `podcov attach`. Without any, every workload of the namespace that has coverage. What others changed in the
     meantime stays changed. No podcov.yaml is needed: the workloads remember what they were.
     """
+    from podcov.commands import attachments
+    from podcov.commands.progress import ConsoleProgress
+    from podcov.edges.cluster import attach
+    from podcov.edges.cluster.targets import Selection
+
     selection = Selection(targets, selector, release)
     found = attachments.read_config(config)
 
@@ -46,7 +51,7 @@ def detach(
                 chosen = [target for place in places for target in await cluster.targets.attached(place)]
             else:
                 chosen = await attachments.find(cluster, selection, namespace, found, force=True)
-            return await cluster.detach(chosen, dry_run=dry_run, seconds=timeout)
+            return await cluster.detach(chosen, dry_run=dry_run, seconds=timeout, min_age=options.MIN_AGE)
 
     with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
         done = asyncio.run(work())

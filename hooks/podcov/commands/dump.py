@@ -1,5 +1,19 @@
 """`podcov dump`: see `podcov.commands.steps`."""
 
-from podcov.commands.steps import dump
+from __future__ import annotations
 
-__all__ = ["dump"]
+from pathlib import Path
+
+import click
+
+from podcov.commands import options
+
+
+@click.command(short_help="Have processes save what they recorded.")
+@options.cluster
+@options.common
+def dump(context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> int:
+    """Make sure that everything that ran so far is in the pods' records."""
+    from podcov.commands import steps
+
+    return steps.dump(config, context, namespace, as_json=as_json, quiet=quiet, verbose=verbose)

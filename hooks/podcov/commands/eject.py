@@ -6,14 +6,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from podcov.commands import diffs, options
 from podcov.commands.diffs import Edit
-from podcov.edges import eject as edge
-from podcov.edges.project import DiskProject
-from podcov.generate.eject import Ejection
+
+if TYPE_CHECKING:
+    from podcov.generate.eject import Ejection
 
 
 @click.command(short_help="Take podcov out of a project again.")
@@ -34,6 +35,8 @@ def eject(
 
     All other bytes stay. Files in podcov's folder that podcov did not write stay, too.
     """
+    from podcov.edges import eject as edge
+
     root = config.resolve().parent
     ejection = edge.plan(root, keep_config=keep_config, force=force)
     if not dry_run:
@@ -65,6 +68,8 @@ def _lines(ejection: Ejection, verb: str, *, verbose: bool) -> list[str]:
 
 def _edits(root: Path, ejection: Ejection, *, verbose: bool) -> Iterator[Edit]:
     """What would change; the generated files, which nobody wrote, only where the user wants to see them."""
+    from podcov.edges.project import DiskProject
+
     files = DiskProject(root)
     for change in ejection.changes:
         if verbose or change.by_hand or not (change.content is None and "/" in change.path):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from podcov.edges import go_toolchain
 from podcov.errors import UsageError
 
 
@@ -26,6 +25,8 @@ def go(flags: tuple[str, ...], plain: bool, variable: str | None, directory: Pat
     `go` is then a copy of the toolchain that it is now, with podcov in it, and GOFLAGS have -cover. The copy is kept in the
     user's cache. The exit code is COMMAND's.
     """
+    from podcov.edges import go_toolchain
+
     if bool(command) == bool(variable):
         raise UsageError("podcov go: it takes a command, or --env NAME", hint="Write for example `podcov go -- go build ./...`.")
     copy = None if plain else go_toolchain.ensure(directory=directory)

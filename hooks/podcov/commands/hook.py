@@ -7,10 +7,6 @@ from pathlib import Path
 
 import click
 
-from podcov.commands.run import conduct
-from podcov.commands.session import Where
-from podcov.edges import hook_environment
-
 
 @click.group(short_help="What Skaffold and Tilt call.")
 def hook() -> None:
@@ -23,6 +19,10 @@ def hook() -> None:
 @click.argument("command", nargs=-1)
 def skaffold_after_deploy(config: Path, allow_partial: bool, command: tuple[str, ...]) -> int:
     """Skaffold's after-deploy hook: run the tests against what this Skaffold run deployed; its exit code becomes Skaffold's."""
+    from podcov.commands.conducting import conduct
+    from podcov.commands.session import Where
+    from podcov.edges import hook_environment
+
     told = hook_environment.skaffold(os.environ)
     where = Where("kubernetes", told.context, told.namespaces, skaffold_run=told.run_id)
     return conduct(config, where, command, allow_partial=allow_partial)
@@ -36,5 +36,8 @@ def skaffold_after_deploy(config: Path, allow_partial: bool, command: tuple[str,
 @click.argument("command", nargs=-1)
 def tilt_coverage(config: Path, context: str, namespace: str, allow_partial: bool, command: tuple[str, ...]) -> int:
     """Tilt's coverage resource: run the tests against what Tilt deployed."""
+    from podcov.commands.conducting import conduct
+    from podcov.commands.session import Where
+
     where = Where("kubernetes", context, (namespace,) if namespace else (), tilt=True)
     return conduct(config, where, command, allow_partial=allow_partial)

@@ -12,9 +12,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from podcov import assets
 from podcov.commands import options
-from podcov.edges import callers_stderr, configuration, project
 from podcov.errors import ManifestError, UsageError
 from podcov.generate.findings import Finding
 
@@ -34,6 +32,9 @@ def inject(paths: tuple[str, ...], helm_plugin: bool, config: Path, as_json: boo
 
     PATHS are read instead of stdin: files, patterns and folders of manifests; a folder with a kustomization is rendered.
     """
+    from podcov import assets
+    from podcov.edges import callers_stderr, configuration, project
+
     if helm_plugin:
         click.echo(assets.overlay_folder("helm-plugin"))
         return

@@ -34,11 +34,14 @@ COMMANDS = (
     "clean",
     "hook",
 )
-"""One module of `podcov.commands` each, which holds a click command of the same name."""
+"""One module of `podcov.commands` each, which holds a click command of the same name.
+
+It says what the command takes and what it is for: `podcov --help` loads them all. What it does is imported once it runs.
+"""
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module when it is asked for: `--help` and hooks start fast, and only what runs is loaded."""
+    """Imports a command's module when it is asked for, so that hooks start fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
         return list(COMMANDS)

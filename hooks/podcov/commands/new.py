@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from podcov import assets
 from podcov.commands import options
 from podcov.config import Service
-from podcov.edges import new_project, template_source
-from podcov.edges.new_project import Made
-from podcov.edges.template_source import Template
 from podcov.errors import NewError
-from podcov.generate import new as generate
-from podcov.generate.new import Wanted
+
+if TYPE_CHECKING:
+    from podcov.edges.new_project import Made
 
 
 @click.command(short_help="Make a new service, with tests, manifests and coverage.")
@@ -37,11 +35,17 @@ def new(
 
     What `podcov init` generates is in it already. Nothing is written where the folder has something in it.
     """
+    from podcov import assets
+    from podcov.edges import new_project, template_source
+    from podcov.edges.template_source import Template
+    from podcov.generate import new as generate
+    from podcov.generate.new import Wanted
+
     generate.refuse_name(name)
     folder = Path(name)
     new_project.refuse_folder(folder)
     if not template:
-        _refuse_language(language)
+        _refuse_language(language, assets.new_languages())
     wanted = Wanted(name, language, port, _settings(settings))
     source = (
         template_source.fetch(template)
@@ -65,8 +69,7 @@ def _say(name: str, made: Made, *, verbose: bool) -> None:
     click.echo("\n".join(lines), err=True)
 
 
-def _refuse_language(language: str) -> None:
-    known = assets.new_languages()
+def _refuse_language(language: str, known: Sequence[str]) -> None:
     if language not in known:
         raise NewError(
             f"there is no template for {language}",

@@ -10,6 +10,11 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+SECONDS = 300.0
+"""How long pods have to get ready where nobody says otherwise."""
+MIN_AGE = 300.0
+"""Seconds for which an unused ConfigMap stays that a deployment brought: images may be built before the rest comes."""
+
 
 def common(command: F) -> F:
     """Adds `config`, `as_json`, `quiet`, `verbose`."""
@@ -33,6 +38,27 @@ def output(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def workloads(command: F) -> F:
+    """Adds `targets`, `selector` and `release`: which workloads are meant; and `dry_run` and `timeout`."""
+    for option in (
+        timeout,
+        click.option("--dry-run", is_flag=True, help="Show what would be changed, and whether Kubernetes would take it."),
+        click.option("--helm", "release", default="", metavar="RELEASE", help="All workloads of this Helm release."),
+        click.option("-l", "--selector", default="", help="All workloads with these labels."),
+        click.argument("targets", nargs=-1),
+    ):
+        command = option(command)
+    return command
+
+
+def timeout(command: F) -> F:
+    """Adds `timeout`."""
+    seconds = click.option(
+        "--timeout", default=SECONDS, show_default=True, metavar="S", help="Seconds that pods have to get ready."
+    )
+    return seconds(command)
 
 
 def cluster(command: F) -> F:

@@ -1,5 +1,20 @@
 """`podcov pull`: see `podcov.commands.steps`."""
 
-from podcov.commands.steps import pull
+from __future__ import annotations
 
-__all__ = ["pull"]
+from pathlib import Path
+
+import click
+
+from podcov.commands import options
+
+
+@click.command(short_help="Bring the records here.")
+@options.which_run
+@options.cluster
+@options.common
+def pull(run_id: str, context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Bring the pods' records here, into the run's folder. Prints that folder."""
+    from podcov.commands import steps
+
+    steps.pull(config, run_id, context, namespace, as_json=as_json, quiet=quiet, verbose=verbose)

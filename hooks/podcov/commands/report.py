@@ -8,9 +8,6 @@ from pathlib import Path
 import click
 
 from podcov.commands import options
-from podcov.commands.progress import ConsoleProgress
-from podcov.commands.reporting import examine, show
-from podcov.commands.session import Project, load
 
 
 @click.command(short_help="Report on a run again, from disk.")
@@ -23,6 +20,10 @@ def report(
     run_id: str, allow_partial: bool, files: bool, show_missing: bool, config: Path, as_json: bool, quiet: bool, verbose: bool
 ) -> int:
     """Report on a run again, from what was pulled. Needs no cluster."""
+    from podcov.commands.progress import ConsoleProgress
+    from podcov.commands.reporting import examine, show
+    from podcov.commands.session import Project, load
+
     project = Project.open(config)
     folder = project.store.run(run_id)
     record = load(folder)

@@ -11,7 +11,6 @@ import click
 
 from podcov import pipeline
 from podcov.collecting import Collected, Collector
-from podcov.commands import options
 from podcov.commands.progress import ConsoleProgress
 from podcov.commands.remote import interpreters
 from podcov.commands.reporting import Result, examine, show
@@ -21,11 +20,8 @@ from podcov.errors import Exit, NoDataError, UsageError
 from podcov.formats.run_json import RunRecord
 
 
-@click.command(short_help="Begin a run; prints its id.")
-@options.cluster
-@options.common
-def mark(context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
-    """Begin a run: what services do from now on is its own. Prints the run's id."""
+def mark(config: Path, context: str, namespace: str, *, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Begins a run and prints its id."""
     project = Project.open(config)
     need_cluster(project.config, "mark")
     where = Where(None, context, (namespace,) if namespace else ())
@@ -43,11 +39,8 @@ def mark(context: str, namespace: str, config: Path, as_json: bool, quiet: bool,
     click.echo(json.dumps(told) if as_json else folder.id)
 
 
-@click.command(short_help="Have processes save what they recorded.")
-@options.cluster
-@options.common
-def dump(context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> int:
-    """Make sure that everything that ran so far is in the pods' records."""
+def dump(config: Path, context: str, namespace: str, *, as_json: bool, quiet: bool, verbose: bool) -> int:
+    """Has processes save what they recorded, and prints those that did not; returns the exit code."""
     project = Project.open(config)
     need_cluster(project.config, "dump")
     where = Where(None, context, (namespace,) if namespace else ())
@@ -73,12 +66,8 @@ def dump(context: str, namespace: str, config: Path, as_json: bool, quiet: bool,
     return Exit.INCOMPLETE if undumped or unreached else Exit.OK
 
 
-@click.command(short_help="Bring the records here.")
-@options.which_run
-@options.cluster
-@options.common
-def pull(run_id: str, context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
-    """Bring the pods' records here, into the run's folder. Prints that folder."""
+def pull(config: Path, run_id: str, context: str, namespace: str, *, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Brings the records into the run's folder, and prints that."""
     project = Project.open(config)
     need_cluster(project.config, "pull")
     where = Where(None, context, (namespace,) if namespace else ())
@@ -93,24 +82,19 @@ def pull(run_id: str, context: str, namespace: str, config: Path, as_json: bool,
     click.echo(json.dumps({"run": folder.id, "path": str(folder.path)}) if as_json else str(folder.path))
 
 
-@click.command(short_help="Dump, pull and report.")
-@options.which_run
-@click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")
-@click.option("--files", is_flag=True, help="A row for each file.")
-@options.cluster
-@options.common
 def collect(
+    config: Path,
     run_id: str,
-    allow_partial: bool,
-    files: bool,
     context: str,
     namespace: str,
-    config: Path,
+    *,
+    allow_partial: bool,
+    files: bool,
     as_json: bool,
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Dump, pull and report: what ran since the run's mark, and what start-up ran."""
+    """Brings the records and prints the report; returns the exit code."""
     project = Project.open(config)
     need_cluster(project.config, "collect")
     where = Where(None, context, (namespace,) if namespace else ())

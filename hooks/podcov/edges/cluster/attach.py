@@ -1,6 +1,6 @@
 """Coverage for workloads that run already: `attach` patches them, `detach` takes that back, and nothing of ours is left.
 
-What is added is decided in `podcov.generate`, where in `cluster_targets`.
+What is added is decided in `podcov.generate`, where in `targets`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from podcov.edges.cluster import access as cluster_access
 from podcov.edges.cluster import leftovers, owners, patch, rollout, scale
 from podcov.edges.cluster.api import FIELD_MANAGER, Api, Failed, Json
-from podcov.edges.cluster.leftovers import MIN_AGE, Leftovers
+from podcov.edges.cluster.leftovers import Leftovers
 from podcov.edges.cluster.owners import AUTOSCALERS, CONFIG_MAPS
 from podcov.edges.cluster.readiness import Readiness
 from podcov.edges.cluster.scale import Scaled
@@ -127,7 +127,7 @@ class Attachments:
             await self._wait(changed, seconds, hint="{} takes it back")
         return Done(tuple(changed), tuple(made), tuple(dict.fromkeys(findings)))
 
-    async def detach(self, targets: Sequence[Target], *, dry_run: bool = False, seconds: float, min_age: float = MIN_AGE) -> Done:
+    async def detach(self, targets: Sequence[Target], *, dry_run: bool = False, seconds: float, min_age: float) -> Done:
         """Takes coverage off again, waits until the pods are without it, and removes ConfigMaps that nothing uses any more.
 
         `min_age` is for those that a deployment brought and none of these workloads had, in seconds.

@@ -20,11 +20,7 @@ from podcov.edges.cluster import owners
 from podcov.edges.cluster.api import FIELD_MANAGER, Api, Failed, Forbidden, Json, Resource
 from podcov.edges.cluster.owners import CONFIG_MAPS, CSV, WORKLOADS
 from podcov.edges.cluster.targets import Note, Targets
-from podcov.generate.coverage import instrument
 from podcov.generate.kubernetes import config_maps
-
-MIN_AGE = 300.0
-"""Seconds for which an unused ConfigMap stays that a deployment brought: images may be built before the rest comes."""
 
 _OURS = ",".join(f"{key}={value}" for key, value in config_maps.OURS.items())
 _POLL = 0.5
@@ -49,7 +45,7 @@ class Leftovers:
         namespace: str,
         *,
         had: Collection[str] = (),
-        min_age: float = MIN_AGE,
+        min_age: float,
         dry_run: bool = False,
         seconds: float = 0,
     ) -> list[str]:
@@ -144,12 +140,6 @@ class Leftovers:
 def mounted(document: Json) -> set[str]:
     """The names of the ConfigMaps that volumes anywhere in an object mount."""
     return set(_mounted(document["spec"]))
-
-
-def wrapper_of(workload: Json) -> list[str]:
-    """The wrapper's ConfigMaps in a pod template, which tell one version of coverage, and none at all, from another."""
-    volumes = workload["spec"]["template"]["spec"].get("volumes") or ()
-    return sorted(set(_mounted([v for v in volumes if v.get("name") == instrument.WRAPPER])))
 
 
 def _counts(document: Json) -> bool:
