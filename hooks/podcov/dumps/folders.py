@@ -85,43 +85,52 @@ def _digest(start: Start) -> str:
     return hashlib.sha256(start.id.encode()).hexdigest()[:8]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is known from having asked the processes of a container, and cannot be seen in what they left."""
+
+    silent: Collection[int] = ()
+    """pids of those that are to be told of, while they live, although they wrote nothing"""
+    ended: Collection[tuple[int, int]] = ()
+    """who ended of it, by restart of the container and pid: they are told of, too"""
+    last: Collection[str] = ()
+    """keys of the pieces that were asked for when the pod was ending: what is started again after that is not missed"""
+    runs: Collection[str] = ()
+    """that it was for; lives that were of other runs than these and the current one are not told"""
+
+
+NOTHING_ASKED = Asked()
+
+
 def folders(
     container: str,
     starts: Sequence[Start],
     pieces: Sequence[Piece],
     living: Sequence[Process],
     journal: Journal,
-    also: Collection[int] = (),
-    ended: Collection[tuple[int, int]] = (),
+    asked: Asked = NOTHING_ASKED,
     *,
     in_parts: bool = False,
-    runs: Collection[str] = (),
-    last: Collection[str] = (),
 ) -> tuple[Folder, ...]:
     """A folder for each start that ran, whether or not anybody saw it.
 
-    `living` are the processes of the one that runs, and `also` those of them that are to be told of although they wrote nothing;
-    so are `ended`, by restart of the container and pid, which do not live any more. Where processes hand over `in_parts`, each
-    start has epochs of its own. Lives that were of other runs than the current one and `runs` are not told. `last` are keys of
-    pieces that were asked for when the pod was ending: what is started again after that is not missed.
+    `living` are the processes of the one that runs. Where processes hand over `in_parts`, each start has epochs of its own.
     """
-    of_start: dict[int, list[Piece]] = {start.restart: [] for start in starts}
+    own = _by_start(starts, pieces)
+    return tuple(
+        _folder(container, start, own[start.restart], living if start.running else (), journal, asked, in_parts=in_parts)
+        for start in starts
+        if start.began is not None or own[start.restart] or start is not starts[-1]
+    )
+
+
+def _by_start(starts: Sequence[Start], pieces: Sequence[Piece]) -> dict[int, list[Piece]]:
+    """Whose the pieces are: the restarts of all starts."""
+    found: dict[int, list[Piece]] = {start.restart: [] for start in starts}
     for piece in pieces:
         if start := _start_of(piece, starts):
-            of_start[start.restart].append(piece)
-    found: list[Folder] = []
-    for start in starts:
-        own = of_start[start.restart]
-        if start.began is None and not own and start is starts[-1]:
-            continue
-        kept = journal.of_start(start.restart) if in_parts else journal
-        dead = [pid for restart, pid in ended if restart == start.restart]
-        alive = {process.pid: process for process in living if start.running}
-        processes = _processes(start, own, alive, kept, also, dead, last)
-        # One that has ended ran for the run before, if any, and is not missed by the next: so it tells of all marks.
-        epochs = kept.epochs if start.finished is None else journal.epochs
-        found.append(Folder(container, start, kept, _of_runs(start, processes, alive, kept, runs), epochs))
-    return tuple(found)
+            found[start.restart].append(piece)
+    return found
 
 
 def _start_of(piece: Piece, starts: Sequence[Start]) -> Start | None:
@@ -137,27 +146,42 @@ def _start_of(piece: Piece, starts: Sequence[Start]) -> Start | None:
     return starts[-1] if starts else None
 
 
-def _processes(
+def _folder(
+    container: str,
     start: Start,
     pieces: Sequence[Piece],
-    alive: Mapping[int, Process],
+    living: Sequence[Process],
     journal: Journal,
-    also: Collection[int],
-    ended: Collection[int],
-    last: Collection[str],
+    asked: Asked,
+    *,
+    in_parts: bool,
+) -> Folder:
+    kept = journal.of_start(start.restart) if in_parts else journal
+    alive = {process.pid: process for process in living}
+    processes = _processes(start, pieces, alive, kept, asked)
+    # One that has ended ran for the run before, if any, and is not missed by the next: so it tells of all marks.
+    epochs = kept.epochs if start.finished is None else journal.epochs
+    return Folder(container, start, kept, _of_runs(start, processes, alive, kept, asked.runs), epochs)
+
+
+def _processes(
+    start: Start, pieces: Sequence[Piece], alive: Mapping[int, Process], journal: Journal, asked: Asked
 ) -> tuple[Remains, ...]:
     """Those that wrote something or should have."""
-    dead = {pid for pid in ended if pid not in alive}
-    past = [
-        Remains(process_id(start, p.pid, p.life), p.pid, (), False, (p,), wrote_at_end=True, note=_AGAIN if p.key in last else "")
-        for p in pieces
-        if p.life
-    ]
-    pids = {p.pid for p in pieces if not p.life} | (alive.keys() & set(also)) | dead
-    if not (pieces or dead) or (past and not alive and pieces[-1].key not in last and _outlived(start, pieces[-1], journal)):
+    dead = {pid for restart, pid in asked.ended if restart == start.restart and pid not in alive}
+    past = [_past(start, piece, asked) for piece in pieces if piece.life]
+    pids = {p.pid for p in pieces if not p.life} | (alive.keys() & set(asked.silent)) | dead
+    ended_in_another = bool(past) and not alive and pieces[-1].key not in asked.last and _outlived(start, pieces[-1], journal)
+    if not (pieces or dead) or ended_in_another:
         pids.add(min(alive, default=FIRST))
     lasting = [_remains(start, pid, [p for p in pieces if (p.pid, p.life) == (pid, 0)], alive, journal) for pid in sorted(pids)]
     return (*past, *lasting)
+
+
+def _past(start: Start, piece: Piece, asked: Asked) -> Remains:
+    """A life that has left this."""
+    note = _AGAIN if piece.key in asked.last else ""
+    return Remains(process_id(start, piece.pid, piece.life), piece.pid, (), False, (piece,), wrote_at_end=True, note=note)
 
 
 _AGAIN = "it wrote this when its pod was told to end: what was started again in that pod before it was gone is not here"

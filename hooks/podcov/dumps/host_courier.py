@@ -200,18 +200,9 @@ class HostCourier:
     async def _folders(self, subject: Subject, way: Way, kept: Journal, pieces: Sequence[Piece]) -> tuple[Folder, ...]:
         starts = await self._hands.starts(subject.container)
         living = await self._hands.processes(subject.container) if any(start.running for start in starts) else ()
-        return folders.folders(
-            subject.container,
-            starts,
-            pieces,
-            living,
-            kept,
-            self._silent[subject.container],
-            self._ended[subject.container],
-            in_parts=way.in_parts,
-            runs=self._runs,
-            last=self._last[subject.container],
-        )
+        name = subject.container
+        asked = folders.Asked(self._silent[name], self._ended[name], self._last[name], self._runs)
+        return folders.folders(name, starts, pieces, living, kept, asked, in_parts=way.in_parts)
 
     async def _last_start(self, subject: Subject) -> int:
         """Which start of the container it is that would be asked now; -1 where it never began."""

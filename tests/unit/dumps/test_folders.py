@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from podcov.dumps.contract import Piece, Process, Start
-from podcov.dumps.folders import NANO, Facts, describe, files, folders
+from podcov.dumps.folders import NANO, Asked, Facts, describe, files, folders
 from podcov.dumps.journal import Journal
 from podcov.formats.courier import target_status
 from podcov.formats.records import EpochRecord, parse_target
@@ -111,7 +111,7 @@ def test_lives_that_another_run_counted_are_not_told() -> None:
     kept = Journal(epochs, {lives[0].key: 0, lives[1].key: 1})
     [folder] = folders("app", [RUNNING], lives, [Process(1, ())], kept)
     assert folder.pieces == (lives[0], lives[2])
-    [mine] = folders("app", [RUNNING], lives, [Process(1, ())], kept, runs=["run 1"])
+    [mine] = folders("app", [RUNNING], lives, [Process(1, ())], kept, Asked(runs=["run 1"]))
     assert mine.pieces == tuple(lives)
 
 
@@ -144,7 +144,7 @@ def test_the_life_that_a_deleted_pod_ended_in_is_told_before_its_status_is() -> 
 @pytest.mark.parametrize("start", [CRASHED, RUNNING])
 def test_what_is_started_again_in_a_pod_that_ends_is_not_missed(start: Start) -> None:
     piece = profile(105)
-    [folder] = folders("app", [start], [piece], [], Journal(asked=frozenset({piece.key})), last={piece.key})
+    [folder] = folders("app", [start], [piece], [], Journal(asked=frozenset({piece.key})), Asked(last={piece.key}))
     assert [p.wrote_at_end for p in folder.processes] == [True]
     [told] = describe(folder, Facts())["processes"]
     assert "what was started again in that pod" in told["reason"]
