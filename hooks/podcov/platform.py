@@ -62,7 +62,8 @@ class ContainerStart:
     started: float | None
     finished: float | None = None
     ended: str = ""
-    """reason of the end: `OOMKilled`, `Error`, `Completed`, `deleted`; empty while it runs"""
+    """reason of the end: `OOMKilled`, `Error`, `Completed`, DELETED; what is in the way of one that has not begun; empty while it
+    runs"""
     awaited: bool = False
     """it certainly has not begun, and nothing that was seen kept it from that but that its turn had not come"""
     exit_code: int | None = None

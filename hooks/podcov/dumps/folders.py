@@ -125,7 +125,7 @@ def folders(
 
 
 def _by_start(starts: Sequence[Start], pieces: Sequence[Piece]) -> dict[int, list[Piece]]:
-    """Whose the pieces are: the restarts of all starts."""
+    """The pieces of each start, by its restart."""
     found: dict[int, list[Piece]] = {start.restart: [] for start in starts}
     for piece in pieces:
         if start := _start_of(piece, starts):
