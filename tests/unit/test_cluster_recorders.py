@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from podcov.config import Dump, Service
 from podcov.edges.cluster import pods as cluster_pods
+from podcov.edges.cluster.nodes import NodeCouriers
 from podcov.edges.cluster.pods import Pod
 from podcov.edges.cluster.table import PodTable
+from podcov.formats.courier import read_ended
 from podcov.platform import CourierAddress
 
 GO = Service("go", "go", workload="pod/mixed", container="go", binary="/go")
@@ -26,9 +29,11 @@ def pod(
     version: int = 1,
     deleting: bool = False,
     restarts: Mapping[str, int] | None = None,
+    ended: Collection[str] = (),
 ) -> Pod:
     """One whose containers, and sidecars, have these data volumes; those with none have an empty name."""
     running = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+    over = {"terminated": {"exitCode": 0, "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:01:00Z"}}
     return cluster_pods.parse(
         {
             "metadata": {
@@ -47,7 +52,13 @@ def pod(
                 "conditions": [{"type": "Ready", "status": "True"}],
                 "initContainerStatuses": [{"name": name, "state": running} for name in couriers],
                 "containerStatuses": [
-                    {"name": n, "state": running, "restartCount": (restarts or {}).get(n, 0), "containerID": n} for n in volumes
+                    {
+                        "name": n,
+                        "state": over if n in ended else running,
+                        "restartCount": (restarts or {}).get(n, 0),
+                        "containerID": n,
+                    }
+                    for n in volumes
                 ],
             },
         }
@@ -133,3 +144,16 @@ def test_each_courier_hears_what_becomes_of_its_pod_and_only_its_own_containers(
     assert pods.forget("uid") == []
     assert pods.entries() == []
     assert pods.uids("shop") == set()
+
+
+def test_one_whose_files_stay_on_the_node_says_that_the_pod_has_ended_when_its_neighbours_have_too() -> None:
+    on_node = Service("itself", "go", workload="pod/mixed", container="itself", dump=Dump("exit", source="nodes"))
+    pods = table(on_node, GO)
+    couriers = NodeCouriers(pods)
+    volumes = {"itself": "", "go": "podcov-data"}
+    told = []
+    for version, ended in enumerate([(), ("itself",), ("itself", "go")], 1):
+        pods.observe(pod(volumes, {"podcov-courier": "podcov-data"}, version=version, deleting=True, ended=ended))
+        (courier,) = (found for entry in pods.entries() if (found := couriers.of(entry.address)))
+        told.append(read_ended(asyncio.run(courier.answer(["wait", "0"])).stdout))
+    assert told == [False, False, True]

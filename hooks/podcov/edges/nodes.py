@@ -136,7 +136,8 @@ class NodeHands:
     """Fulfils `podcov.dumps.contract.Hands` for a pod whose files stay on its node.
 
     `starts` gives the starts of a container of the pod, `place` where its folder is; it may raise HandsError. `tenants` are all
-    container starts that write into the same folder. `over` says whether all of the service's containers have ended.
+    container starts that write into the same folder. `over` says whether all containers of the pod
+    have ended: who collects takes that for an answer for all couriers of the pod, and releases the others.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ class NodeCouriers:
             starts=lambda container: starts(entry, container),
             place=lambda container, folder: place(entry, container, folder),
             tenants=self._tenants,
-            over=lambda: entry.gone or not any(entry.pod.running(container) for container in entry.services),
+            over=lambda: entry.gone or not any(entry.pod.running(container.name) for container in entry.pod.containers),
             ready=lambda: entry.pod.ready,
         )
 
