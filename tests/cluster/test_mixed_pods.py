@@ -81,7 +81,7 @@ def project(root: Path, tmp_path_factory: Any) -> Path:
 
 def manifest(name: str, parts: Sequence[str]) -> dict[str, Any]:
     labels = {"app": name}
-    pod = {"terminationGracePeriodSeconds": 5, "containers": [container(part, PARTS[part]) for part in parts]}
+    pod = {"containers": [container(part, PARTS[part]) for part in parts]}
     template = {"metadata": {"labels": labels}, "spec": pod}
     spec = {"selector": {"matchLabels": labels}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
