@@ -396,6 +396,14 @@ class TestWhatHasNotBegun:
         assert awaited(*observed, gone=True) == [False]
         assert awaited(observed[0], gone=True) == [False]
 
+    def test_its_end_may_be_told_after_a_list_without_it(self) -> None:
+        pods = table()
+        pods.observe(pod(waiting("ContainerCreating"), version=1, phase="Pending", deleting=True))
+        pods.forget("uid-of-web-5d4f-x1")
+        assert [start.awaited for start in pods.starts()] == [False]
+        assert pods.observe(pod(waiting("ContainerCreating"), version=2, phase="Failed", deleting=True)) == []
+        assert [start.awaited for start in pods.starts()] == [True]
+
     def test_what_comes_before_it_is_ended_with_its_pod_and_has_not_failed(self) -> None:
         observed = (
             pod(waiting("PodInitializing"), version=1, phase="Pending", first=(migrating(running()),)),

@@ -70,7 +70,7 @@ class PodTable:
         return [event for entry in self._entries_of(pod) for event in self._observe(entry, pod)]
 
     def _observe(self, entry: Entry, pod: Pod) -> list[PlatformEvent]:
-        if entry.gone or pod.version < entry.pod.version:
+        if pod.version < entry.pod.version:
             return []
         if pod.deleting:  # what kept it from starting when it was told to end did so to its end
             pod = replace(pod, obstacle=entry.pod.obstacle)
@@ -79,6 +79,9 @@ class PodTable:
             entry.seen.discard("ready")
         entry.pod, entry.serving = pod, serving
         self._note_starts(entry, cluster_pods.starts_of(entry.address, entry.services, pod))
+        if entry.gone:  # a list was ahead of the watch, which tells the end only now
+            self._end_starts(entry)
+            return []
         happened: dict[Kind, bool] = {
             "started": pod.running(entry.address.container),
             "ready": pod.ready,
@@ -89,15 +92,18 @@ class PodTable:
 
     def forget(self, uid: str) -> list[PlatformEvent]:
         """The pod does not exist any more."""
-        return [event for entry in self.of_pod(uid) if not entry.gone for event in self._forget(entry)]
+        gone = [event for entry in self.of_pod(uid) for event in self._events(entry, ["gone"])]
+        for entry in self.of_pod(uid):
+            self._end_starts(entry)
+        return gone
 
-    def _forget(self, entry: Entry) -> list[PlatformEvent]:
+    @staticmethod
+    def _end_starts(entry: Entry) -> None:
         for key, start in entry.starts.items():
             if start.started is not None and not start.ended:
                 entry.starts[key] = replace(start, ended=DELETED)
             elif start.awaited and not _known_to_its_end(entry.pod):
                 entry.starts[key] = replace(start, ended=DELETED, awaited=False)
-        return self._events(entry, ["gone"])
 
     def uids(self, namespace: str) -> set[str]:
         """The pods of a namespace that exist, as far as is known."""
