@@ -38,12 +38,14 @@ _OPERATORS: Final = re.compile(r"[;&|\n`]|\$\(")
 _EXEC: Final = re.compile(r"(?:^|[\s;&|({])exec\s+(?!\d*[<>])(?P<command>[^;&|\n)]+)")
 _CHANGES_FOLDER: Final = re.compile(r"(?:^|[\s;&|({])(?:cd|pushd)\s+(?P<folder>[^\s;&|]+)")
 _ASSIGNMENT: Final = re.compile(r"\w+=")
+_SPLIT_STRING: Final = re.compile(r"(?:-[iv0]*S|--split-string(?:=|$))(?P<string>.*)", re.DOTALL)
+"""the option by which `env` takes a string apart: what it gets as one word, as from the first line of a script"""
 
 
 def program_word(words: Sequence[str]) -> str:
     """The program as the command names it; empty where that cannot be told."""
     while launcher := _LAUNCHERS.get(basename(words[0])) if words else None:
-        words = _behind(launcher, words[1:])
+        words = _behind(launcher, _taken_apart(words[1:]) if basename(words[0]) == "env" else words[1:])
     if not words:
         return ""
     if basename(words[0]) in SHELLS:
@@ -64,6 +66,26 @@ def _behind(launcher: _Launcher, words: Sequence[str]) -> Sequence[str]:
     return words[at + launcher.operands :]
 
 
+def _taken_apart(words: Sequence[str]) -> Sequence[str]:
+    """What `env` makes of its words, with a string for `-S` among its options; none where that has an escape of its own."""
+    at = 0
+    while at < len(words) and words[at] != "--" and (words[at].startswith("-") or "=" in words[at]):
+        if split := _SPLIT_STRING.fullmatch(words[at]):
+            string, behind = (split["string"], at + 1) if split["string"] else (" ".join(words[at + 1 : at + 2]), at + 2)
+            inside = [] if "\\" in string else _split(string)
+            return _taken_apart([*inside, *words[behind:]]) if inside else ()
+        at += 2 if words[at] in _LAUNCHERS["env"].valued else 1
+    return words
+
+
+def _split(string: str) -> list[str]:
+    """As a shell would; none where a quote is never closed."""
+    try:
+        return shlex.split(string)
+    except ValueError:
+        return []
+
+
 def _of_script(script: str, given: Sequence[str]) -> str:
     """The one program that a script of a shell becomes, or all that it runs; `given` are its `$0`, `$1` and so on."""
     found = [match["command"] for match in _EXEC.finditer(script)]
@@ -78,10 +100,7 @@ def _of_script(script: str, given: Sequence[str]) -> str:
 
 
 def _of_line(line: str, given: Sequence[str]) -> str:
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        return ""
+    words = _split(line)
     while words and _ASSIGNMENT.match(words[0]):
         words = words[1:]
     passed_on = {"$@": given[1:], "$*": given[1:], "$0": given}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from posixpath import basename, dirname, join, normpath, relpath
+from posixpath import basename, join, normpath, relpath
 
 from podcov.generate.images import dockerfile
 from podcov.generate.images.artifacts import UNKNOWN
@@ -18,6 +18,14 @@ _PLAIN_BASES = re.compile(
     r"scratch|static.*|base.*|cc.*|distroless.*|alpine.*|debian|ubuntu|busybox|ubi.*|fedora|rockylinux|almalinux|amazonlinux|wolfi.*"
 )
 """last parts of the names of images that bring no language of their own"""
+_PUBLIC = (
+    "docker.io/library/",
+    "gcr.io/distroless/",
+    "cgr.dev/chainguard/",
+    "registry.access.redhat.com/",
+    "public.ecr.aws/docker/",
+)
+"""where those of them are that all have; who makes one of the same name may put programs into it"""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FOLDERS = ("/", "/go/bin", *_PATH.split(":"))
 """destinations that are folders, though nothing in a Dockerfile says so"""
@@ -50,8 +58,8 @@ def is_copied(image: Image, path: str) -> bool:
 
 
 def lacks(image: Image, path: str) -> bool:
-    """Whether nothing in its Dockerfile can put a file there; what its base has nobody here knows."""
-    if any(basename(path) in run or may_build(run) for run in image.runs):
+    """Whether nothing in its Dockerfile can put a file there, and its base is one that has no programs of the user's."""
+    if not _is_public(image) or any(basename(path) in run or may_build(run) for run in image.runs):
         return False
     copied = [(source, destination, False) for source, destination in image.copies]
     taken = [(t.source, t.destination, _is_program(t)) for t in image.taken]
@@ -62,12 +70,17 @@ def lacks(image: Image, path: str) -> bool:
     )
 
 
+def _is_public(image: Image) -> bool:
+    name = dockerfile.repository(image.base)
+    return is_plain(image) and ("/" not in name or name.startswith(_PUBLIC))
+
+
 def _is_program(taken: Taken) -> bool:
-    """Whether what is taken is one program, and no folder with several."""
+    """Whether what is taken is one program for certain, by what built it: else it may be a folder with several."""
     if taken.source.endswith("/"):
         return False
     named = re.compile(rf"-o[\s=]+\S*(?<![\w.-]){re.escape(basename(taken.source))}(?=[\s\"']|$)")
-    return basename(dirname(taken.source)) == "bin" or any(named.search(run) for run in taken.origin.runs)
+    return any(named.search(run) for run in taken.origin.runs)
 
 
 def _names(source: str, destination: str) -> tuple[str, str]:

@@ -108,7 +108,8 @@ def instead(binary: str, words: Sequence[str], image: Image, folder: str) -> str
     if not isabs(binary) or not go_images.lacks(image, normpath(binary)):
         return ""
     runs = of_command(words, image, folder)
-    return runs if isabs(runs) and go_images.built_in(image, runs) else go_images.only_one(image)
+    has = runs if isabs(runs) and go_images.built_in(image, runs) else go_images.only_one(image)
+    return "" if has == normpath(binary) else has
 
 
 def is_test_binary(seen: Seen) -> bool:
