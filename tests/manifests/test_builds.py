@@ -159,6 +159,19 @@ def test_a_project_descriptor_of_the_user_s_own_goes_on(folder: Path) -> None:
     assert 'id = "podcov/go"' in text
 
 
+def test_a_toolchain_that_the_user_names_is_said_to_keep_podcov_out(folder: Path) -> None:
+    recorded = (
+        '- image: packs-recorded\n      context: services/packs-recorded\n      buildpacks: {builder: "some/builder", env: ['
+    )
+    assert recorded in SKAFFOLD
+    (folder / "skaffold.yaml").write_text(SKAFFOLD.replace(recorded, f"{recorded}GOTOOLCHAIN=local, "))
+    (finding,) = (finding for finding in project.init(folder).findings if finding.found == "image packs-recorded")
+    assert (finding.level, finding.decided) == ("warning", "built with -cover alone")
+    assert "take it out to have podcov record. Or write `dump: {by: exit}`" in finding.why
+    packs = artifacts(folder, "--profile", "coverage")["packs-recorded"]["buildpacks"]
+    assert (packs["env"][-1], packs["projectDescriptor"]) == ("GOFLAGS=-mod=vendor -cover", "project.toml")
+
+
 def test_what_measures_itself_gets_its_flags_and_no_toolchain_of_podcov_s(folder: Path) -> None:
     project.init(folder)
     flags = {name: (folder / f"services/{name}/Dockerfile.podcov").read_text() for name in ("signal", "exit")}

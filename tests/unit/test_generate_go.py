@@ -329,6 +329,38 @@ def test_where_buildpacks_are_named_none_of_podcov_s_goes_before_them(descriptor
     assert one("", files={**MODULE, "app/project.toml": descriptor}, builder="buildpacks")[0].dump == Dump("exit")
 
 
+@pytest.mark.parametrize(
+    ("env", "descriptor"),
+    [
+        ({"GOTOOLCHAIN": "local"}, ""),
+        ({}, '[_]\nschema-version = "0.2"\n[[io.buildpacks.build.env]]\nname = "GOTOOLCHAIN"\nvalue = "local"\n'),
+        ({}, '[_]\nschema-version = "0.2"\n[[io.buildpacks.env.build]]\nname = "GOTOOLCHAIN"\nvalue = "local"\n'),
+        ({}, '[[build.env]]\nname = "A"\nvalue = "b"\n[[build.env]]\nname = "GOTOOLCHAIN"\nvalue = "go1.25.3"\n'),
+    ],
+)
+def test_a_toolchain_that_the_user_names_is_the_one_that_builds(env: Mapping[str, str], descriptor: str) -> None:
+    """Without podcov in it the program would not know the sidecar's argument, and nothing would end it behind a launcher."""
+    buildpacks = Buildpacks(GOOGLE_S.builder, "app/project.toml", env=env)
+    files = {**MODULE, "app/project.toml": descriptor}
+    service, finding = one("", files=files, builder="buildpacks", buildpacks=buildpacks)
+    assert service.dump == Dump("exit")
+    assert finding.why.startswith("GOTOOLCHAIN is set, by which podcov gets into the build: take it out")
+
+
+@pytest.mark.parametrize(
+    "descriptor",
+    [
+        '[_]\nschema-version = "0.2"\n[io.buildpacks.pre]\ngroup = [{id = "company/certs", version = "1"}]\n',
+        '[_]\nschema-version = "0.2"\n[io.buildpacks]\npre = {group = [{id = "company/certs", version = "1"}]}\n',
+        '[_]\nschema-version = "0.2"\n[io]\nbuildpacks = {include = ["*.go"]}\n',
+    ],
+)
+def test_a_descriptor_that_nothing_can_be_added_to_stays_as_it_is(descriptor: str) -> None:
+    service, finding = one("", files={**MODULE, "app/project.toml": descriptor}, builder="buildpacks")
+    assert service.dump == Dump("exit")
+    assert finding.why.startswith("nothing can be added to app/project.toml as it is written: use [io.buildpacks] and [[io.")
+
+
 def test_what_a_procfile_starts_may_be_a_shell() -> None:
     found = look("", files={**MODULE, "app/Procfile": "web: shop --port $PORT\n"}, builder="buildpacks")
     assert not found.services
@@ -397,7 +429,7 @@ def test_what_is_recorded_needs_no_wrapper_and_keeps_its_command() -> None:
     assert variables(app) == {"PODCOV_DATA": "/podcov/data", "PODCOV_CONTAINER": "app"}
     assert (courier["image"], courier["command"]) == ("app", ["/shop", "--podcov-courier", "serve"])
     assert courier["securityContext"] == {"runAsNonRoot": True, "readOnlyRootFilesystem": True}
-    assert variables(courier).keys() == {"PODCOV_DATA", "PODCOV_CONTAINER", "GOMEMLIMIT"}
+    assert variables(courier).keys() == {"PODCOV_DATA", "PODCOV_CONTAINER", "PODCOV_OFF", "GOMEMLIMIT"}
     assert courier["terminationMessagePolicy"] == "FallbackToLogsOnError", "it may be no courier: then it is seen what it said"
     assert (mounts(courier), [v["name"] for v in volumes]) == ({"/podcov/data": "podcov-data"}, ["podcov-data"])
 
@@ -407,6 +439,7 @@ def test_the_launcher_of_a_buildpack_is_left_its_own_limit() -> None:
     _, courier, _ = injected("binary: /cnb/process/web")
     assert courier["command"] == ["/cnb/process/web", "--podcov-courier", "serve"]
     assert "GOMEMLIMIT" not in variables(courier)
+    assert variables(courier)["PODCOV_OFF"] == "0"
 
 
 @pytest.mark.parametrize(
@@ -438,7 +471,8 @@ def test_a_program_that_nobody_knows_is_asked_for(container: str, found: str) ->
     assert "`binary:` of the service app in podcov.yaml" in caught.value.hint
 
 
-COMPANYS = "FROM company/base\nCOPY --from=build /out/shop /srv/shop\n"
+ALPINE = "FROM alpine\nCOPY --from=build /out/shop /srv/shop\n"
+MADE = "FROM golang:1.24 AS build\nRUN make build\nFROM scratch\n"
 
 
 @pytest.mark.parametrize(
@@ -446,10 +480,11 @@ COMPANYS = "FROM company/base\nCOPY --from=build /out/shop /srv/shop\n"
     [
         ("/shp", SCRATCH, "/shop"),
         ("/out/shop", SCRATCH, "/shop"),
-        ("/bin/shop", f'{BUILT}{COMPANYS}RUN apk add curl && mkdir /data\nENTRYPOINT ["/srv/shop", "-v"]\n', "/srv/shop"),
+        ("/shp", SCRATCH.replace("scratch", "gcr.io/distroless/static:nonroot"), "/shop"),
+        ("/bin/shop", f'{BUILT}{ALPINE}RUN apk add curl && mkdir /data\nENTRYPOINT ["/srv/shop", "-v"]\n', "/srv/shop"),
         ("/bin/shp", f'{BUILT}FROM alpine\nCOPY --from=build /out/shop /bin/\nCOPY run.sh /bin\nCMD ["shop"]\n', "/bin/shop"),
-        ("/shop", f'{BUILT}{COMPANYS}COPY run.sh /\nENTRYPOINT ["/run.sh"]\n', "/srv/shop"),
-        ("/shop", f"{BUILT}{COMPANYS}RUN ln -s /srv/shop /bin/app\nCMD app\n", ""),
+        ("/shop", f'{BUILT}{ALPINE}COPY run.sh /\nENTRYPOINT ["/run.sh"]\n', "/srv/shop"),
+        ("/shop", f"{BUILT}{ALPINE}RUN ln -s /srv/shop /bin/app\nCMD app\n", ""),
         # that is what it has
         ("/shop", SCRATCH, ""),
         ("/../shop", SCRATCH, ""),
@@ -461,6 +496,10 @@ COMPANYS = "FROM company/base\nCOPY --from=build /out/shop /srv/shop\n"
         ("/srv/tasks", f'{BUILT}FROM alpine\nWORKDIR /srv\nCOPY . .\nCOPY --from=build /out/shop .\nCMD ["./shop"]\n', ""),
         ("/tasks", f'{BUILT}FROM alpine\nCOPY --from=build /out/shop /shop\nRUN mv /shop /tasks\nCMD ["/tasks"]\n', ""),
         ("/tasks", f'{BUILT}FROM alpine\nCOPY --from=build /out/shop /shop\nRUN make install\nCMD ["/shop"]\n', ""),
+        ("/opt/shop", f'{MADE}COPY --from=build /src/bin/linux /opt\nENTRYPOINT ["/opt/shop"]\n', ""),
+        ("/opt/tasks", f'{MADE}COPY --from=build /src/bin/amd64 /opt\nENTRYPOINT ["/opt/shop"]\n', ""),
+        ("/usr/bin/shop", f'{BUILT}FROM company/base\nCOPY --from=build /out/shop /shop\nENTRYPOINT ["/usr/bin/shop"]\n', ""),
+        ("/usr/bin/shop", f'{BUILT}FROM company/alpine\nCOPY --from=build /out/shop /shop\nENTRYPOINT ["/shop"]\n', ""),
         ("/tasks", 'FROM company/app\nENTRYPOINT ["/app"]\n', ""),
         ("shop", SCRATCH, ""),
     ],
@@ -733,6 +772,16 @@ def test_who_builds_no_image_is_told_what_it_has_to_be(service: str, needed: str
         (["su-exec", "1000:1000", "/app"], "/app"),
         (["timeout", "-k", "5", "60", "/app"], "/app"),
         (["nice", "-n", "10", "nohup", "/app"], "/app"),
+        (["env", "-S", "/app -v"], "/app"),
+        (["env", "-u", "B", "-iS", "A='b c' tini -- /app"], "/app"),
+        (["env", "--split-string=-i A=1 /app", "-v"], "/app"),
+        (["env", "--split-string", "/app -v"], "/app"),
+        (["env", "-S/app -v"], "/app"),
+        (["env", "-S", "A=1", "/app"], "/app"),
+        (["env", "--", "/app", "-S", "x"], "/app"),
+        (["env", "-S", "'"], ""),
+        (["env", "-S", r"/app\_x"], ""),
+        (["env", "-S"], ""),
         (["tini"], ""),
         (["/run.sh"], ""),
         (["$APP"], ""),

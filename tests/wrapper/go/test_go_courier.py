@@ -14,6 +14,7 @@ import pytest
 from podcov.formats.bundle import read_bundle
 from podcov.formats.courier import read_ended
 from podcov.formats.records import parse_target
+from podcov.generate.languages.go import COURIER_ENVIRONMENT
 
 COURIER = "--podcov-courier"
 
@@ -41,6 +42,14 @@ def refused(pod: Any, *arguments: str, stdin: bytes = b"", **env: str) -> tuple[
 def test_the_app_does_not_run_as_a_courier(pod: Any) -> None:
     assert json.loads(pod.courier("status"))["targets"] == []
     assert list(pod.data.iterdir()) == []
+
+
+def test_an_image_that_switches_podcov_off_is_a_courier_all_the_same(pod: Any) -> None:
+    """What stands in a sidecar's environment takes the place of what the image has."""
+    image = {"PODCOV_OFF": "1", "GOMEMLIMIT": "1GiB"}
+    assert "working" in pod.run(COURIER, "status", **image).stdout, "that is the service, which nobody measures"
+    pod.environment = image | COURIER_ENVIRONMENT
+    assert json.loads(pod.courier("status"))["targets"] == []
 
 
 def test_a_pull_holds_start_records_epochs_and_counters_and_the_meta_data_once(pod: Any) -> None:

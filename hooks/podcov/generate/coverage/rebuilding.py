@@ -185,7 +185,7 @@ def _advice(one: Rebuilt, files: Project) -> Iterator[Finding]:
         why = f'where it builds by Docker, have it take -f "${{PODCOV_DOCKERFILE:-{named}}}"'
         yield Finding(artifact.origin, f"image {artifact.image}", "its command is run by `podcov go`", why)
     elif artifact.builder == "buildpacks" and not one.descriptor:
-        why = "podcov's buildpack goes before those of the builder, and here others are named: `dump: {by: exit}` does without"
+        why = f"{one.rebuild.obstacle(artifact, files)}. Or write `dump: {{by: exit}}`: a sidecar might run the service again"
         if one.rebuild.records:
             yield Finding(artifact.origin, f"image {artifact.image}", "built with -cover alone", why, "warning")
     elif artifact.builder == "ko" and _has_builds(artifact, files):

@@ -44,6 +44,9 @@ class Rebuild(Protocol):
     def descriptor(self, artifact: Artifact, files: Project) -> str | None:
         """A project descriptor by which buildpacks build with coverage; None where variables have to do."""
 
+    def obstacle(self, artifact: Artifact, files: Project) -> str:
+        """Why there is no such descriptor for what records, and perhaps what to do; empty where there is one."""
+
     def buildpacks(self, spec: Mapping[str, object]) -> tuple[str, ...]:
         """Variables, NAME=VALUE, for a build by buildpacks without such a descriptor."""
 

@@ -26,6 +26,10 @@ _HAND = Wrapper("hand", executable=True)
 _PROGRAMS = {"amd64": "/podcov/wrapper/hand-x86_64", "arm64": "/podcov/wrapper/hand-aarch64"}
 NO_LIMIT = "podcov: this program was built without podcov in its Go toolchain, and is kept from running twice"
 """Go's own runtime ends of it, and says it, before any code of the program; a toolchain with podcov in it takes it for none"""
+COURIER_ENVIRONMENT = {"PODCOV_OFF": "0", "GOMEMLIMIT": NO_LIMIT}
+"""of a sidecar. An image may switch podcov off in its programs; its sidecar would then be the service once more"""
+_OF_A_LAUNCHER = {"PODCOV_OFF": "0"}
+"""of one that is started by a program in Go which knows nothing of podcov, and hands it on to another"""
 _SHELLS = ("sh", "bash", "ash", "dash")
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME = 63
@@ -51,9 +55,8 @@ def propose(seen: Seen) -> Proposal:
             seen, folder, dump, f"{handler.path} writes its counters at SIG{handler.signal}, and stays as it is"
         )
     builder = seen.built.artifact.builder if seen.built.artifact else ""
-    if _names_buildpacks(seen):
-        why = "podcov's buildpack goes before those of the builder, and here others are named: they build with -cover"
-        return _measuring_itself(seen, folder, _dump("exit", seen), why)
+    if why := _obstacle_to_buildpacks(seen):
+        return _measuring_itself(seen, folder, _dump("exit", seen), f"{why}. It is built with -cover")
     if builder in _NOT_WIRED or (_own_folder(seen) and go_programs.is_built_outside(seen)):
         why = f"{builder or 'what builds it outside of its Dockerfile'} takes no toolchain of podcov's: build it with -cover"
         return _measuring_itself(seen, folder, _dump("exit", seen), why)
@@ -110,9 +113,9 @@ def _recorded_itself(seen: Seen, folder: str) -> Proposal:
     return _certain_or_not(seen, Proposal(service, decided, why))
 
 
-def _names_buildpacks(seen: Seen) -> bool:
+def _obstacle_to_buildpacks(seen: Seen) -> str:
     artifact = seen.built.artifact
-    return artifact is not None and artifact.builder == "buildpacks" and not go_buildpacks.can_lead(artifact, seen.files)
+    return go_buildpacks.obstacle(artifact, seen.files) if artifact is not None and artifact.builder == "buildpacks" else ""
 
 
 def _measuring_itself(seen: Seen, folder: str, dump: Dump, why: str) -> Proposal:
@@ -184,7 +187,7 @@ def _recorded(entered: Entered) -> Additions:
     return Additions(
         recorder=f"{binary} of {entered.container.image}",  # it tells its own program's data, and no other's
         courier=(binary, "--podcov-courier", "serve"),
-        courier_environment={} if go_buildpacks.is_launcher(binary) else {"GOMEMLIMIT": NO_LIMIT},
+        courier_environment=_OF_A_LAUNCHER if go_buildpacks.is_launcher(binary) else COURIER_ENVIRONMENT,
         courier_tells=True,
         built_with="a program that was built with -cover, by a Go toolchain with podcov in it",
     )

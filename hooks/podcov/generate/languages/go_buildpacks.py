@@ -20,6 +20,8 @@ PROCESSES: Final = "/cnb/process"
 """where an image of buildpacks has its launcher, by the name of each of its processes"""
 _API: Final = "0.8"
 """the first of the buildpack APIs by which a build is told its layers in the environment"""
+_TOOLCHAIN: Final = "GOTOOLCHAIN"
+"""what podcov's buildpack leaves for Go to find; it gives way to the user's"""
 _SCHEMA: Final = '[_]\nschema-version = "0.2"\n'
 _BUILD_KEYS: Final = ("include", "exclude")
 _GROUP: Final = """
@@ -46,12 +48,20 @@ sh "$kit/buildpack" {flags}
 """
 
 
-def can_lead(artifact: Artifact, files: Project) -> bool:
-    """Whether a buildpack of podcov's can run before the others: where the user names none, but has those of the builder."""
-    if artifact.buildpacks.named:
-        return False
-    said = _said(project.text(files, artifact.buildpacks.descriptor) or "")
-    return said is not None and not said.get("group") and not said.get("buildpacks")
+def obstacle(artifact: Artifact, files: Project) -> str:
+    """Why no buildpack of podcov's can run before the others, or none of its would be heeded; empty where it can."""
+    path = artifact.buildpacks.descriptor
+    text = project.text(files, path) or ""
+    said = _said(text)
+    if said is None:
+        return f"{path} cannot be read"
+    if artifact.buildpacks.named or said.get("group") or said.get("buildpacks"):
+        return "podcov's buildpack goes before those of the builder, and here others are named"
+    if _TOOLCHAIN in artifact.buildpacks.env or _TOOLCHAIN in _names_of_variables(said):
+        return f"{_TOOLCHAIN} is set, by which podcov gets into the build: take it out to have podcov record"
+    if not _can_be_added_to(text):
+        return f"nothing can be added to {path} as it is written: use [io.buildpacks] and [[io.buildpacks.pre.group]] as headers"
+    return ""
 
 
 def is_launcher(program: str) -> bool:
@@ -80,6 +90,21 @@ def _said(text: str) -> Mapping[str, Any] | None:
     return _table(descriptor, "io", "buildpacks") if _is_second(descriptor) else _table(descriptor, "build")
 
 
+def _names_of_variables(said: Mapping[str, Any]) -> set[str]:
+    """What the build has in its environment, as either schema says it, and as the second did at first (`env.build`)."""
+    lists = (said.get("env"), _table(said, "build").get("env"), _table(said, "env").get("build"))
+    return {str(variable.get("name", "")) for listed in lists for variable in _tables(listed)}
+
+
+def _can_be_added_to(text: str) -> bool:
+    """TOML lets nobody add to a table or a list that stands in one piece, as a value, where it is defined."""
+    try:
+        tomllib.loads(derive(text, "", {"toolchain": "", "buildpack": ""}, ()))
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
+
+
 def _is_second(descriptor: Mapping[str, Any]) -> bool:
     return str(_table(descriptor, "_").get("schema-version", "0.1")) != "0.1"
 
@@ -91,7 +116,7 @@ def _second(descriptor: Mapping[str, Any]) -> str:
     lines = [_SCHEMA]
     if lines_of := [f"{key} = {_quoted(value)}" for key, value in lists.items()]:
         lines += ["[io.buildpacks]", *lines_of, ""]
-    for variable in build.get("env") or ():
+    for variable in _tables(build.get("env")):
         name, value = _quoted(str(variable.get("name", ""))), _quoted(str(variable.get("value", "")))
         lines += ["[[io.buildpacks.build.env]]", f"name = {name}", f"value = {value}", ""]
     return "\n".join(lines)
@@ -100,6 +125,10 @@ def _second(descriptor: Mapping[str, Any]) -> str:
 def _quoted(value: object) -> str:
     """Strings and lists of them are written in TOML as in JSON, but for what JSON leaves plain."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _tables(value: object) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
 def _table(value: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:

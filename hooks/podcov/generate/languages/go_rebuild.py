@@ -61,11 +61,14 @@ class GoRebuild:
         return ("podcov", "go", *flags, *(() if self.records else ("--plain",)), "--")
 
     def descriptor(self, artifact: Artifact, files: Project) -> str | None:
-        if not self.records or not go_buildpacks.can_lead(artifact, files):
+        if not self.records or self.obstacle(artifact, files):
             return None
         scripts = {name: assets.wrapper_text(name, "go") for name in ("toolchain", "buildpack")}
         text = project.text(files, artifact.buildpacks.descriptor) or ""
         return go_buildpacks.derive(text, assets.wrapper_text("packed", "go"), scripts, self.flags)
+
+    def obstacle(self, artifact: Artifact, files: Project) -> str:
+        return go_buildpacks.obstacle(artifact, files)
 
     def buildpacks(self, spec: Mapping[str, object]) -> tuple[str, ...]:
         """Behind GOFLAGS of their own, which buildpacks hand on to Go."""
