@@ -47,7 +47,7 @@ def clean(
 ) -> None:
     """Remove what podcov left over: coverage of workloads that still have it, and ConfigMaps that nothing uses.
 
-    Workloads that a podcov scaled to 0, and was killed before it could scale them back, are.
+    Workloads that podcov scaled to 0 are scaled back, where it was killed before it did that itself.
 
     Nothing is touched that does not carry podcov's own annotation, or its label and a name that podcov gives. Projects on the
     local platform have nothing in a cluster: there, --results is all that there is to do.

@@ -11,8 +11,7 @@ from podcov.commands import options
 
 @click.command(short_help="Dump, pull and report.")
 @options.which_run
-@click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")
-@click.option("--files", is_flag=True, help="A row for each file.")
+@options.verdict
 @options.cluster
 @options.common
 def collect(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from podcov.edges.cluster.attach import Done
 
 
-@click.command(short_help="Take coverage off again.")
+@click.command(short_help="Take off again what attach added.")
 @options.workloads
 @options.cluster
 @options.common

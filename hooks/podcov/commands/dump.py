@@ -13,7 +13,7 @@ from podcov.commands import options
 @options.cluster
 @options.common
 def dump(context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> int:
-    """Make sure that everything that ran so far is in the pods' records."""
+    """Make sure that everything that ran so far is in the pods' records. The first half of what `podcov collect` does."""
     from podcov.commands import steps
 
     return steps.dump(config, context, namespace, as_json=as_json, quiet=quiet, verbose=verbose)

@@ -31,7 +31,7 @@ def eject(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Take podcov out of a project: its files, its blocks in skaffold.yaml and Tiltfile, podcov.yaml.
+    """Take podcov out of a project: its files, its blocks in skaffold.yaml, Tiltfile and Makefile, podcov.yaml.
 
     All other bytes stay. Files in podcov's folder that podcov did not write stay, too.
     """

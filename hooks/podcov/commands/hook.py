@@ -7,14 +7,16 @@ from pathlib import Path
 
 import click
 
+from podcov.commands import options
+
 
 @click.group(short_help="What Skaffold and Tilt call.")
 def hook() -> None:
     """What Skaffold and Tilt call; not meant to be typed."""
 
 
-@hook.command("skaffold-after-deploy")
-@click.option("-c", "--config", type=click.Path(path_type=Path), default=Path("podcov.yaml"), show_default=True)
+@hook.command("skaffold-after-deploy", short_help="Test what Skaffold has deployed.")
+@options.config
 @click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")
 @click.argument("command", nargs=-1)
 def skaffold_after_deploy(config: Path, allow_partial: bool, command: tuple[str, ...]) -> int:
@@ -28,10 +30,10 @@ def skaffold_after_deploy(config: Path, allow_partial: bool, command: tuple[str,
     return conduct(config, where, command, allow_partial=allow_partial)
 
 
-@hook.command("tilt-coverage")
-@click.option("-c", "--config", type=click.Path(path_type=Path), default=Path("podcov.yaml"), show_default=True)
+@hook.command("tilt-coverage", short_help="Test what Tilt has deployed.")
+@options.config
 @click.option("--context", default="", help="The context that Tilt deploys to; Tilt does not tell its commands.")
-@click.option("-n", "--namespace", default="")
+@click.option("-n", "--namespace", default="", help="Where the workloads are; default: podcov.yaml's, else the context's.")
 @click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")
 @click.argument("command", nargs=-1)
 def tilt_coverage(config: Path, context: str, namespace: str, allow_partial: bool, command: tuple[str, ...]) -> int:

@@ -37,7 +37,7 @@ def init(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Add coverage to a project: podcov.yaml, an overlay, one marked block in skaffold.yaml or Tiltfile.
+    """Add coverage to a project: podcov.yaml, files of podcov's own, marked blocks in skaffold.yaml, Tiltfile and Makefile.
 
     PATHS name the manifests (Kustomize base, folder, chart), skaffold.yaml and Tiltfile where they are not where one would look.
     """

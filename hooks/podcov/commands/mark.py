@@ -13,7 +13,10 @@ from podcov.commands import options
 @options.cluster
 @options.common
 def mark(context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
-    """Begin a run: what services do from now on is its own. Prints the run's id."""
+    """Begin a run: what services do from now on counts for it. Prints the run's id.
+
+    Then test in whatever way; `podcov collect` ends the run with its report.
+    """
     from podcov.commands import steps
 
     steps.mark(config, context, namespace, as_json=as_json, quiet=quiet, verbose=verbose)

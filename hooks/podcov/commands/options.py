@@ -18,26 +18,33 @@ MIN_AGE = 300.0
 
 def common(command: F) -> F:
     """Adds `config`, `as_json`, `quiet`, `verbose`."""
-    config = click.option(
+    return config(output(command))
+
+
+def config(command: F) -> F:
+    """Adds `config`."""
+    return click.option(
         "-c",
         "--config",
         type=click.Path(dir_okay=False, path_type=Path),
         default=Path("podcov.yaml"),
         show_default=True,
         help="The project's configuration.",
-    )
-    return config(output(command))
+    )(command)
 
 
 def output(command: F) -> F:
     """Adds `as_json`, `quiet`, `verbose`: for a command without a configuration to read."""
-    for option in (
-        click.option("-v", "--verbose", is_flag=True, help="Say more, on stderr."),
-        click.option("-q", "--quiet", is_flag=True, help="Only results and errors."),
-        click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout; everything else goes to stderr."),
-    ):
-        command = option(command)
-    return command
+    as_json = click.option(
+        "--json", "as_json", is_flag=True, help="The result as JSON on stdout; everything else goes to stderr."
+    )
+    return as_json(talk(command))
+
+
+def talk(command: F) -> F:
+    """Adds `quiet`, `verbose`."""
+    verbose = click.option("-v", "--verbose", is_flag=True, help="Say more, on stderr.")
+    return click.option("-q", "--quiet", is_flag=True, help="Only results and errors.")(verbose(command))
 
 
 def workloads(command: F) -> F:
@@ -63,8 +70,19 @@ def timeout(command: F) -> F:
 
 def cluster(command: F) -> F:
     """Adds `context` and `namespace`."""
-    command = click.option("-n", "--namespace", default="", help="Default: podcov.yaml's, else the context's.")(command)
-    return click.option("--context", default="", help="Of the kubeconfig. Default: podcov.yaml's, else the current one.")(command)
+    namespace = click.option(
+        "-n", "--namespace", default="", help="Where the workloads are; default: podcov.yaml's, else the context's."
+    )
+    context = click.option(
+        "--context", default="", help="The kubeconfig's context; default: podcov.yaml's, else the current one."
+    )
+    return context(namespace(command))
+
+
+def verdict(command: F) -> F:
+    """Adds `allow_partial` and `files`: for commands that end with a report."""
+    files = click.option("--files", is_flag=True, help="Print a row for each file, too.")
+    return click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")(files(command))
 
 
 def which_run(command: F) -> F:

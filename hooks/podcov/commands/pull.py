@@ -9,7 +9,7 @@ import click
 from podcov.commands import options
 
 
-@click.command(short_help="Bring the records here.")
+@click.command(short_help="Bring the pods' records here.")
 @options.which_run
 @options.cluster
 @options.common

@@ -12,9 +12,8 @@ from podcov.commands import options
 
 @click.command(short_help="Report on a run again, from disk.")
 @options.which_run
-@click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")
-@click.option("--files", is_flag=True, help="A row for each file.")
-@click.option("-m", "--show-missing", is_flag=True, help="A row for each file, with the lines that did not run.")
+@options.verdict
+@click.option("-m", "--show-missing", is_flag=True, help="The same, with the lines that did not run.")
 @options.common
 def report(
     run_id: str, allow_partial: bool, files: bool, show_missing: bool, config: Path, as_json: bool, quiet: bool, verbose: bool

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 @click.option("--tilt", is_flag=True, help="Only pods that Tilt deployed.")
 @click.option("--skaffold-run", default="", metavar="ID", help="Only pods of this Skaffold run.")
 @click.option("--without", multiple=True, metavar="SERVICE", help="Leave this service out; may be given several times.")
-@click.option("--allow-partial", is_flag=True, help="Incomplete data are no failure.")
-@click.option("--files", is_flag=True, help="A row for each file.")
+@options.verdict
 @options.cluster
 @options.common
 def run(
