@@ -1,4 +1,4 @@
-"""`podcov collect`: see `podcov.commands.steps`."""
+"""`podcov collect` dumps, pulls and reports, for who runs the tests in another way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`podcov dump`: see `podcov.commands.steps`."""
+"""`podcov dump` has processes save what they recorded, for who runs the tests in another way."""
 
 from __future__ import annotations
 

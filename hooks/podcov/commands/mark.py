@@ -1,4 +1,4 @@
-"""`podcov mark`: see `podcov.commands.steps`."""
+"""`podcov mark` begins a run, for who runs the tests in another way."""
 
 from __future__ import annotations
 

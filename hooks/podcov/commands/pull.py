@@ -1,4 +1,4 @@
-"""`podcov pull`: see `podcov.commands.steps`."""
+"""`podcov pull` brings what they saved here, for who runs the tests in another way."""
 
 from __future__ import annotations
 
