@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping
 
 import pytest
@@ -157,7 +158,28 @@ def test_what_a_file_calls_and_with_what() -> None:
         ("g", ["3"]),
     ]
     assert (generic.parameters, generic.calls[-1].name[-1]) == (("a",), "Put")
+    assert [["".join(value.words) for value in values] for values in add.values.values()] == [["c.sum(n,f(1,2),func(){g(3)})"]]
     assert set(add.values) == {"total"}
+
+
+def test_each_of_several_variables_has_its_own_value_where_the_text_has_one() -> None:
+    (body,) = go_calls.read(b"package a\n\nfunc f() {\n\ta, b := one(1, 2), two\n\tc, d := both()\n\ta = 3\n}\n").functions
+    said = {name: ["".join(value.words) for value in values] for name, values in body.values.items()}
+    assert said == {"a": ["one(1,2)", "3"], "b": ["two"], "c": ["both()"], "d": [""]}
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("f(", ")"), ("x := func() {\n", "}\n")])
+def test_what_is_read_grows_with_the_text_however_deep_it_is_nested(opening: str, closing: str) -> None:
+    def kept(depth: int) -> int:
+        source = f"package a\n\nfunc f() {{\n{opening * depth}{closing * depth}\n}}\n".encode()
+        tracemalloc.start()
+        try:
+            go_calls.read(source)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert kept(1200) < 3 * kept(600)
 
 
 @given(st.text(alphabet="func (){}[]\n\"'`/*;:=,.xsyscall SIGUSR1 import package main", max_size=80))

@@ -26,10 +26,30 @@ _VERSION: Final = re.compile(r"v\d+")
 
 
 class Call(NamedTuple):
-    """`name` has the words that dots join: `("signal", "Notify")`."""
+    """`name` has the words that dots join: `("signal", "Notify")`; `bracket` is the one among `tokens` that opens its arguments."""
 
     name: tuple[str, ...]
-    arguments: tuple[Expression, ...]
+    tokens: Sequence[Token]
+    bracket: int
+
+    @property
+    def arguments(self) -> tuple[Expression, ...]:
+        """Told when asked for: calls may stand in each other's arguments, as deep as somebody generates them."""
+        return tuple(_split(self.tokens[self.bracket + 1 : closing(self.tokens, self.bracket)]))
+
+
+class Value(NamedTuple):
+    """What a variable or a constant is set to: by the `=` of this index among `tokens`, `position` among those it sets."""
+
+    tokens: Sequence[Token]
+    at: int
+    position: int
+
+    @property
+    def words(self) -> Expression:
+        """Told when asked for, as with calls; empty where the value is one of several that a function returns."""
+        values = _split(_statement_behind(self.tokens, self.at))
+        return values[self.position] if self.position < len(values) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +64,7 @@ class Body:
     variadic: bool = False
     """whether the last parameter takes all arguments that are left"""
     calls: tuple[Call, ...] = ()
-    values: Mapping[str, tuple[Expression, ...]] = field(default_factory=dict)
+    values: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +106,10 @@ def imports(source: bytes) -> Mapping[str, str]:
 
 
 def _body(tokens: Sequence[Token], name: str = "", parameters: tuple[str, ...] = (), variadic: bool = False) -> Body:
-    values: dict[str, tuple[Expression, ...]] = {}
+    values: dict[str, list[Value]] = {}
     for variable, value in _assignments(tokens):
-        values[variable] = (*values.get(variable, ()), value)
-    return Body(name, parameters, variadic, tuple(_calls(tokens)), values)
+        values.setdefault(variable, []).append(value)
+    return Body(name, parameters, variadic, tuple(_calls(tokens)), {name: tuple(found) for name, found in values.items()})
 
 
 def _imports(tokens: Sequence[Token]) -> Iterator[tuple[str, str]]:
@@ -127,7 +147,7 @@ def _parameters(tokens: Sequence[Token], name: str) -> tuple[tuple[str, ...], bo
 def _calls(tokens: Sequence[Token]) -> Iterator[Call]:
     for at, (name, bracket) in enumerate(pairwise(tokens)):
         if bracket.text == b"(" and not bracket.first and _NAME.fullmatch(name.text) and name.text not in _NO_CALLS:
-            yield Call(_qualified(tokens, at), tuple(_split(tokens[at + 2 : closing(tokens, at + 1)])))
+            yield Call(_qualified(tokens, at), tokens, at + 1)
 
 
 def _qualified(tokens: Sequence[Token], at: int) -> tuple[str, ...]:
@@ -152,16 +172,14 @@ def _split(tokens: Sequence[Token]) -> list[Expression]:
     return [tuple(part) for part in parts if part]
 
 
-def _assignments(tokens: Sequence[Token]) -> Iterator[tuple[str, Expression]]:
+def _assignments(tokens: Sequence[Token]) -> Iterator[tuple[str, Value]]:
     """Each `name = value`, `name := value`, `var name type = value`; of several at once, each with its own."""
     for at, token in enumerate(tokens):
         if token.text == b"=" and at and _is_assignment(tokens, at):
-            names = _split(_statement_before(tokens, at))
-            values = _split(_statement_behind(tokens, at))
-            for name, value in zip(names, values, strict=False):
+            for position, name in enumerate(_split(_statement_before(tokens, at))):
                 words = [word for word in name if word not in _BEFORE_NAMES]
                 if words and words[1:2] != ["."]:
-                    yield words[0], value
+                    yield words[0], Value(tokens, at, position)
 
 
 def _is_assignment(tokens: Sequence[Token], at: int) -> bool:

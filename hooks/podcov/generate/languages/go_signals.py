@@ -81,7 +81,7 @@ class Program:
             return
         asked.add((id(body), name))
         for value in body.values.get(name, ()):
-            yield from self._signals(value, path, body, asked)
+            yield from self._signals(value.words, path, body, asked)
         if name in body.parameters:
             for caller_path, caller, value in self._given(path, body, body.parameters.index(name)):
                 yield from self._signals(value, caller_path, caller, asked)
@@ -94,7 +94,7 @@ class Program:
             if name in self.texts[path] and (id(outside), name) not in asked:
                 asked.add((id(outside), name))
                 for value in outside.values.get(name, ()):
-                    yield from self._signals(value, path, outside, asked)
+                    yield from self._signals(value.words, path, outside, asked)
 
     def _given(self, path: str, body: Body, position: int) -> Iterator[tuple[str, Body, Expression]]:
         """What the program's calls of a function give for a parameter, and where they stand."""
