@@ -61,9 +61,11 @@ def test_a_pod_that_is_deleted_while_its_init_container_runs_has_run_nothing(app
     image = app.pods()[0]["spec"]["containers"][0]["image"]
     newcomer = replacement(app, {"initContainers": [{"name": "migrate", "image": image, "command": ["sleep", "600"]}]})
     app.wait_until(lambda: is_begun(app, newcomer, "migrate"), 60, "its init container runs")
-    result = app.run(*kubectl(app, "rollout", "undo", f"deployment/{app.name}"))
-    assert result.exit_code == 0, result
-    assert states(result) == [("collected", ""), ("empty", "not-begun")]
+    with app.tested() as tests:
+        app.space.kubectl("rollout", "undo", f"deployment/{app.name}")
+        app.space.kubectl("wait", "--for=delete", f"pod/{newcomer}", "--timeout=60s")
+    assert tests.result.exit_code == 0, tests.result
+    assert states(tests.result) == [("collected", ""), ("empty", "not-begun")]
 
 
 @pytest.mark.deployed("forced")
