@@ -19,6 +19,10 @@ demo: $(VENV)/.installed
 	@command -v go >/dev/null || echo "there is no go on the PATH: shipping, the service in Go, is left out"
 	cd examples/shop && PATH="$(CURDIR)/$(BIN):$$PATH" podcov run --platform local $$(command -v go >/dev/null || echo "$(WITHOUT_GO)")
 
+# Files of tests side by side. Those of the cluster wait for it more than they compute.
+UNIT_WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
+CLUSTER_WORKERS := --numprocesses 2 --dist loadgroup
+
 test: lint unit cluster
 
 lint: $(VENV)/.installed
@@ -29,11 +33,11 @@ lint: $(VENV)/.installed
 
 # Everything that needs no cluster: the core, real processes, real kustomize, the local platform.
 unit: $(VENV)/.installed machine
-	$(BIN)/pytest tests --ignore tests/cluster
+	$(BIN)/pytest tests --ignore tests/cluster $(UNIT_WORKERS)
 
 # The real thing: Kubernetes, Skaffold and Tilt, built once and kept in the user's cache.
 cluster: $(VENV)/.installed machine
-	$(BIN)/pytest tests/cluster
+	$(BIN)/pytest tests/cluster $(CLUSTER_WORKERS)
 
 # What the tests need of this machine; takes a second when it is there already.
 machine:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import os
@@ -13,13 +14,17 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import yaml
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+HOME = Path(os.environ.get("PODCOV_CLUSTER_HOME") or Path.home() / ".cache/podcov-cluster")
+STARTED_BY_TESTS = HOME / "run" / "started-by-tests"
+TOGETHER = dict.fromkeys(("test_attach.py", "test_corpus.py"), "custom resources")
+"""Files whose tests one process runs, though others run beside it."""
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 """Labels of a namespace that admits only pods that give up every privilege."""
 
@@ -115,18 +120,41 @@ class Namespace:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """Comes up for the first test that asks. Who started it stops it at the end, unless PODCOV_CLUSTER_KEEP is set."""
+    """Comes up for the first test that asks. Where tests started it, the last stops it, unless PODCOV_CLUSTER_KEEP is set."""
     command = str(HERE / "cluster")
-    ran_before = subprocess.run([command, "status"], capture_output=True, check=False).returncode == 0
-    for step in ("build", "up"):
-        done = subprocess.run([command, step], stderr=subprocess.PIPE, text=True, check=False)
-        if done.returncode:
-            pytest.fail(f"tests/cluster/cluster {step}: exit {done.returncode}\n{done.stderr}", pytrace=False)
-    shell = ["bash", "-c", 'eval "$("$0" env)" && env --null', command]
-    variables = subprocess.run(shell, capture_output=True, text=True, check=True).stdout.split("\0")
-    yield Cluster(dict(variable.split("=", 1) for variable in variables if variable))
-    if not ran_before and not os.environ.get("PODCOV_CLUSTER_KEEP"):
-        subprocess.run([command, "down"], check=True)
+    HOME.mkdir(parents=True, exist_ok=True)
+    with (HOME / "users").open("w") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        ran_before = subprocess.run([command, "status"], capture_output=True, check=False).returncode == 0
+        for step in ("build", "up"):
+            done = subprocess.run([command, step], stderr=subprocess.PIPE, text=True, check=False)
+            if done.returncode:
+                pytest.fail(f"tests/cluster/cluster {step}: exit {done.returncode}\n{done.stderr}", pytrace=False)
+        if not ran_before:
+            STARTED_BY_TESTS.touch()
+        shell = ["bash", "-c", 'eval "$("$0" env)" && env --null', command]
+        variables = subprocess.run(shell, capture_output=True, text=True, check=True).stdout.split("\0")
+        yield Cluster(dict(variable.split("=", 1) for variable in variables if variable))
+        if STARTED_BY_TESTS.exists() and not os.environ.get("PODCOV_CLUSTER_KEEP") and nobody_else_holds(users):
+            subprocess.run([command, "down"], check=True)
+
+
+def nobody_else_holds(users: IO[str]) -> bool:
+    """The lock that is shared by all who use the cluster is then nobody's but ours."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Several processes share the work by files, but for those whose tests share apps, or kinds that the whole cluster has."""
+    for item in items:
+        if not item.path.is_relative_to(HERE):
+            continue
+        name = item.path.parent.name if item.path.parent != HERE else item.path.name
+        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(name, name)))
 
 
 @pytest.fixture(scope="session")
