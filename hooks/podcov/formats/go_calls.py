@@ -26,7 +26,7 @@ _VERSION: Final = re.compile(r"v\d+")
 
 
 class Call(NamedTuple):
-    """`name` has the words that dots join: `("signal", "Notify")`; `bracket` is the one among `tokens` that opens its arguments."""
+    """`name` has the words that dots join: `("signal", "Notify")`; `tokens[bracket]` opens its arguments."""
 
     name: tuple[str, ...]
     tokens: Sequence[Token]

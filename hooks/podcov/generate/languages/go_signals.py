@@ -83,8 +83,8 @@ class Program:
         for value in body.values.get(name, ()):
             yield from self._signals(value.words, path, body, asked)
         if name in body.parameters:
-            for caller_path, caller, value in self._given(path, body, body.parameters.index(name)):
-                yield from self._signals(value, caller_path, caller, asked)
+            for caller_path, caller, given in self._given(path, body, body.parameters.index(name)):
+                yield from self._signals(given, caller_path, caller, asked)
         elif name not in body.values:
             yield from self._of_package(name, dirname(path), asked)
 
