@@ -654,13 +654,16 @@ def define(cluster: Any) -> Iterator[Callable[..., None]]:
 @pytest.fixture
 def lifecycle_manager(space: Any, define: Callable[..., None]) -> Iterator[Callable[..., None]]:
     """`lifecycle_manager(spec)` installs the Deployment `orders` as the Operator Lifecycle Manager does, and keeps it as its
-    ClusterServiceVersion says, with that one's annotations in the pod template, until the test ends."""
+    ClusterServiceVersion says, with that one's annotations in the pod template, until the test ends. It is in no hurry: what
+    changes is followed two seconds later."""
     define("ClusterServiceVersion", "clusterserviceversions", "operators.coreos.com", "v1alpha1")
     over = threading.Event()
     threads: list[threading.Thread] = []
 
-    def reconcile() -> None:
-        version = space.get("clusterserviceversion/shop.v1")
+    def look() -> Any:
+        return space.get("clusterserviceversion/shop.v1")
+
+    def reconcile(version: Any) -> None:
         metadata, (installed,) = version["metadata"], version["spec"]["install"]["spec"]["deployments"]
         owner = {"apiVersion": version["apiVersion"], "kind": version["kind"], "name": metadata["name"], "uid": metadata["uid"]}
         spec = deepcopy(installed["spec"])
@@ -671,8 +674,10 @@ def lifecycle_manager(space: Any, define: Callable[..., None]) -> Iterator[Calla
         space.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager", "olm", "--filename", "-", stdin=text)
 
     def keep_reconciling() -> None:
-        while not over.wait(0.5):
-            reconcile()
+        version = look()
+        while not over.wait(2):
+            reconcile(version)
+            version = look()
 
     def install(spec: dict[str, Any]) -> None:
         strategy = {"strategy": "deployment", "spec": {"deployments": [{"name": "orders", "spec": spec}]}}
@@ -680,7 +685,7 @@ def lifecycle_manager(space: Any, define: Callable[..., None]) -> Iterator[Calla
         metadata = {"name": "shop.v1", "annotations": {"olm.operatorGroup": "global"}}
         text = yaml.safe_dump({**head, "metadata": metadata, "spec": {"install": strategy}})
         space.kubectl("create", "--filename", "-", stdin=text)
-        reconcile()
+        reconcile(look())
         space.kubectl("rollout", "status", "deployment/orders", "--timeout=90s")
         threads.append(threading.Thread(target=keep_reconciling))
         threads[-1].start()
