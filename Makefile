@@ -19,9 +19,10 @@ demo: $(VENV)/.installed
 	@command -v go >/dev/null || echo "there is no go on the PATH: shipping, the service in Go, is left out"
 	cd examples/shop && PATH="$(CURDIR)/$(BIN):$$PATH" podcov run --platform local $$(command -v go >/dev/null || echo "$(WITHOUT_GO)")
 
-# Files of tests side by side. Those of the cluster wait for it more than they compute.
+# Files of tests side by side. Those of the cluster can be, too, where there are processors to spare:
+# make cluster CLUSTER_WORKERS="--numprocesses 2 --dist loadgroup"
 UNIT_WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
-CLUSTER_WORKERS := --numprocesses 2 --dist loadgroup
+CLUSTER_WORKERS :=
 
 test: lint unit cluster
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import reach_services
@@ -21,7 +22,8 @@ def main() -> None:
     subprocess.run(sys.argv[1:], check=True)
     containers = reach_services.containers()
     for pod, container in containers.items():
-        kubectl("exec", pod, "--container", container, "--", "python3", "-c", END)
+        with suppress(subprocess.CalledProcessError):  # what ends the container is killed with it
+            kubectl("exec", pod, "--container", container, "--", "python3", "-c", END)
     pods = [f"pod/{pod}" for pod in containers]
     kubectl("wait", f"--for={RESTARTED}", *pods, "--timeout=60s")
     kubectl("wait", "--for=condition=Ready", *pods, "--timeout=60s")

@@ -648,7 +648,7 @@ def define(cluster: Any) -> Iterator[Callable[..., None]]:
 
     yield create
     for name in defined:
-        cluster.run("kubectl", "delete", name, "--wait=false")
+        cluster.run("kubectl", "delete", name)  # gone before the next test defines it anew
 
 
 @pytest.fixture

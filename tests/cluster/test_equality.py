@@ -236,7 +236,8 @@ def ask_coverage(cluster: Any, namespace: Any, subject: Subject, version: str) -
         cluster.run(*subject.ask, cwd=project, env={**namespace.podcov_env, **urls})
     files = {}
     for service in subject.services:
-        namespace.kubectl("exec", service, "--container", service, "--", "python3", "-c", END)
+        # What ends the container is killed with it.
+        namespace.kubectl("exec", service, "--container", service, "--", "python3", "-c", END, check=False)
         ended = "jsonpath={.status.containerStatuses[?(@.name=='" + service + "')].state.terminated.reason}"
         namespace.kubectl("wait", f"--for={ended}", f"pod/{service}", "--timeout=60s")
         coverage = ("exec", service, "--container", "keeper", "--", "python3", "-m", "coverage")
