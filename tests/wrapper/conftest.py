@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from podcov.edges import tracers
 from podcov.formats import records
 
 ROOTS = Path(os.environ.get("PODCOV_CLUSTER_HOME", Path.home() / ".cache" / "podcov-cluster"))
@@ -94,7 +95,9 @@ class Interpreters:
 
     def _unpack(self, interpreter: Interpreter) -> None:
         folder = interpreter.folder / "wrapper"
-        shutil.copytree(self._wrapper, folder, ignore=shutil.ignore_patterns("__pycache__", "*.lock", "*.json"))
+        shutil.copytree(self._wrapper, folder, ignore=shutil.ignore_patterns("__pycache__", "*.lock", "*.json", "tracers"))
+        for tracer in tracers.ensure(tracers.minors_for("branch")):  # beside the modules, as in a pod
+            shutil.copy(tracer, folder)
         if interpreter.minor not in PLAIN:
             compile_all = [*interpreter.command, "-m", "compileall", "-q", interpreter.inside(folder)]
             subprocess.run(compile_all, check=True, env={"PATH": os.environ["PATH"]})
