@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from asyncio.trsock import TransportSocket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, socket
 from types import TracebackType
 from typing import Any, Self
 
@@ -115,25 +114,34 @@ class _WebSockets(WsApiClient):  # type: ignore[misc]
         )
 
 
-class _Farewells:
-    """Connections that were closed before their end. TLS says goodbye in the background, and nothing else waits for that."""
+class _Sockets:
+    """All that connections were made through. TLS says goodbye in the background, and nothing else waits for that.
+
+    They are noted where they are made: a request that is cancelled before its answer shows its connection to nobody.
+    """
 
     def __init__(self) -> None:
-        self._sockets: list[TransportSocket] = []
+        self._made: list[socket] = []
 
-    def expect(self, socket: TransportSocket | None) -> None:
-        self._sockets = [known for known in self._sockets if known.fileno() != -1]
-        if socket is not None:
-            self._sockets.append(socket)
+    def serve(self, client: ApiClient) -> None:
+        """Has all connections of `client` made through these; before its first."""
+        rest = client.rest_client
+        rest._create_connector = lambda: aiohttp.TCPConnector(limit=rest.maxsize, ssl=rest.ssl_context, socket_factory=self._make)
 
-    async def hasten(self) -> None:
+    def _make(self, address: aiohttp.AddrInfoType) -> socket:
+        family, kind, protocol, *_ = address
+        made = socket(family, kind, protocol)
+        self._made = [*(known for known in self._made if known.fileno() != -1), made]
+        return made
+
+    async def end(self) -> None:
         """Ends those that are left; returns when they are closed, or after _CLOSING_SECONDS."""
-        for socket in self._sockets:
+        for known in self._made:
             with suppress(OSError):
-                socket.shutdown(SHUT_RDWR)
+                known.shutdown(SHUT_RDWR)
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSING_SECONDS):
-                while any(socket.fileno() != -1 for socket in self._sockets):  # noqa: ASYNC110 (nobody tells)
+                while any(known.fileno() != -1 for known in self._made):  # noqa: ASYNC110 (nobody tells)
                     await asyncio.sleep(0.005)
 
 
@@ -142,17 +150,19 @@ class Api:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._farewells = _Farewells()
+        self._sockets = _Sockets()
         try:
             self._rest = ApiClient(access.configuration)
-            self._sockets = _WebSockets(access.configuration, heartbeat=HEARTBEAT_SECONDS)
+            self._websockets = _WebSockets(access.configuration, heartbeat=HEARTBEAT_SECONDS)
         except (OSError, ValueError) as error:
             raise ClusterError(
                 f"context {access.context!r}: its certificates cannot be used: {error}",
                 hint="check it with `kubectl get pods`",
             ) from error
         self._core = CoreV1Api(self._rest)
-        self._streams = CoreV1Api(self._sockets)
+        self._streams = CoreV1Api(self._websockets)
+        self._sockets.serve(self._rest)
+        self._sockets.serve(self._websockets)
 
     @property
     def access(self) -> Access:
@@ -164,9 +174,9 @@ class Api:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._sockets.close()
+        await self._websockets.close()
         await self._rest.close()
-        await self._farewells.hasten()
+        await self._sockets.end()
 
     async def list_pods(self, namespace: str, selector: str = "") -> tuple[list[Json], str]:
         """The pods, and the resource version from which a watch goes on."""
@@ -357,8 +367,6 @@ class Api:
         async with self._translated(action):
             response = await request
             async with response:
-                if response.connection and response.connection.transport:
-                    self._farewells.expect(response.connection.transport.get_extra_info("socket"))
                 if response.status >= 400:
                     raise self._refusal(action, response.status, _message(await response.read()))
                 yield response
@@ -367,7 +375,6 @@ class Api:
     async def _websocket(self, action: _Action, request: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         async with self._translated(action):
             websocket = await (await request)
-        self._farewells.expect(websocket.get_extra_info("socket"))
         try:
             yield websocket
         finally:
