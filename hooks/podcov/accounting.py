@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from podcov.ledger import Ledger, ProcessEntry, State, TargetEntry
-from podcov.platform import DELETED, ContainerStart
+from podcov.platform import DELETED, UNTOLD, ContainerStart
 
 CLOCK_SLACK = 1.5
 """seconds: Kubernetes reports whole seconds, and rounds down"""
@@ -213,15 +213,18 @@ _NOT_BEGUN = "not-begun"
 _NOTHING_BEGAN = "no container of its service has begun: what do its pods wait for? `kubectl describe` says it"
 
 
-_UNTOLD = "its pod was gone before anybody told whether it had begun (deleted by force?)"
+_NOT_TOLD = {
+    DELETED: "its pod was gone before anybody told whether it had begun (deleted by force?)",
+    UNTOLD: "nobody has told what it ran: its node lost track of it, or is gone",
+}
 
 
 def _missing(start: ContainerStart, why: str, unseen: str) -> TargetEntry:
     state: State = "failed"
     if start.awaited:
         state, slug, reason = "empty", _NOT_BEGUN, "it had not begun when the run ended, so nothing of it can have run"
-    elif start.started is None and start.ended == DELETED:
-        slug, reason = "lost", "; ".join(filter(None, (_UNTOLD, why)))
+    elif start.started is None and start.ended in _NOT_TOLD:
+        slug, reason = "lost", "; ".join(filter(None, (_NOT_TOLD[start.ended], why)))
     elif start.started is None:
         slug, reason = "never-started", ": ".join(filter(None, ("the container never started", start.ended, why)))
     elif why:

@@ -14,6 +14,8 @@ KILLED: Final = 128 + 9
 """exit code of what SIGKILL ended"""
 DELETED: Final = "deleted"
 """`ContainerStart.ended` where the pod was deleted and nothing told of the container's own end, or of its beginning"""
+UNTOLD: Final = "untold"
+"""`ContainerStart.ended` where neither its end nor its beginning was told: its node lost track of it, or is gone"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class ContainerStart:
     started: float | None
     finished: float | None = None
     ended: str = ""
-    """reason of the end: `OOMKilled`, `Error`, `Completed`, DELETED; what is in the way of one that has not begun; empty while it
-    runs"""
+    """reason of the end: `OOMKilled`, `Error`, `Completed`, DELETED, UNTOLD; what is in the way of one that has not begun; empty
+    while it runs"""
     awaited: bool = False
     """it certainly has not begun, and nothing that was seen kept it from that but that its turn had not come"""
     exit_code: int | None = None

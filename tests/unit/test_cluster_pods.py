@@ -76,6 +76,7 @@ def pod(
     deleting: bool = False,
     node: str = "node-1",
     unscheduled: str = "",
+    sandbox: bool = True,
     first: tuple[dict[str, Any], ...] = (),
     sidecar: bool = False,
     more_sidecars: tuple[str, ...] = (),
@@ -110,6 +111,7 @@ def pod(
                 "phase": phase,
                 "conditions": [
                     {"type": "Ready", "status": str(ready)},
+                    {"type": "PodReadyToStartContainers", "status": str(sandbox)},
                     *([{"type": "PodScheduled", "status": "False", "reason": unscheduled}] if unscheduled else []),
                 ],
                 "containerStatuses": list(statuses),
@@ -323,7 +325,7 @@ def awaited(*observations: cluster_pods.Pod, gone: bool = False) -> list[bool]:
     for observed in observations:
         pods.observe(observed)
     if gone:
-        pods.forget(observations[-1].uid)
+        pods.remove(observations[-1])
     return [start.awaited for start in pods.starts()]
 
 
@@ -396,12 +398,19 @@ class TestWhatHasNotBegun:
         assert awaited(*observed, gone=True) == [False]
         assert awaited(observed[0], gone=True) == [False]
 
-    def test_its_end_may_be_told_after_a_list_without_it(self) -> None:
+    @pytest.mark.parametrize(
+        "last",
+        [
+            pytest.param(pod(without_trace(), version=2, phase="Failed", deleting=True), id="its node says so"),
+            pytest.param(pod(version=2, phase="Pending", node=""), id="it never had a node"),
+        ],
+    )
+    def test_a_list_without_it_does_not_tell_what_it_ran_in_the_end_and_its_last_state_does(self, last: cluster_pods.Pod) -> None:
         pods = table()
-        pods.observe(pod(waiting("ContainerCreating"), version=1, phase="Pending", deleting=True))
+        pods.observe(pod(version=1, phase="Pending", node=""))
         pods.forget("uid-of-web-5d4f-x1")
-        assert [start.awaited for start in pods.starts()] == [False]
-        assert pods.observe(pod(waiting("ContainerCreating"), version=2, phase="Failed", deleting=True)) == []
+        assert [(start.awaited, start.ended) for start in pods.starts()] == [(False, DELETED)]
+        assert pods.remove(last) == []
         assert [start.awaited for start in pods.starts()] == [True]
 
     def test_what_comes_before_it_is_ended_with_its_pod_and_has_not_failed(self) -> None:
@@ -409,7 +418,7 @@ class TestWhatHasNotBegun:
             pod(waiting("PodInitializing"), version=1, phase="Pending", first=(migrating(running()),)),
             pod(waiting("PodInitializing"), version=2, phase="Pending", first=(migrating(running()),), deleting=True),
             pod(waiting("PodInitializing"), version=3, phase="Pending", first=(killed_first(),), deleting=True),
-            pod(waiting("PodInitializing"), version=4, phase="Failed", first=(killed_first(),), deleting=True),
+            pod(waiting("PodInitializing"), version=4, phase="Failed", first=(killed_first(),), deleting=True, sandbox=False),
         )
         assert awaited(*observed, gone=True) == [True]
 

@@ -281,9 +281,7 @@ class ClusterPlatform:
                 self._versions[namespace] = document["metadata"]["resourceVersion"]
 
     def _take(self, kind: str, pod: Pod) -> None:
-        self._publish(self._table.observe(pod))
-        if kind == "DELETED":
-            self._publish(self._table.forget(pod.uid))
+        self._publish(self._table.remove(pod) if kind == "DELETED" else self._table.observe(pod))
 
     async def _relist(self, namespace: str) -> str:
         """Compares with what there is now, so that nothing is missed between two watches; the version of the list."""

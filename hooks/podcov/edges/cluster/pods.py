@@ -18,7 +18,7 @@ from podcov.edges.cluster import labels as cluster_labels
 from podcov.edges.cluster.labels import LabelSelector
 from podcov.edges.cluster.rollout import WAITS_FOR_ITS_TURN
 from podcov.errors import UsageError
-from podcov.platform import ContainerStart, CourierAddress
+from podcov.platform import UNTOLD, ContainerStart, CourierAddress
 
 DATA_FOLDER = "/podcov/data"
 WRAPPER_FOLDER = "/podcov/wrapper"
@@ -26,7 +26,11 @@ UNSEEN = "unseen"
 """`ContainerStart.ended` of a start that is known from the restart count alone"""
 NOT_FOUND = "ContainerStatusUnknown"
 """how a kubelet calls the end of a container that it has no trace of, once its pod is over"""
+_REJECTED = "Pod was rejected: "
+"""how a kubelet begins to say why it did not take a pod in"""
 
+_FINISHED = ("Succeeded", "Failed")
+"""phases that no pod leaves"""
 _NOT_STARTED = ("StartError", "ContainerCannotRun")
 """what container runtimes call an end before the beginning"""
 _SHOWN = 150
@@ -118,11 +122,13 @@ class Pod:
     obstacle: str = ""
     """what keeps its containers from starting, other than themselves; empty for nothing that is known, as in a pod that is being
     deleted: what has to run first is ended there, too"""
+    told: bool = False
+    """it has finished, and its node itself says so: what its statuses do not tell of did not run"""
 
     @property
     def finished(self) -> bool:
         """No container of it runs, nor will."""
-        return self.phase in ("Succeeded", "Failed")
+        return self.phase in _FINISHED
 
     @property
     def ending(self) -> bool:
@@ -183,7 +189,35 @@ def parse(document: Mapping[str, Any]) -> Pod:
         node=spec.get("nodeName", ""),
         node_folders={v["name"]: v["hostPath"]["path"] for v in spec.get("volumes") or () if v.get("hostPath")},
         obstacle="" if metadata.get("deletionTimestamp") else _obstacle(status),
+        told=status.get("phase") in _FINISHED and _told_by_its_node(status),
     )
+
+
+def _told_by_its_node(status: Mapping[str, Any]) -> bool:
+    """Whether it was the pod's kubelet that called it over, and not the garbage collector, which leaves all as it was last told.
+
+    A kubelet does so when nothing runs any more. It has given up the sandbox then, without which no container runs, and what was
+    to begin has an end without a trace, the first init container in any case. A pod that it refuses has no statuses at all; nor
+    may one have that an older kubelet evicted.
+    """
+    first = status.get("initContainerStatuses") or ()
+    containers = [*first, *(status.get("containerStatuses") or ())]
+    if not containers:
+        return str(status.get("message", "")).startswith(_REJECTED)
+    if any("running" in (c.get("state") or {}) for c in containers):
+        return False
+    if any(_without_trace(c) for c in containers):
+        return True
+    conditions = {c["type"]: c["status"] for c in status.get("conditions") or ()}
+    has_begun = any("terminated" in (c.get("state") or {}) for c in first[:1])
+    return has_begun and conditions.get("PodReadyToStartContainers") == "False"
+
+
+def _without_trace(container: Mapping[str, Any]) -> bool:
+    """Its kubelet looked for it in the end, and knows of nothing that it ever was."""
+    ended = (container.get("state") or {}).get("terminated") or {}
+    before = container.get("restartCount") or container.get("lastState") or container.get("containerID")
+    return ended.get("reason") == NOT_FOUND and not before
 
 
 def _obstacle(status: Mapping[str, Any]) -> str:
@@ -216,7 +250,7 @@ def _status(document: Mapping[str, Any]) -> ContainerStatus:
     known: dict[int, Start] = {}
     if before := last.get("terminated"):
         # A container that waits for its next start is still counted, and named, as its previous one.
-        known[count if before.get("containerID") == latest_id else count - 1] = _terminated(before)
+        known[count if not count or before.get("containerID") == latest_id else count - 1] = _terminated(before)
     if running:
         known[count] = Start(count, latest_id, _seconds(running.get("startedAt")))
     elif terminated:
@@ -428,7 +462,10 @@ def _lasting(pod: Pod) -> list[Container]:
 
 
 def starts_of(address: CourierAddress, claimed: Mapping[str, Service], pod: Pod) -> list[ContainerStart]:
-    """Every start of the services' containers that the pod's status tells of, or implies."""
+    """Every start of the services' containers that the pod's status tells of, or implies.
+
+    Of one whose kubelet has lost track of it nobody can tell when it began, but it did.
+    """
     return [
         ContainerStart(
             address=address,
@@ -438,10 +475,14 @@ def starts_of(address: CourierAddress, claimed: Mapping[str, Service], pod: Pod)
             restart=start.restart,
             started=start.started,
             finished=start.finished,
-            ended=(pod.obstacle if start.awaited else "") or start.ended,
+            ended=(pod.obstacle if start.awaited else _lost_track(start)) or start.ended,
             awaited=start.awaited and not pod.obstacle,
             exit_code=start.exit_code,
         )
         for container, service in claimed.items()
         for start in (pod.statuses[container].starts if container in pod.statuses else (Start(0, awaited=True),))
     ]
+
+
+def _lost_track(start: Start) -> str:
+    return UNTOLD if start.started is None and start.ended == NOT_FOUND else ""

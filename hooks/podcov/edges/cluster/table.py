@@ -12,7 +12,7 @@ from typing import Literal
 from podcov.config import Service
 from podcov.edges.cluster import pods as cluster_pods
 from podcov.edges.cluster.pods import Pod
-from podcov.platform import DELETED, ContainerStart, CourierAddress, PlatformEvent
+from podcov.platform import DELETED, UNTOLD, ContainerStart, CourierAddress, PlatformEvent
 
 Kind = Literal["started", "ready", "ending", "ended", "gone"]
 
@@ -31,6 +31,8 @@ class Entry:
     """kinds of the events that have happened"""
     serving: frozenset[tuple[str, int]] = frozenset()
     """the containers, and their restart counts, that were running when the pod was last seen ready; empty where it is not"""
+    seen_last: bool = False
+    """the pod is gone, and `pod` is its last state; a list says only that it is gone"""
 
     @property
     def gone(self) -> bool:
@@ -90,8 +92,15 @@ class PodTable:
         }
         return self._events(entry, [kind for kind, holds in happened.items() if holds])
 
+    def remove(self, pod: Pod) -> list[PlatformEvent]:
+        """The pod does not exist any more, and this was its last state."""
+        events = self.observe(pod)
+        for entry in self.of_pod(pod.uid):
+            entry.seen_last = True
+        return [*events, *self.forget(pod.uid)]
+
     def forget(self, uid: str) -> list[PlatformEvent]:
-        """The pod does not exist any more."""
+        """The pod does not exist any more; what it was last, nobody has told yet."""
         gone = [event for entry in self.of_pod(uid) for event in self._events(entry, ["gone"])]
         for entry in self.of_pod(uid):
             self._end_starts(entry)
@@ -102,8 +111,6 @@ class PodTable:
         for key, start in entry.starts.items():
             if start.started is not None and not start.ended:
                 entry.starts[key] = replace(start, ended=DELETED)
-            elif start.awaited and not _known_to_its_end(entry.pod):
-                entry.starts[key] = replace(start, ended=DELETED, awaited=False)
 
     def uids(self, namespace: str) -> set[str]:
         """The pods of a namespace that exist, as far as is known."""
@@ -125,7 +132,7 @@ class PodTable:
 
     def starts(self) -> list[ContainerStart]:
         """Of all pods, those that are gone included; by pod, container and restart count."""
-        every = [start for entry in self.known() for start in entry.starts.values()]
+        every = [_known_not_to_have_begun(entry, start) for entry in self.known() for start in entry.starts.values()]
         return sorted(every, key=lambda s: (s.address.name, s.address.pod_uid, s.container, s.restart))
 
     def _entries_of(self, pod: Pod) -> list[Entry]:
@@ -160,18 +167,22 @@ def _serving(pod: Pod, entry: Entry) -> frozenset[tuple[str, int]]:
     return frozenset((name, pod.statuses[name].starts[-1].restart) for name in entry.services if pod.running(name))
 
 
-def _known_to_its_end(pod: Pod) -> bool:
-    """Whether the last that was heard of a pod that is gone tells all that began in it.
+def _known_not_to_have_begun(entry: Entry, start: ContainerStart) -> ContainerStart:
+    """The start, not awaited any more where nobody can be certain of that.
 
-    A node says of each pod that it ended whether it failed or succeeded. One that went without that, as forced deletion makes it,
-    may have run something: for a second, or for as long as a hook takes, a container that runs is said to be created.
+    A node says of each pod that it ended what became of its containers. One that is over without that, by forced deletion or the
+    end of its node, may have run something: for a second, or for as long as a hook takes, a container that runs is said to be
+    created.
     """
-    return pod.finished or not pod.node
+    never_had_a_node = not entry.pod.node and (entry.seen_last or not entry.gone)
+    if not start.awaited or entry.pod.told or never_had_a_node or not (entry.gone or entry.pod.finished):
+        return start
+    return replace(start, ended=DELETED if entry.gone else UNTOLD, awaited=False)
 
 
 def merged(known: ContainerStart, new: ContainerStart) -> ContainerStart:
     """Two observations of one start, in any order: it waits, runs, has ended, and its status may vanish."""
-    if new.ended == cluster_pods.NOT_FOUND and known.started is None:
+    if new.awaited and new.ended == cluster_pods.NOT_FOUND and known.started is None:
         return known  # what kept it from starting says more
     if new.ended == cluster_pods.UNSEEN and known.started is not None and not known.ended:
         return replace(known, finished=new.finished, ended=new.ended)
