@@ -18,7 +18,7 @@ from podcov.formats.analysis import FileAnalysis
 from podcov.formats.courier import ProcessStatus, TargetStatus, target_status
 from podcov.formats.records import ProcessRecords, TargetRecords, parse_target
 from podcov.formats.run_json import RunRecord, SuiteRecord
-from podcov.languages import Converted, Language, Need, Numbering, Observed, Selection, ServiceData, Text, number_epochs
+from podcov.languages import Converted, DigestAt, Language, Need, Numbering, Observed, Selection, ServiceData, Text, number_epochs
 from podcov.ledger import Ledger
 from podcov.merge import divergent
 from podcov.model import Report
@@ -228,13 +228,15 @@ Analyse = Callable[[Iterable[Need]], Awaitable[Mapping[Need, FileAnalysis]]]
 @dataclass(frozen=True, slots=True)
 class Checkout:
     """What the project's folder held when the run was first examined: the digest of each file, and each service's own coverage
-    configuration. `today` is what it holds now, where that may be something else."""
+    configuration. `vendored` and `today` are asked for what is there now: of vendored modules, and where that may be something
+    else by now."""
 
     root: str
     digests: Mapping[str, str]
     selections: Mapping[str, Selection]
     default_minor: str
-    today: Mapping[str, str] | None = None
+    vendored: DigestAt = lambda _: None
+    today: DigestAt | None = None
 
 
 def needs(record: RunRecord, targets: Sequence[Target], config: Config, checkout: Checkout, text: Text) -> tuple[Need, ...]:
@@ -299,6 +301,7 @@ def _service_data(
         root=checkout.root,
         default_minor=checkout.default_minor,
         default_mode=service.mode or config.mode,
+        vendored=checkout.vendored,
         today=checkout.today,
         text=text,
     )

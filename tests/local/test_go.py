@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,13 @@ def test_vendored_modules_that_are_measured_are_reported_with_their_sources(
     assert (vendored.path, vendored.origin) == ("vendor/example.com/unknown/unknown.go", "local")
     assert vendored.numbers.covered == 1
     assert "Word is said of what nobody knows." in latest(project, "reports/go.html").read_text()
+    moved_on = project / vendored.path
+    moved_on.write_text("// moved on\n" + moved_on.read_text())
+    again = podcov(settings(build=build), "report")
+    assert again.returncode == 0, again.stderr
+    report = report_json.load(latest(project, "report.json").read_bytes())
+    (recorded,) = [file for file in report.files if file.path.startswith("vendor/")]
+    assert recorded == replace(vendored, origin="recorded")
 
 
 def test_what_measures_itself_in_a_cluster_is_recorded_here(

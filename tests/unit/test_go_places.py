@@ -32,9 +32,11 @@ SHOP = b"module example.com/shop\n"
 
 def places(texts: Mapping[str, bytes], root: str = "/work", **more: Any) -> Places:
     by_digest = {digest_of(text): text for text in texts.values()}
-    local = {path: digest_of(text) for path, text in texts.items()}
-    settings: dict[str, Any] = {"explicit": {}, "sources": (), "service": "shop", **more}
-    return Places(local, by_digest.get, root=root, **settings)
+    digests = {path: digest_of(text) for path, text in texts.items()}
+    local = {path: digest for path, digest in digests.items() if "vendor" not in path.split("/")}
+    vendored = {path: digest for path, digest in digests.items() if path not in local}
+    settings: dict[str, Any] = {"explicit": {}, "sources": (), "service": "shop", "vendored": vendored.get, **more}
+    return Places(local, text=by_digest.get, root=root, **settings)
 
 
 def found(texts: Mapping[str, bytes], name: str = "example.com/shop/cart/cart.go", **more: Any) -> str | None:
@@ -118,6 +120,18 @@ def test_a_vendored_module_lies_beside_the_go_mod_of_its_service() -> None:
     assert (
         found({"go.work": b"use ./a\n", "vendor/example.com/shop/cart/cart.go": CART}) == "vendor/example.com/shop/cart/cart.go"
     )
+
+
+def test_of_vendored_modules_nothing_is_asked_for_but_where_the_file_may_lie() -> None:
+    asked: list[str] = []
+    texts = {"go.mod": b"module example.com/a\n", "b/go.mod": b"module example.com/b\n"}
+    assert found(texts, vendored=asked.append) is None
+    assert sorted(set(asked)) == ["b/vendor/example.com/shop/cart/cart.go", "vendor/example.com/shop/cart/cart.go"]
+
+
+def test_a_vendored_file_that_podcov_yaml_names_is_found() -> None:
+    texts = {"go.mod": b"module example.com/a\n", "vendor/example.com/fork/cart/cart.go": CART}
+    assert found(texts, explicit={"example.com/shop": "vendor/example.com/fork"}) == "vendor/example.com/fork/cart/cart.go"
 
 
 def test_a_module_of_the_project_is_meant_and_not_its_vendored_copy() -> None:

@@ -64,10 +64,43 @@ def test_what_no_go_program_is_built_from(path: str) -> None:
     assert not go_files.is_source(path)
 
 
-def test_vendored_modules_are_sources_of_go_programs_alone(tmp_path: Path) -> None:
+@pytest.fixture
+def vendoring(tmp_path: Path) -> Path:
     for name in ("go.mod", "vendor/modules.txt", "vendor/example.com/x/x.py", "vendor/example.com/x/x.go", "web/vendor/own.py"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    assert [*SourceFiles(tmp_path, [Python()]).digests] == ["web/vendor/own.py"]
-    assert [*SourceFiles(tmp_path, [Python(), Go()]).digests] == ["go.mod", "vendor/example.com/x/x.go", "web/vendor/own.py"]
+    return tmp_path
+
+
+def test_vendored_modules_are_not_the_projects_own(vendoring: Path) -> None:
+    assert [*SourceFiles(vendoring, [Python(), Go()]).digests] == ["go.mod", "web/vendor/own.py"]
+
+
+def test_of_vendored_modules_only_what_is_asked_for_is_read(vendoring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    really = Path.read_bytes
+
+    def noted(path: Path) -> bytes:
+        read.append(path.relative_to(vendoring).as_posix())
+        return really(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
+    (vendoring / "vendor/example.com/x/other.go").write_text("other")
+    files = SourceFiles(vendoring, [Go()])
+    assert [*files.digests] == ["go.mod"]
+    name = "vendor/example.com/x/x.go"
+    digest = files.vendored(name)
+    assert digest == files.vendored(name) == "sha256:" + sha256(name.encode()).hexdigest()
+    assert read == ["go.mod", name], "and once"
+    assert files.content(digest) == name.encode()
+    assert files.vendored_digests == {name: digest}
+
+
+@pytest.mark.parametrize(
+    "path", ["go.mod", "web/vendor/own.py", "vendor/gone.go", "vendor/../go.mod", "{root}/vendor/modules.txt"]
+)
+def test_what_is_no_file_of_a_vendored_module_is_not_found_there(vendoring: Path, path: str) -> None:
+    files = SourceFiles(vendoring, [Go()])
+    assert files.vendored(path.format(root=vendoring)) is None
+    assert files.vendored_digests == {}

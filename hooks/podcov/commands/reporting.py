@@ -71,9 +71,10 @@ async def examine(
     targets = pipeline.read_targets(folder, record.id)
     text = _texts(folder, local)
     analyse = _analyse(project, text, remote)
-    checkout = _as_first_examined(_checkout(project, local), folder, local, again=again)
+    checkout = _as_first_examined(project, folder, local, again=again)
     report, ledger = await pipeline.examine(record, targets, project.config, checkout, analyse, text)
-    _keep_sources({f.digest for f in report.files}, folder, local)
+    _keep_vendored(folder, local)
+    _keep_sources({f.digest for f in report.files if f.origin != "missing"}, folder, local)
     code, reason = pipeline.outcome(
         record.tests, ledger, anything=pipeline.recorded_anything(report, ledger), allow_partial=allow_partial
     )
@@ -114,7 +115,7 @@ async def analyse_before_it_is_gone(
         project = project.with_only({target.service for target in targets})
         local = _sources(project)
         text = _texts(folder, local)
-        needs = pipeline.needs(record, targets, project.config, _checkout(project, local), text)
+        needs = pipeline.needs(record, targets, project.config, _checkout(project, local.digests, local), text)
         await _analyse(project, text, lambda _: [interpreter])(needs)
 
 
@@ -123,38 +124,45 @@ def _sources(project: Project) -> SourceFiles:
     return SourceFiles(project.root, [languages.of(name) for name in used])
 
 
-def _checkout(project: Project, local: SourceFiles) -> pipeline.Checkout:
+def _checkout(project: Project, digests: Mapping[str, str], local: SourceFiles) -> pipeline.Checkout:
     return pipeline.Checkout(
         root=str(project.root),
-        digests=local.digests,
+        digests=digests,
         selections={
             s.name: coverage_config.read(project.root, s)
             for s in project.config.services
             if languages.of(s.language).reads_coverage_config
         },
         default_minor=f"{sys.version_info[0]}.{sys.version_info[1]}",
+        vendored=local.vendored,
     )
 
 
-def _as_first_examined(checkout: pipeline.Checkout, folder: RunFolder, local: SourceFiles, *, again: bool) -> pipeline.Checkout:
+def _as_first_examined(project: Project, folder: RunFolder, local: SourceFiles, *, again: bool) -> pipeline.Checkout:
     """The checkout that the run's numbers are made of: kept with the run at first, and what was kept from then on."""
     content = folder.read(_CHECKOUT) if again else None
     if content is not None:
-        return _as_kept(checkout, checkout_json.load(content, name=str(folder.path / _CHECKOUT)))
+        return _as_kept(project, _kept_checkout(content, folder), local)
+    checkout = _checkout(project, local.digests, local)
     if not again or folder.read("report.json") is None:  # else an earlier podcov examined it: what there was then is unknown
         _keep_checkout(checkout, folder, local)
     return checkout
 
 
-def _as_kept(checkout: pipeline.Checkout, kept: CheckoutRecord) -> pipeline.Checkout:
-    """What the configuration leaves out today is left out."""
+def _kept_checkout(content: bytes, folder: RunFolder) -> CheckoutRecord:
+    return checkout_json.load(content, name=str(folder.path / _CHECKOUT))
+
+
+def _as_kept(project: Project, kept: CheckoutRecord, local: SourceFiles) -> pipeline.Checkout:
+    """What the configuration leaves out today is left out. Today's checkout is read only where the data are about it."""
+    checkout = _checkout(project, kept.files, local)
     selections = {
         service: replace(
             selection, unloaded=tuple(p for p in kept.unloaded.get(service, ()) if selection.measures(f"{checkout.root}/{p}"))
         )
         for service, selection in checkout.selections.items()
     }
-    return replace(checkout, digests=kept.files, selections=selections, today=checkout.digests)
+    return replace(checkout, selections=selections, today=local.digest)
 
 
 def _keep_checkout(checkout: pipeline.Checkout, folder: RunFolder, local: SourceFiles) -> None:
@@ -164,6 +172,14 @@ def _keep_checkout(checkout: pipeline.Checkout, folder: RunFolder, local: Source
     }
     _keep_sources({checkout.digests[path] for paths in unloaded.values() for path in paths}, folder, local)
     folder.write(_CHECKOUT, checkout_json.dump(CheckoutRecord(checkout.digests, unloaded)))
+
+
+def _keep_vendored(folder: RunFolder, local: SourceFiles) -> None:
+    """Which vendored files the data are about is only known when they have been read."""
+    content = folder.read(_CHECKOUT) if local.vendored_digests else None
+    if content is not None:
+        kept = _kept_checkout(content, folder)
+        folder.write(_CHECKOUT, checkout_json.dump(replace(kept, files={**local.vendored_digests, **kept.files})))
 
 
 def show(result: Result, *, as_json: bool, files: bool, show_missing: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from podcov.languages import Language
@@ -18,25 +18,50 @@ _LARGEST_SCRIPT: Final = 1_000_000
 class SourceFiles:
     """The files below a folder that are sources in one of the languages, read once.
 
-    Left out are hidden folders, virtual environments, installed packages, and what setuptools copies into `build`; and vendored
-    modules for languages whose programs are not built from them.
+    Left out are hidden folders, virtual environments, installed packages, what setuptools copies into `build`, and vendored
+    modules: these may be hundreds of megabytes, and only what is asked for (`vendored`) is read.
     """
 
     def __init__(self, root: Path, languages: Iterable[Language]) -> None:
         self.root = root
         self._languages = tuple(languages)
+        self.vendored_digests: dict[str, str] = {}
+        """by path: what `vendored` was asked for, and found"""
+        self._vendored_paths: dict[str, str] = {}
 
     @cached_property
     def digests(self) -> Mapping[str, str]:
         """Path relative to the root, with `/` -> `sha256:<hex>`. Files that cannot be read are not there."""
         found = {}
         for path in self._sources():
-            try:
-                content = (self.root / path).read_bytes()
-            except OSError:
-                continue
-            found[path] = digest_of(content)
+            if digest := self.digest(path):
+                found[path] = digest
         return found
+
+    def digest(self, path: str) -> str | None:
+        """Of what lies there now; None where it cannot be read."""
+        content = self._read(path)
+        return None if content is None else digest_of(content)
+
+    def vendored(self, path: str) -> str | None:
+        """The digest of a file that `go mod vendor` put there; None for any other. It is read once."""
+        if path in self.vendored_digests:
+            return self.vendored_digests[path]
+        digest = self.digest(path) if self._is_vendored(PurePosixPath(path)) else None
+        if digest is not None:
+            self.vendored_digests[path] = digest
+            self._vendored_paths[digest] = path
+        return digest
+
+    def _is_vendored(self, path: PurePosixPath) -> bool:
+        inside = not path.is_absolute() and ".." not in path.parts
+        return inside and any(_holds_vendored(self.root / folder) for folder in path.parents)
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            return (self.root / path).read_bytes()
+        except OSError:
+            return None
 
     @cached_property
     def _paths(self) -> Mapping[str, str]:
@@ -44,38 +69,31 @@ class SourceFiles:
 
     def content(self, digest: str) -> bytes | None:
         """The text of that digest; None where no file has it (any more)."""
-        path = self._paths.get(digest)
-        if path is None:
-            return None
-        try:
-            content = (self.root / path).read_bytes()
-        except OSError:
-            return None
-        return content if digest_of(content) == digest else None
+        path = self._vendored_paths.get(digest) or self._paths.get(digest)
+        content = None if path is None else self._read(path)
+        return content if content is not None and digest_of(content) == digest else None
 
     def _sources(self) -> Iterator[str]:
-        vendoring = [language for language in self._languages if language.builds_vendored]
-        vendored: set[Path] = set()
         for folder, folders, files in os.walk(self.root):
             here = Path(folder)
             folders[:] = sorted(name for name in folders if _holds_source(here, name))
-            vendored |= {here / name for name in folders if here in vendored or _is_vendored(here / name)}
-            languages = vendoring if here in vendored else self._languages
-            for name in sorted(files) if languages else ():
+            for name in sorted(files):
                 path = here / name
                 relative = path.relative_to(self.root).as_posix()
                 first_line = _FirstLine(path)
-                if any(language.is_source(relative, first_line) for language in languages):
+                if any(language.is_source(relative, first_line) for language in self._languages):
                     yield relative
 
 
 def _holds_source(parent: Path, name: str) -> bool:
     if name.startswith(".") or name in _NO_SOURCE or (parent / name / "pyvenv.cfg").exists():
         return False
+    if _holds_vendored(parent / name):
+        return False
     return not (parent.name == "build" and name.startswith(("lib", "bdist.", "scripts-")))
 
 
-def _is_vendored(folder: Path) -> bool:
+def _holds_vendored(folder: Path) -> bool:
     """Whether `go mod vendor` made it."""
     return folder.name == "vendor" and (folder / "modules.txt").exists()
 

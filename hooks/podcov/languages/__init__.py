@@ -22,13 +22,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from podcov.errors import UsageError
-from podcov.languages.contract import Converted, Language, Need, Observed, Selection, ServiceData, Target, Text
+from podcov.languages.contract import Converted, DigestAt, Language, Need, Observed, Selection, ServiceData, Target, Text
 from podcov.languages.epochs import Numbering, number_epochs
 from podcov.languages.go import Go
 from podcov.languages.python import Python
 
 __all__ = [
     "Converted",
+    "DigestAt",
     "Language",
     "Need",
     "Numbering",

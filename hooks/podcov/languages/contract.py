@@ -17,6 +17,8 @@ from podcov.paths import is_below
 
 Text = Callable[[str], bytes | None]
 """The content with a digest, of a file of the project or of a source that was pulled; None where it is not known (any more)."""
+DigestAt = Callable[[str], str | None]
+"""The digest of what lies at a path in the project now; None where nothing is that can be read. Each call may read a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +90,18 @@ class ServiceData:
     targets: tuple[Target, ...]
     epochs: Numbering
     local: Mapping[str, str]
-    """path in the project -> digest, as it was when the run was first examined"""
+    """path in the project -> digest, as it was when the run was first examined; of vendored modules only what was asked for
+    then"""
     selection: Selection = field(default_factory=Selection)
     root: str = ""
     """the project's absolute path, for the selection's patterns"""
     default_minor: str = ""
     """the language version that unloaded files are read with where no process says which one runs them"""
     default_mode: Mode = "line"
-    today: Mapping[str, str] | None = None
-    """as `local`, now: tells where a text is; None: the same"""
+    vendored: DigestAt = lambda _: None
+    """what `go mod vendor` put into the project: too much to read all of it"""
+    today: DigestAt | None = None
+    """tells where a text of `local` is now; None: where it was"""
     text: Text = lambda _: None
 
 
@@ -138,10 +143,6 @@ class Language(Protocol):
 
         `path` is relative to the project, with `/`; `first_line` is that of a script, behind its `#!`, and else empty.
         """
-
-    @property
-    def builds_vendored(self) -> bool:
-        """Whether its programs are built from what `go mod vendor` put into the project."""
 
     @property
     def unseen(self) -> str:

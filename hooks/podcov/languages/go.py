@@ -50,10 +50,6 @@ class Go:
         return False
 
     @property
-    def builds_vendored(self) -> bool:
-        return True
-
-    @property
     def unseen(self) -> str:
         return "is its program another than the one that was built with podcov in the toolchain?"
 
@@ -127,6 +123,7 @@ class _Reported:
         self._data = data
         self._places = Places(
             data.local,
+            data.vendored,
             data.text,
             explicit=data.service.paths,
             sources=data.service.source,
@@ -149,7 +146,7 @@ class _Reported:
 
     def _origin(self, found: Found) -> Origin:
         today = self._data.today
-        return "local" if today is None or today.get(found.path) == found.digest else "recorded"
+        return "local" if today is None or today(found.path) == found.digest else "recorded"
 
     def _with_functions(self, file: FileCoverage) -> FileCoverage:
         """Text profiles name no functions; the source does."""

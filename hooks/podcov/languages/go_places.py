@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -18,12 +18,10 @@ from podcov.errors import MappingError
 from podcov.formats import go_mod
 from podcov.formats.go_fit import misfit
 from podcov.formats.go_meta import GoFunction
+from podcov.languages.contract import DigestAt, Text
 from podcov.paths import explicit_place, is_below
 
 _MODULE_FILES: Final = ("go.mod", "go.work")
-
-Text = Callable[[str], bytes | None]
-"""the content with a digest, None where it is not known"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +34,13 @@ class Found:
 
 
 class Places:
-    """The Go files of the project. `local` maps paths to digests; `explicit` and `sources` are those of the service in
-    podcov.yaml."""
+    """The Go files of the project. `local` maps paths to digests, `vendored` is asked for those that it does not have;
+    `explicit` and `sources` are those of the service in podcov.yaml."""
 
     def __init__(
         self,
         local: Mapping[str, str],
+        vendored: DigestAt,
         text: Text,
         *,
         explicit: Mapping[str, str],
@@ -50,6 +49,7 @@ class Places:
         service: str,
     ) -> None:
         self._local = local
+        self._vendored = vendored
         self._text = text
         self._explicit = explicit
         self._sources = sources
@@ -63,7 +63,8 @@ class Places:
         """
         found: list[Found] = []
         for paths in self._candidates(name):
-            alike = [self._found(path, functions) for path in self._preferred(path for path in paths if path in self._local)]
+            there = self._preferred(path for path in paths if self._digest(path))
+            alike = [self._found(path, digest, functions) for path in there if (digest := self._digest(path))]
             fitting = [one for one in alike if not one.misfit]
             if len(fitting) > 1:
                 raise self._ambiguity(name, fitting)
@@ -72,8 +73,10 @@ class Places:
             found += alike
         return next(iter(found), None)
 
-    def _found(self, path: str, functions: Sequence[GoFunction]) -> Found:
-        digest = self._local[path]
+    def _digest(self, path: str) -> str | None:
+        return self._local.get(path) or self._vendored(path)
+
+    def _found(self, path: str, digest: str, functions: Sequence[GoFunction]) -> Found:
         content = self._text(digest)
         return Found(path, digest, "cannot be read any more" if content is None else misfit(content, functions))
 
@@ -98,20 +101,20 @@ class Places:
         parts = name.split("/")
         for size in range(len(parts) - 1, 0, -1):
             folders = self._folders.get("/".join(parts[:size]), ())
-            if paths := [path for folder in folders if (path := posixpath.join(folder, *parts[size:])) in self._local]:
+            if paths := [path for folder in folders if self._digest(path := posixpath.join(folder, *parts[size:]))]:
                 return paths
         return []
 
     def _of_vendored_modules(self, name: str) -> list[str]:
         """Beside each go.mod or go.work; of those that are the same text, and nobody can tell apart, the first."""
-        paths = self._preferred(path for vendor in self._vendors if (path := f"{vendor}/{name}") in self._local)
-        return [*{self._local[path]: path for path in reversed(paths)}.values()]
+        paths = self._preferred(path for vendor in self._vendors if self._digest(path := f"{vendor}/{name}"))
+        return [*{self._digest(path): path for path in reversed(paths)}.values()]
 
     def _of_a_build_path(self, name: str) -> list[str]:
         """The file of a package that was built by the names of its files is known by its path in the build: as on this machine,
         or the local one that shares the longest end with it."""
         own = name.removeprefix(f"{self._root}/") if self._root else name
-        if own in self._local:
+        if self._digest(own):
             return [own]
         parts = name.split("/")
         for begin in range(1, len(parts)):

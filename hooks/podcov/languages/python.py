@@ -49,10 +49,6 @@ class Python:
     def reads_coverage_config(self) -> bool:
         return True
 
-    @property
-    def builds_vendored(self) -> bool:
-        return False
-
     def is_source(self, path: str, first_line: Callable[[], bytes]) -> bool:
         """By its suffix; without one, a script whose first line names Python."""
         name = path.rpartition("/")[2]
@@ -181,7 +177,7 @@ class _Service:
         """A place in the project, with where its text is now."""
         if not place.local or self.data.today is None:
             return place
-        return replace(place, origin="local" if self.data.today.get(place.path) == file.digest else "recorded")
+        return replace(place, origin="local" if self.data.today(place.path) == file.digest else "recorded")
 
     def _measures(self, file: RecordedFile, place: ReportedFile) -> bool:
         installed = place.path.removeprefix("site-packages/")
