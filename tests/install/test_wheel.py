@@ -10,12 +10,31 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from podcov.edges import tracers
+
+ROOMS = ("wrapper", "overlays", "templates")
 
 
 @pytest.fixture(scope="module")
-def wheel(root, tmp_path_factory) -> Path:
+def source(root, tmp_path_factory) -> Path:
+    """A copy of what `make wheel` makes a wheel of: in the checkout, tests beside these may be fetching tracers meanwhile."""
+    folder = tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(root / name, folder)
+    for room in ("hooks", *ROOMS):
+        shutil.copytree(root / room, folder / room, ignore=shutil.ignore_patterns("__pycache__", "tracers"))
+    fetched = tracers.ensure(tracers.minors_for("branch"))
+    beside = folder / "wrapper/python/tracers"
+    beside.mkdir()
+    for path in (*fetched, fetched[0].with_name(tracers.NOTICE)):
+        shutil.copy(path, beside)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(source, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, root], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source], check=True)
     return next(folder.glob("*.whl"))
 
 
@@ -35,10 +54,10 @@ def python(minor: str) -> str:
     return found
 
 
-def test_wrapper_overlays_templates_and_schemas_are_in_it(wheel, root):
+def test_wrapper_overlays_templates_and_schemas_are_in_it(wheel, source):
     inside = set(zipfile.ZipFile(wheel).namelist())
-    for room in ("wrapper", "overlays", "templates"):
-        ours = {p.relative_to(root).as_posix() for p in (root / room).rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    for room in ROOMS:
+        ours = {path.relative_to(source).as_posix() for path in (source / room).rglob("*") if path.is_file()}
         assert {f"podcov/_assets/{name}" for name in ours} <= inside
     assert "podcov/schemas/podcov-yaml-1.json" in inside
 
