@@ -11,12 +11,13 @@ from podcov.commands.main import COMMANDS, run
 from podcov.edges.store import Store
 
 
-def podcov(*arguments, cwd=None):
+def podcov(*arguments, cwd=None, stdin=None):
     return subprocess.run(
         [sys.executable, "-c", "from podcov.commands.main import main; main()", *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
+        input=stdin,
         check=False,
     )
 
@@ -85,6 +86,28 @@ def test_errors_are_one_json_object_for_machines(tmp_path):
     error = json.loads(done.stdout)["error"]
     assert (error["slug"], error["exit_code"], done.returncode) == ("usage", 2, 2)
     assert error["hint"]
+
+
+@pytest.mark.parametrize("given", ["kind: A\n---\nkind: [\n", "words\n"])
+def test_an_error_of_inject_is_on_stderr_for_machines_too(given, tmp_path):
+    done = podcov("inject", "--json", cwd=tmp_path, stdin=given)
+    error = json.loads(done.stderr)["error"]
+    assert (error["slug"], error["exit_code"], done.returncode) == ("manifest", 2, 2)
+    assert error["message"].startswith("stdin:")
+    assert done.stdout == "", "that is for manifests alone"
+
+
+def test_what_inject_found_is_on_stderr_for_machines(tmp_path):
+    (tmp_path / "podcov.yaml").write_text(SERVICE)
+    given = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\n"
+    done = podcov("inject", "--json", cwd=tmp_path, stdin=given)
+    assert json.loads(done.stderr).keys() == {"findings"}
+    assert (done.returncode, done.stdout) == (0, given)
+
+
+def test_an_option_of_the_tests_is_none_of_podcov(tmp_path):
+    done = podcov("run", "--", "pytest", "--json", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_colours_are_for_terminals_only(tmp_path):

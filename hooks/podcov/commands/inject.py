@@ -24,7 +24,7 @@ _EMPTY = Finding("stdin", "it is empty", "nothing to inject")
 @click.argument("paths", nargs=-1, metavar="[PATHS]...")
 @click.option("--helm-plugin", is_flag=True, help="Print the folder that `helm plugin install` of Helm 4 takes, and end.")
 @options.config
-@click.option("--json", "as_json", is_flag=True, help="What was found, as JSON on stderr: stdout is for the manifests.")
+@options.as_json(options.Stream.STDERR, "What was found, or went wrong, as JSON on stderr: stdout is for the manifests.")
 @options.talk
 def inject(paths: tuple[str, ...], helm_plugin: bool, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Add coverage to manifests that were rendered, whatever rendered them: stdin to stdout.

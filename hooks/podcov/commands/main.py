@@ -15,6 +15,7 @@ from importlib.metadata import version
 import click
 from rich.console import Console
 
+from podcov.commands.options import Machine, Stream
 from podcov.errors import Exit, PodcovError
 
 COMMANDS = (
@@ -95,8 +96,9 @@ def inject() -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code. Messages go to stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    machine = Machine()
     try:
-        code = cli.main(args=given, prog_name="podcov", standalone_mode=False)
+        code = cli.main(args=given, prog_name="podcov", standalone_mode=False, obj=machine)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return Exit.USAGE
@@ -107,7 +109,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo("podcov: stopped", err=True)
         return 128 + signal.SIGINT
     except PodcovError as error:
-        show(error, as_json="--json" in given)
+        show(error, machine.reads)
         return error.exit_code
     except KeyboardInterrupt:
         click.echo("podcov: stopped", err=True)
@@ -121,14 +123,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else Exit.OK
 
 
-def show(error: PodcovError, *, as_json: bool) -> None:
-    """Prints what happened and what to do; for machines as one JSON object on stdout."""
+def show(error: PodcovError, machine: Stream | None) -> None:
+    """Prints what happened and what to do: in words on stderr, for machines as one JSON object, alone on its stream."""
+    if machine is not Stream.STDERR:
+        _say(error)
+    if machine is not None:
+        problem = {"slug": error.slug, "message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
+        click.echo(json.dumps({"error": problem}), err=machine is Stream.STDERR)
+
+
+def _say(error: PodcovError) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("[bold red]podcov:[/] ", end="")
     console.print(error.message, markup=False)
     if error.hint:
         console.print("  [bold]what to do:[/] ", end="")
         console.print(error.hint, markup=False)
-    if as_json:
-        problem = {"slug": error.slug, "message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
-        click.echo(json.dumps({"error": problem}))

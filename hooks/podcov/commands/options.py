@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +16,21 @@ SECONDS = 300.0
 """How long pods have to get ready where nobody says otherwise."""
 MIN_AGE = 300.0
 """Seconds for which an unused ConfigMap stays that a deployment brought: images may be built before the rest comes."""
+
+
+class Stream(Enum):
+    """Where a command has what a machine reads."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+@dataclass
+class Machine:
+    """Who reads this call's result, as far as its command line says: the root context's object."""
+
+    reads: Stream | None = None
+    """where it expects an error, too; None where no machine reads"""
 
 
 def common(command: F) -> F:
@@ -35,10 +52,18 @@ def config(command: F) -> F:
 
 def output(command: F) -> F:
     """Adds `as_json`, `quiet`, `verbose`: for a command without a configuration to read."""
-    as_json = click.option(
-        "--json", "as_json", is_flag=True, help="The result as JSON on stdout; everything else goes to stderr."
-    )
-    return as_json(talk(command))
+    return as_json(Stream.STDOUT, "The result as JSON on stdout; everything else goes to stderr.")(talk(command))
+
+
+def as_json(stream: Stream, help_text: str) -> Callable[[F], F]:
+    """Adds `as_json`: what a machine reads is on `stream`, and an error is as well."""
+
+    def tell(ctx: click.Context, _: click.Parameter, asked: bool) -> bool:
+        if asked:
+            ctx.ensure_object(Machine).reads = stream
+        return asked
+
+    return click.option("--json", "as_json", is_flag=True, help=help_text, callback=tell)
 
 
 def talk(command: F) -> F:
