@@ -146,6 +146,13 @@ def test_what_nothing_says_is_python_is_left_alone(dockerfile: str, container: s
     assert [(f.found, f.decided) for f in detected.findings] == [(found, "left alone")]
 
 
+def test_a_dockerfile_that_is_not_there_is_named_with_who_asks_for_it() -> None:
+    detected = look(workload("{name: app, image: app}"), [Artifact("app", "app", "app/Dockerfile", "skaffold.yaml")])
+    (finding,) = detected.findings
+    assert (finding.found, finding.level) == ("built from app/Dockerfile, which is not there", "warning")
+    assert finding.why == "skaffold.yaml says so: correct it, or add the file"
+
+
 @pytest.mark.parametrize(
     "dockerfile",
     [

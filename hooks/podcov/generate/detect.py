@@ -89,7 +89,7 @@ def _of_container(workload: Workload, container: Container, built: Built, known:
     reasons = {name: language.recognise(seen) for name, language in LANGUAGES.items()}
     name, reason = next(((name, reason) for name, reason in reasons.items() if reason), ("", ""))
     if not name:
-        return None, _left_alone(subject, container, built)
+        return None, _left_alone(subject, seen)
     proposal = LANGUAGES[name].propose(seen)
     finding = Finding(subject, f"{name}: {reason}", proposal.decided, proposal.why, proposal.level)
     if proposal.service is None:
@@ -110,11 +110,15 @@ def _stands_in_the_project(seen: Seen, known: Surroundings) -> bool:
     return known.image(seen.container, asking=False).words(seen.container) == seen.words
 
 
-def _left_alone(subject: str, container: Container, built: Built) -> Finding:
-    if built.artifact is None:
-        found = f"image {container.image}, which is not built here"
+def _left_alone(subject: str, seen: Seen) -> Finding:
+    artifact = seen.built.artifact
+    if artifact is None:
+        found = f"image {seen.container.image}, which is not built here"
         return Finding(subject, found, "left alone", f"if it is written in {WRITTEN_IN}, add it to podcov.yaml")
-    return Finding(subject, f"built in {built.context}", "left alone", f"nothing says that it is written in {WRITTEN_IN}")
+    if artifact.dockerfile and seen.files.read(artifact.dockerfile) is None:
+        found = f"built from {artifact.dockerfile}, which is not there"
+        return Finding(subject, found, "left alone", f"{artifact.origin} says so: correct it, or add the file", "warning")
+    return Finding(subject, f"built in {artifact.context}", "left alone", f"nothing says that it is written in {WRITTEN_IN}")
 
 
 def _named(services: list[Service], workload: Workload, manifests: Manifests) -> list[Service]:
