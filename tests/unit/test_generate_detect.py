@@ -153,6 +153,14 @@ def test_a_dockerfile_that_is_not_there_is_named_with_who_asks_for_it() -> None:
     assert finding.why == "skaffold.yaml says so: correct it, or add the file"
 
 
+def test_manifests_that_are_not_there_are_answered_with_where_to_look() -> None:
+    text = CONFIG.replace("{kustomize: k8s, tiltfile: Tiltfile}", "{by: inject, manifests: [k8s/*.yaml]}")
+    files = MemoryProject({"podcov.yaml": text})
+    with pytest.raises(api.ManifestError, match=r"k8s/\*\.yaml: there is no such file") as caught:
+        planned(files, "")
+    assert "skaffold.yaml" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     "dockerfile",
     [

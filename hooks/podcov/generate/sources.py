@@ -174,7 +174,10 @@ def _rendered(files: Project, renderer: Renderer, sources: Sources) -> Iterator[
     for path in sources.plain:
         found = plain_files(files, path)
         if not found:
-            raise ManifestError(f"{path}: there is no such file, and no folder with manifests in it")
+            raise ManifestError(
+                f"{path}: there is no such file, and no folder with manifests in it",
+                hint="Correct it where it is named: skaffold.yaml, the Tiltfile, podcov.yaml (`generate: manifests:`) or the command line.",
+            )
         yield from ((project.text(files, file) or "", file) for file in found)
     for release in sources.helm:
         yield renderer.helm(release), f"chart {release.chart}, rendered"
