@@ -440,9 +440,9 @@ def _scaled(config: Config, deployed: Manifests, groups: Sequence[Group]) -> lis
 
 
 def _contexts(said: Tools, files: Project) -> list[Finding]:
-    """Build contexts that podcov's results would be part of."""
+    """Build contexts that podcov's results would be part of; ko takes Go packages alone."""
     found = []
-    for context in dict.fromkeys(artifact.context for artifact in said.artifacts):
+    for context in dict.fromkeys(artifact.context for artifact in said.artifacts if artifact.builder != "ko"):
         inside = not project.relative(".", context).startswith("..")
         ignored = (project.text(files, project.join(context, ".dockerignore")) or "").split()
         if inside and not {"*", "**", ".podcov", ".podcov/", "**/.podcov"} & set(ignored):
