@@ -397,9 +397,9 @@ def test_results_in_a_build_context_are_a_warning(context: str, ignored: str, wa
 
 def test_ko_takes_no_results_into_its_images() -> None:
     artifact = "{image: app, ko: {main: ./app}}"
-    skaffold = f"apiVersion: skaffold/v4beta11\nkind: Config\nbuild: {{artifacts: [{artifact}]}}\n"
-    manifests = "manifests: {kustomize: {paths: [k8s]}}\n"
-    files = {"podcov.yaml": CONFIG.replace("tiltfile: Tiltfile", "skaffold: skaffold.yaml"), "skaffold.yaml": skaffold + manifests}
+    rendered = "manifests: {kustomize: {paths: [k8s]}}"
+    skaffold = f"apiVersion: skaffold/v4beta11\nkind: Config\nbuild: {{artifacts: [{artifact}]}}\n{rendered}\n"
+    files = {"podcov.yaml": CONFIG.replace("tiltfile: Tiltfile", "skaffold: skaffold.yaml"), "skaffold.yaml": skaffold}
     plan = planned(MemoryProject(files), workload("{name: app, image: app, command: [python3, app.py]}"))
     assert [f.subject for f in plan.findings] == []
 
