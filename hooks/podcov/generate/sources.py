@@ -176,7 +176,7 @@ def _rendered(files: Project, renderer: Renderer, sources: Sources) -> Iterator[
         if not found:
             raise ManifestError(
                 f"{path}: there is no such file, and no folder with manifests in it",
-                hint="Correct it where it is named: skaffold.yaml, Tiltfile, podcov.yaml's `generate: manifests:`, or the command.",
+                hint="Correct its name in skaffold.yaml, Tiltfile, podcov.yaml (`generate: manifests:`) or the command.",
             )
         yield from ((project.text(files, file) or "", file) for file in found)
     for release in sources.helm:
