@@ -128,11 +128,9 @@ def _checkout(project: Project, digests: Mapping[str, str], local: SourceFiles) 
     return pipeline.Checkout(
         root=str(project.root),
         digests=digests,
-        selections={
-            s.name: coverage_config.read(project.root, s)
-            for s in project.config.services
-            if languages.of(s.language).reads_coverage_config
-        },
+        selections=coverage_config.read(
+            project.root, (s for s in project.config.services if languages.of(s.language).reads_coverage_config)
+        ),
         default_minor=f"{sys.version_info[0]}.{sys.version_info[1]}",
         vendored=local.vendored,
     )

@@ -1,7 +1,7 @@
 """The service's own coverage configuration, read by coverage.py itself, in the folder that the configuration is for.
 
-coverage.py takes paths in it as relative to the working directory, so it is read in a process of its own that stands there: see
-`main`. What comes out is a `Selection` of absolute paths and plain regular expressions.
+coverage.py takes paths in it as relative to the working directory, so it is read in another process, which steps into that
+folder: see `main`. What comes out is a `Selection` of absolute paths and plain regular expressions.
 """
 
 from __future__ import annotations
@@ -38,32 +38,46 @@ _LISTS: Final = {
 }
 
 
-def read(root: Path, service: Service) -> Selection:
-    """What the service's coverage configuration selects; coverage.py's defaults where there is none.
+def read(root: Path, services: Iterable[Service]) -> dict[str, Selection]:
+    """What each service's coverage configuration selects, by the service's name; coverage.py's defaults where there is none.
 
     `root` is the folder of podcov.yaml. The configuration is `coverage_config`, else the first that is found in the service's
-    source folders and those above them, up to `root`. Raises UsageError where it cannot be read.
+    source folders and those above them, up to `root`. Raises UsageError where one cannot be read.
     """
     root = root.resolve()
-    request = {
+    asked = {service.name: service for service in services}
+    answers = _answers([_request(root, service) for service in asked.values()]) if asked else []
+    return {name: _selection(root, name, answer) for name, answer in zip(asked, answers, strict=True)}
+
+
+def _request(root: Path, service: Service) -> dict[str, Any]:
+    return {
         "config_file": str(root / service.coverage_config) if service.coverage_config else "",
         "folders": [str(folder) for folder in _search(root, service)],
         "source": [str(root / folder) for folder in service.source],
     }
+
+
+def _answers(requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One process for all: to start it takes longer than all that it does."""
     process = subprocess.run(
         [sys.executable, "-P", "-m", __name__],
-        input=json.dumps(request),
-        capture_output=True,
+        input=json.dumps(requests),
+        stdout=subprocess.PIPE,
         text=True,
         env={key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")},
-        check=False,
+        check=True,
     )
-    if process.returncode:
+    answers: list[dict[str, Any]] = json.loads(process.stdout)
+    return answers
+
+
+def _selection(root: Path, name: str, answer: Mapping[str, Any]) -> Selection:
+    if "error" in answer:
         raise UsageError(
-            f"{service.name}: its coverage configuration cannot be read: {process.stderr.strip().splitlines()[-1]}",
-            hint=f"services.{service.name}.coverage_config in podcov.yaml names another file",
+            f"{name}: its coverage configuration cannot be read: {answer['error']}",
+            hint=f"services.{name}.coverage_config in podcov.yaml names another file",
         )
-    answer = json.loads(process.stdout)
     return Selection(
         folders=tuple(answer["folders"]),
         packages=tuple(answer["packages"]),
@@ -73,7 +87,7 @@ def read(root: Path, service: Service) -> Selection:
         partial_branches=tuple(answer["partial_branches"]),
         unloaded=tuple(sorted(_below(root, answer["unloaded"]))),
         origin=answer["origin"],
-        warnings=tuple(f"{service.name}: {text}" for text in answer["warnings"]),
+        warnings=tuple(f"{name}: {text}" for text in answer["warnings"]),
     )
 
 
@@ -94,20 +108,24 @@ def _below(root: Path, files: Iterable[str]) -> Iterable[str]:
     return (Path(file).relative_to(root).as_posix() for file in files if Path(file).is_relative_to(root))
 
 
-# -- in the process that stands in the configuration's folder
+# -- in the process that steps into the folders of the configurations
 
 
 def main() -> None:
-    """Reads a request from standard input, answers on standard output. A configuration that makes no sense: exit code 1."""
-    request = json.load(sys.stdin)
+    """Reads requests from standard input, and writes an answer to each on standard output."""
+    json.dump([_answer(request) for request in json.load(sys.stdin)], sys.stdout)
+
+
+def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes no sense is an `error`."""
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             answer = _select(_settings(request["config_file"], request["folders"]), request["source"])
-    except CoverageException as error:
-        sys.exit(str(error))
+    except (CoverageException, OSError, ValueError) as error:
+        return {"error": str(error)}
     answer["warnings"] += [str(warning.message) for warning in said]
-    json.dump(answer, sys.stdout)
+    return answer
 
 
 def _settings(config_file: str, folders: Sequence[str]) -> dict[str, Any]:

@@ -4,8 +4,9 @@ The sequence of calls, for each service of a run (the edges are the pipeline's t
 
     observed = of(service.language).observe(target, counted, text)  # for the ledger, of each target
     epochs = number_epochs((target.records for all targets of all services), run)
-    selection = edges.coverage_config.read(root, service)           # the project's own configuration
-    data = ServiceData(service, targets, epochs, edges.source_files.SourceFiles(root, ...).digests, selection, ..., text=text)
+    selections = edges.coverage_config.read(root, services)         # the project's own configuration
+    sources = edges.source_files.SourceFiles(root, ...)
+    data = ServiceData(service, targets, epochs, sources.digests, selections[service.name], ..., text=text)
     language = of(service.language)
     needs = language.needs(data)                                    # texts that an interpreter has to look at
     tables = await edges.analysis.Analyst(...).tables(needs, text, remote)
