@@ -74,6 +74,8 @@ class TargetFacts:
     unmarked: Mapping[str, str] = field(default_factory=dict)
     """process id -> why the mark of this run was not acknowledged"""
     undumped: Mapping[str, str] = field(default_factory=dict)
+    overtaken_by: str = ""
+    """another run that began an epoch in it after this one had"""
     damage: tuple[str, ...] = ()
 
 
@@ -251,6 +253,8 @@ def _pulled(target: TargetFacts, start: ContainerStart | None, ignore: Sequence[
     reason = slug = ""
     if target.damage:
         state, slug, reason = "failed", "damaged", "; ".join(target.damage)
+    elif target.overtaken_by:
+        state, slug, reason = "failed", "overtaken", _OVERTAKEN.format(target.overtaken_by)
     elif not any(p.state == "recording" for p in target.processes):
         state, slug = "failed", "no-records"
         reason = "no process of it could record" if target.processes else "no process registered"
@@ -267,6 +271,11 @@ def _pulled(target: TargetFacts, start: ContainerStart | None, ignore: Sequence[
         ended=start.ended if start else "",
         processes=tuple(processes),
     )
+
+
+_OVERTAKEN = (
+    "{} marked it while this run was under way, and what ran from then on counts there: let one run at a time use these pods"
+)
 
 
 def _process(process: ProcessFacts, target: TargetFacts) -> ProcessEntry:

@@ -176,6 +176,7 @@ def facts(target: Target, record: RunRecord, language: Language | None, text: Te
         unregistered=tuple(Unregistered(u.pid, u.start_time, u.argv) for u in status.unregistered),
         unmarked=record.unmarked.get(info.id, {}),
         undumped=record.undumped.get(info.id, {}),
+        overtaken_by=records.overtaken_by(record.id),
         damage=records.damage,
     )
 

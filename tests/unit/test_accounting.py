@@ -37,6 +37,13 @@ def test_a_target_whose_processes_all_answered_is_collected():
     assert (ledger.process_counts.expected, ledger.process_counts.collected) == (1, 1)
 
 
+def test_what_ran_after_the_mark_of_another_run_is_not_in_this_one():
+    overtaken = entry(runs=("r", "theirs"), overtaken_by="theirs")
+    assert (overtaken.state, overtaken.slug) == ("failed", "overtaken")
+    assert overtaken.reason.startswith("theirs marked it while this run was under way")
+    assert overtaken.reason.endswith("let one run at a time use these pods")
+
+
 def test_a_target_that_ran_nothing_of_ours_is_empty_and_complete():
     ledger = account(targets=[replace(TARGET, processes=(replace(PROCESS, hits=False),))]).ledger
     assert ledger.targets[0].state == "empty"

@@ -12,6 +12,7 @@ from podcov.errors import Exit, InterpreterError
 from podcov.formats.run_json import RunRecord, SuiteRecord
 from podcov.ledger import Ledger, TargetEntry
 from podcov.model import FileCoverage, Region, Report
+from podcov.raw import StoredTarget, TargetInfo
 
 CHECKOUT = pipeline.Checkout("/project", {}, {}, "3.11")
 INCOMPLETE = Ledger((TargetEntry("orders", "shop/orders/app", "id", "failed"),))
@@ -31,6 +32,33 @@ def test_a_service_that_no_interpreter_can_analyse_is_named_and_the_run_is_incom
     assert report.files == ()
     anything = pipeline.recorded_anything(report, ledger)
     assert pipeline.outcome(SuiteRecord(), ledger, anything=anything, allow_partial=False)[0] == Exit.INCOMPLETE
+
+
+NOT_SCANNED = {"unregistered": [], "scanned": False, "scan_reason": "there is nothing to look for"}
+
+
+class Pulled:
+    """A store that holds one target, with these epochs."""
+
+    def __init__(self, epochs: bytes) -> None:
+        self.epochs = epochs
+
+    def targets(self, pod_uid=""):
+        courier = {"container": "app", "start_id": "s", "epoch": 2, "epochs": [], "processes": [], **NOT_SCANNED}
+        yield StoredTarget(TargetInfo("orders", "shop/orders-1/app", "uid-1", "app", "s", courier), {"epochs": self.epochs})
+
+
+@pytest.mark.parametrize(
+    ("run", "overtaken"),
+    [("r1", True), ("r2", False), ("r3", False)],
+    ids=["marked before it", "marked last", "never marked"],
+)
+def test_a_run_whose_pods_another_run_has_marked_meanwhile_is_incomplete(run, overtaken):
+    targets = pipeline.read_targets(Pulled(b"1\tr1\tpytest\t10\n2\tr2\tpytest\t20\n"), run)
+    settled = pipeline.account(
+        RunRecord(run, "kubernetes", services=("orders",)), targets, Config((Service("orders"),)), lambda _: None
+    )
+    assert [target.slug == "overtaken" for target in settled.ledger.targets] == [overtaken]
 
 
 @pytest.mark.parametrize(

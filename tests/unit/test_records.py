@@ -207,6 +207,12 @@ def test_epochs_and_the_runs_that_began_them() -> None:
     assert target.epoch == 3
     assert target.epochs == (EpochRecord(1, "r1", "first", 10), EpochRecord(2, "r2", "", 20), EpochRecord(3, "r1", "again", 30))
     assert target.epochs_of("r1") == (1, 3)
+    assert [target.overtaken_by(run) for run in ("r1", "r2", "r3")] == ["r2", "r1", ""]
+
+
+def test_a_run_that_marked_before_this_one_has_not_overtaken_it() -> None:
+    target = parse_target({"epoch": b"2\n", "epochs": b"1\tr1\tfirst\t10\n2\tr2\t\t20\n"})
+    assert [target.overtaken_by(run) for run in ("r1", "r2")] == ["r2", ""]
     assert target.damage == ()
 
 

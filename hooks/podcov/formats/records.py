@@ -6,6 +6,7 @@ makes no sense is named in `damage` and left out, and everything else is kept.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
@@ -157,6 +158,11 @@ class TargetRecords:
     def epochs_of(self, run: str) -> tuple[int, ...]:
         """The epochs that marks of this run began."""
         return tuple(e.number for e in self.epochs if e.run == run)
+
+    def overtaken_by(self, run: str) -> str:
+        """The run whose mark ended an epoch of this one; empty where none did."""
+        since = itertools.dropwhile(lambda epoch: epoch.run != run, self.epochs)
+        return next((epoch.run for epoch in since if epoch.run != run), "")
 
 
 def split(word: int) -> tuple[int, int, int]:
