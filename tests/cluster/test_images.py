@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from memory_project import MemoryProject
 from podcov.edges.images.lookup import ImageLookup
 from podcov.generate.images import commands, dockerfile
 from podcov.generate.images import config as image_config
@@ -260,12 +261,12 @@ def test_an_image_that_is_nowhere_is_unknown_with_a_reason(cluster: Any, engine:
 def test_a_service_whose_dockerfile_says_nothing_is_known_by_its_base(cluster: Any, engine: Engine) -> None:
     base = cluster.image("python:3.13")
     artifact = Artifact("orders", "orders", "orders/Dockerfile", "skaffold.yaml")
-    files = OneFile("orders/Dockerfile", f'FROM {base}\nENTRYPOINT ["/start"]\nCMD ["x"]\n')
+    files = MemoryProject({"orders/Dockerfile": f'FROM {base}\nENTRYPOINT ["/start"]\nCMD ["x"]\n'})
     stated = commands.find("orders", [artifact], files, ImageLookup())
     assert stated.origin == "it stands in orders/Dockerfile"
     assert stated.image is not None
     assert stated.image.env["PATH"].startswith("/venv/bin:")
-    inherited = commands.find("orders", [artifact], OneFile("orders/Dockerfile", f"FROM {base}\n"), ImageLookup())
+    inherited = commands.find("orders", [artifact], MemoryProject({"orders/Dockerfile": f"FROM {base}\n"}), ImageLookup())
     assert inherited.origin == f"orders/Dockerfile has it from {base}: docker has the image"
     assert inherited.image is not None
     assert inherited.image.command == ("python3",)

@@ -12,13 +12,14 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_project import MemoryProject
 from podcov.commands.main import run
 from podcov.config import Dump, parse
 from podcov.edges.adopted_copy import adopted_copy
@@ -129,21 +130,6 @@ def test_evidence_stands_where_it_says(name: str) -> None:
     folder = SETUPS / name / "repo"
     for evidence in (e for found in recognise(folder) for e in found.evidence):
         assert 1 <= evidence.line <= len((folder / evidence.path).read_text().split("\n"))
-
-
-class MemoryProject:
-    """A project of the given texts."""
-
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self._texts = texts
-
-    def read(self, path: str) -> bytes | None:
-        return self._texts[path].encode() if path in self._texts else None
-
-    def names(self, folder: str) -> Sequence[str]:
-        prefix = "" if folder == "." else f"{folder}/"
-        below = {path.removeprefix(prefix) for path in self._texts if path.startswith(prefix)}
-        return sorted({f"{path.partition('/')[0]}/" if "/" in path else path for path in below})
 
 
 REPOS = {

@@ -11,25 +11,10 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_project import MemoryProject
 from podcov.generate import adoption, blocks, walk
 from podcov.generate.adoption import Adoption, dockerfiles, words, yamls
 from podcov.generate.adoption.workspace import Cut, Draft, Rule
-from podcov.generate.project import join
-
-
-class MemoryProject:
-    """A project of the given files."""
-
-    def __init__(self, files: Mapping[str, str | bytes]) -> None:
-        self._files = {join(path): text if isinstance(text, bytes) else text.encode() for path, text in files.items()}
-
-    def read(self, path: str) -> bytes | None:
-        return self._files.get(join(path))
-
-    def names(self, folder: str) -> Sequence[str]:
-        prefix = "" if join(folder) == "." else f"{join(folder)}/"
-        below = {path.removeprefix(prefix) for path in self._files if path.startswith(prefix)}
-        return sorted({f"{path.partition('/')[0]}/" if "/" in path else path for path in below})
 
 
 def recognise(files: Mapping[str, str | bytes]) -> tuple[Adoption, ...]:

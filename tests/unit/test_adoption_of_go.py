@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pytest
 import yaml
+from memory_project import MemoryProject
 from podcov.config import Dump, Service, parse
 from podcov.config import Tests as Suite
 from podcov.generate import adoption
@@ -13,7 +14,6 @@ from podcov.generate.adoption import Adoption, handover, offers
 from podcov.generate.adoption.contract import OFFER, Handover
 from podcov.generate.detect import Detected
 from podcov.generate.findings import Finding
-from podcov.generate.project import join
 
 HANDLER = """\
 package main
@@ -59,21 +59,6 @@ PROFILE: dict[str, object] = {
         }
     },
 }
-
-
-class MemoryProject:
-    """A project of the given files."""
-
-    def __init__(self, files: Mapping[str, str]) -> None:
-        self._files = {join(path): text.encode() for path, text in files.items()}
-
-    def read(self, path: str) -> bytes | None:
-        return self._files.get(join(path))
-
-    def names(self, folder: str) -> Sequence[str]:
-        prefix = "" if join(folder) == "." else f"{join(folder)}/"
-        below = {path.removeprefix(prefix) for path in self._files if path.startswith(prefix)}
-        return sorted({f"{path.partition('/')[0]}/" if "/" in path else path for path in below})
 
 
 def recognise(files: Mapping[str, str]) -> Adoption:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
+from memory_project import MemoryProject
 from podcov.config import Service, parse
 from podcov.generate import api, detect, suites, survey
 from podcov.generate.api import Outside, Plan
@@ -17,21 +18,6 @@ from podcov.generate.images.dockerfile import nowhere
 from podcov.generate.kubernetes import manifests
 from podcov.generate.languages import python
 from podcov.generate.project import join
-
-
-class MemoryProject:
-    """A project of the given files."""
-
-    def __init__(self, files: Mapping[str, str]) -> None:
-        self._files = {join(path): text.encode() for path, text in files.items()}
-
-    def read(self, path: str) -> bytes | None:
-        return self._files.get(join(path))
-
-    def names(self, folder: str) -> Sequence[str]:
-        prefix = "" if join(folder) == "." else f"{join(folder)}/"
-        below = {path.removeprefix(prefix) for path in self._files if path.startswith(prefix)}
-        return sorted({f"{path.partition('/')[0]}/" if "/" in path else path for path in below})
 
 
 def workload(*containers: str, kind: str = "Deployment", name: str = "app", pod: str = "") -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
+from memory_project import MemoryProject
 from podcov.config import Dump, Service, parse
 from podcov.errors import ManifestError
 from podcov.generate import detect
@@ -20,25 +21,9 @@ from podcov.generate.images.artifacts import Artifact, Builder, Buildpacks
 from podcov.generate.images.dockerfile import Image, nowhere
 from podcov.generate.kubernetes import manifests
 from podcov.generate.languages import go_programs
-from podcov.generate.project import join
 from podcov.generate.survey import Generate
 
 Document = dict[str, Any]
-
-
-class MemoryProject:
-    """A project of the given files."""
-
-    def __init__(self, files: Mapping[str, str]) -> None:
-        self._files = {join(path): text.encode() for path, text in files.items()}
-
-    def read(self, path: str) -> bytes | None:
-        return self._files.get(join(path))
-
-    def names(self, folder: str) -> Sequence[str]:
-        prefix = "" if join(folder) == "." else f"{join(folder)}/"
-        below = {path.removeprefix(prefix) for path in self._files if path.startswith(prefix)}
-        return sorted({f"{path.partition('/')[0]}/" if "/" in path else path for path in below})
 
 
 def workload(*containers: str, kind: str = "Deployment", pod: str = "") -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_project import MemoryProject
 from podcov.config import Service
 from podcov.generate.images import artifacts, builds, commands
 from podcov.generate.images import config as image_config
@@ -171,28 +172,6 @@ def test_what_builds_it_is_known(builder: str, dockerfile: str) -> None:
     assert (found.builder, found.dockerfile) == (builder.partition(":")[0], dockerfile)
 
 
-class Files:
-    """A project of the given files."""
-
-    def __init__(self, **files: str) -> None:
-        self._files = files
-
-    def read(self, path: str) -> bytes | None:
-        return self._files[path].encode() if path in self._files else None
-
-    def names(self, folder: str) -> Sequence[str]:
-        return ()
-
-
-class Listed(Files):
-    """One whose folders can be looked into."""
-
-    def names(self, folder: str) -> Sequence[str]:
-        prefix = "" if folder in ("", ".") else f"{folder}/"
-        below = [path.removeprefix(prefix) for path in self._files if path.startswith(prefix)]
-        return sorted({f"{path.partition('/')[0]}/" if "/" in path else path for path in below})
-
-
 class Asked:
     """A lookup that knows the given images and remembers what it was asked for."""
 
@@ -206,7 +185,7 @@ class Asked:
 
 
 def found(text: str | None, lookup: Lookup, name: str = "orders", **said: object) -> Built:
-    files = Files(**({} if text is None else {"app/Dockerfile": text}))
+    files = MemoryProject({} if text is None else {"app/Dockerfile": text})
     return commands.find(name, [artifact("orders", **said)], files, lookup)
 
 
@@ -262,7 +241,7 @@ def test_a_name_that_is_only_the_project_s_own_is_not_asked_for() -> None:
 
 
 def test_an_image_that_nobody_builds_here_says_it_itself() -> None:
-    built = commands.find("nginx:1.27", [], Files(), Asked(**{"nginx:1.27": COMPANY}))
+    built = commands.find("nginx:1.27", [], MemoryProject(), Asked(**{"nginx:1.27": COMPANY}))
     assert (built.artifact, built.origin) == (None, "docker has the image")
     assert commands.image_words(ANYTHING, built.image) == ("tini", "--", "sh")
 
@@ -283,9 +262,9 @@ def test_a_base_that_nobody_names_is_not_needed_for_what_the_dockerfile_says() -
 
 def test_what_nobody_knows_is_not_known_and_says_why() -> None:
     why = Unknown("the registry ghcr.io cannot be reached")
-    built = commands.find("ghcr.io/a/b", [], Files(), Asked(**{"ghcr.io/a/b": why}))
+    built = commands.find("ghcr.io/a/b", [], MemoryProject(), Asked(**{"ghcr.io/a/b": why}))
     assert (built.image, built.origin, built.unknown) == (None, "", why.reason)
-    assert commands.find("ghcr.io/a/b", [], Files()) == Built("ghcr.io/a/b")
+    assert commands.find("ghcr.io/a/b", [], MemoryProject()) == Built("ghcr.io/a/b")
 
 
 def test_a_base_that_only_the_build_knows_is_not_asked_for() -> None:
@@ -337,7 +316,9 @@ ITSELF = Image(
 
 
 def guessed(answer: Image | Unknown) -> Built:
-    return commands.find("shop/orders:v1", [GUESSED], Files(**{"app/Dockerfile": ON_PYTHON}), Asked(**{"shop/orders:v1": answer}))
+    return commands.find(
+        "shop/orders:v1", [GUESSED], MemoryProject({"app/Dockerfile": ON_PYTHON}), Asked(**{"shop/orders:v1": answer})
+    )
 
 
 def tracers(image: Image | None) -> tuple[str, ...]:
@@ -378,7 +359,7 @@ def test_a_guess_that_the_image_contradicts_is_dropped(itself: Image) -> None:
 def test_what_the_public_image_of_a_bare_name_says_is_no_answer_to_a_guess() -> None:
     own = replace(GUESSED, image="orders")
     asked = Asked(orders=ITSELF)
-    assert commands.find("orders", [own], Files(**{"app/Dockerfile": ON_PYTHON}), asked).words(ANYTHING) is None
+    assert commands.find("orders", [own], MemoryProject({"app/Dockerfile": ON_PYTHON}), asked).words(ANYTHING) is None
     assert asked.names == []
 
 
@@ -407,7 +388,7 @@ COMPOSE = "services:\n  orders:\n    image: shop/orders\n    build: {build}\n"
 def test_compose_says_what_an_image_is_built_from_and_a_name_lets_guess_it(
     files: dict[str, str], dockerfile: str, guess: bool
 ) -> None:
-    (found,) = builds.found_for(["shop/orders:v1"], [], Listed(**files))
+    (found,) = builds.found_for(["shop/orders:v1"], [], MemoryProject(files))
     assert (found.image.partition(":")[0], found.dockerfile, found.guessed) == ("shop/orders", dockerfile, guess)
 
 
@@ -420,7 +401,7 @@ def test_images_that_buildpacks_make_are_started_by_a_launcher() -> None:
     assert found(None, Asked(), builder="buildpacks", dockerfile="").launcher
     assert found(None, Asked(**{"orders:v1": BY_BUILDPACKS}), "orders:v1").launcher
     assert not found("FROM python", Asked()).launcher
-    assert not commands.find("nginx", [], Files()).launcher
+    assert not commands.find("nginx", [], MemoryProject()).launcher
 
 
 @pytest.mark.parametrize(
@@ -438,7 +419,7 @@ def test_a_company_s_base_that_stands_on_python_has_its_interpreter(env: dict[st
     base = replace(COMPANY, env=env)
     built = found('FROM company/base\nENTRYPOINT ["/start"]\nCMD []', Asked(**{"company/base": base}))
     assert python.interpreter(built.image, ("/start",)) == interpreter
-    seen = Seen(Container("app", "app", {"command": ["/start"]}), built, Files())
+    seen = Seen(Container("app", "app", {"command": ["/start"]}), built, MemoryProject())
     assert python.recognise(seen) == ("built on company/base" if interpreter else "")
 
 

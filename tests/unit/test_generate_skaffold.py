@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_project import MemoryProject
 from podcov.errors import ManifestError
 from podcov.generate import blocks
 from podcov.generate.skaffold import document as skaffold
@@ -144,23 +145,8 @@ def test_artifacts() -> None:
     assert three.dockerfile == ""
 
 
-class Files:
-    """A project in memory."""
-
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self.texts = texts
-
-    def read(self, path: str) -> bytes | None:
-        text = self.texts.get(path)
-        return None if text is None else text.encode()
-
-    def names(self, folder: str) -> Sequence[str]:
-        inside = [path.removeprefix(f"{folder}/") for path in self.texts if folder == "." or path.startswith(f"{folder}/")]
-        return sorted({name.partition("/")[0] + "/" * ("/" in name) for name in inside})
-
-
 def every(texts: Mapping[str, str], path: str = "skaffold.yaml") -> tuple[skaffold.Skaffold, ...]:
-    return skaffold.read_all(Files(texts), path)
+    return skaffold.read_all(MemoryProject(texts), path)
 
 
 def test_artifacts_of_all_builders() -> None:

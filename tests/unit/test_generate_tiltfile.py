@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_project import MemoryProject
 from podcov.errors import ManifestError
 from podcov.generate import blocks
 from podcov.generate.skaffold.profile import By
@@ -129,21 +129,8 @@ def test_what_cannot_be_read_is_said_with_its_line() -> None:
     ]
 
 
-class Files:
-    """A project in memory."""
-
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self._texts = texts
-
-    def read(self, path: str) -> bytes | None:
-        return self._texts[path].encode() if path in self._texts else None
-
-    def names(self, folder: str) -> Sequence[str]:
-        return ()
-
-
 def test_included_files_are_read_each_once() -> None:
-    files = Files(
+    files = MemoryProject(
         {"Tiltfile": "include('a/Tiltfile')\nload('gone.tilt', 'x')\n", "a/Tiltfile": "include('../Tiltfile')\nk8s_yaml('x')\n"}
     )
     assert [(one.path, one.raw) for one in tiltfile.read_all(files, "Tiltfile")] == [("Tiltfile", ()), ("a/Tiltfile", ("a/x",))]
@@ -156,12 +143,14 @@ def test_included_files_get_the_block_where_they_call_what_it_replaces() -> None
         "b/Tiltfile": "docker_build('b', '.')\n",
         "c.tilt": "def deploy(name):\n    k8s_yaml(name)\n",
     }
-    every = tiltfile.read_all(Files(texts), "Tiltfile")
+    every = tiltfile.read_all(MemoryProject(texts), "Tiltfile")
     written = tiltfile.with_loads(every, base="k8s", overlay="podcov/overlay", podcov="podcov/Tiltfile", by="inject")
     changed = {path: text.count("load(") - texts[path].count("load(") for path, text in written.items()}
     assert changed == {"Tiltfile": 1, "a/Tiltfile": 1, "b/Tiltfile": 0, "c.tilt": 1}
     assert "load('../podcov/Tiltfile', k8s_yaml=" in written["a/Tiltfile"]
-    again = tiltfile.read_all(Files({**written, "a/Tiltfile": written["a/Tiltfile"].replace("k8s_yaml('x')", "")}), "Tiltfile")
+    again = tiltfile.read_all(
+        MemoryProject({**written, "a/Tiltfile": written["a/Tiltfile"].replace("k8s_yaml('x')", "")}), "Tiltfile"
+    )
     assert tiltfile.with_loads(again, base="", overlay="", podcov="podcov/Tiltfile", by="inject")["a/Tiltfile"] == "\n"
 
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_project import MemoryProject
 from podcov.config import parse
 from podcov.errors import ManifestError
 from podcov.generate.coverage import instrument
@@ -43,14 +44,6 @@ ORDERS = st.builds(
 )
 
 
-class NoFiles:
-    def read(self, path: str) -> bytes | None:
-        return None
-
-    def names(self, folder: str) -> tuple[str, ...]:
-        return ()
-
-
 def orders(value: str, other: Any) -> dict[str, Any]:
     container = {"name": "app", "image": "python:3.13", "command": ["python3", value], "env": [{"name": "A", "value": value}]}
     pod = {"containers": [container, {"name": "beside", "image": "x"}]}
@@ -60,7 +53,9 @@ def orders(value: str, other: Any) -> dict[str, Any]:
 
 
 def inject(text: str) -> str:
-    injector = Injector(CONFIG, Surroundings(NoFiles(), (), nowhere), lambda minors: {f"tracer.{m}": b"\xff" for m in minors})
+    injector = Injector(
+        CONFIG, Surroundings(MemoryProject(), (), nowhere), lambda minors: {f"tracer.{m}": b"\xff" for m in minors}
+    )
     return injector.text(text, name="stdin")[0]
 
 
@@ -206,25 +201,17 @@ CERTAIN = Image("", env={"PYTHONPATH": "/app"}, said_by="docker has the image")
 )
 def test_a_pythonpath_that_ours_may_hide_is_warned_of(container: str, image: Image | None, said: str) -> None:
     text = deployment("").replace("python:3.13", f"acme/orders:1{container}")
-    injector = Injector(BY_ENVIRONMENT, Surroundings(NoFiles(), (), lambda _: image), lambda minors: {})
+    injector = Injector(BY_ENVIRONMENT, Surroundings(MemoryProject(), (), lambda _: image), lambda minors: {})
     warnings = [f for f in injector.text(text, name="stdin")[1] if f.level == "warning"]
     assert [(f.subject, f.found) for f in warnings] == ([("deployment/orders app", said)] if said else [])
     assert all("PYTHONPATH" in f.why and "`command`" in f.why for f in warnings)
 
 
 def test_a_command_is_not_taken_from_a_dockerfile_that_is_a_guess() -> None:
-    known = Surroundings(OneDockerfile(), (), nowhere)
+    known = Surroundings(MemoryProject({"Dockerfile": 'FROM python:3.13\nCMD ["python3", "a.py"]\n'}), (), nowhere)
     text = deployment("").replace(", command: [python3, a.py]", "").replace("python:3.13", "acme/orders:1")
     with pytest.raises(ManifestError, match=r"image acme/orders:1 is but guessed \(Dockerfile, the only one here\)"):
         Injector(CONFIG, known, lambda minors: {}).text(text, name="stdin")
     itself = Image("", entrypoint=(), cmd=("python3", "a.py"), said_by="docker has the image")
     confirmed = Injector(CONFIG, replace(known, lookup=lambda _: itself), lambda minors: {})
     assert "a.py" in confirmed.text(text, name="stdin")[0]
-
-
-class OneDockerfile(NoFiles):
-    def read(self, path: str) -> bytes | None:
-        return b'FROM python:3.13\nCMD ["python3", "a.py"]\n' if path == "Dockerfile" else None
-
-    def names(self, folder: str) -> tuple[str, ...]:
-        return ("Dockerfile",) if folder in ("", ".") else ()
