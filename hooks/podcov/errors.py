@@ -64,6 +64,12 @@ class NewError(UsageError):
     slug = "new"
 
 
+class FilesError(UsageError):
+    """The machine refuses a file or folder: it is somebody else's, or the disk is read-only or full."""
+
+    slug = "files"
+
+
 class MappingError(UsageError):
     """A container's file matches several local files and nothing says which."""
 

@@ -70,6 +70,13 @@ def test_a_file_that_somebody_names_has_to_be_readable(fresh: Example, lock: Cal
     assert "skaffold.yaml: it cannot be read: Permission denied" in podcov(folder, "init", code=2).stderr
 
 
+def test_a_file_that_may_not_be_changed_is_named(example: Example, lock: Callable[[Path], None]) -> None:
+    folder = example("hello")
+    lock(folder / "skaffold.yaml")
+    (folder / "skaffold.yaml").chmod(0o444)
+    assert f"{folder}/skaffold.yaml: Permission denied" in podcov(folder, "eject", code=2).stderr
+
+
 def test_links_to_folders_are_not_followed(write: Write) -> None:
     folder = write({"k8s/d.yaml": "", "app/main.py": ""})
     (folder / "bazel-project").symlink_to(".", target_is_directory=True)

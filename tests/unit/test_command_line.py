@@ -105,6 +105,16 @@ def test_what_inject_found_is_on_stderr_for_machines(tmp_path):
     assert (done.returncode, done.stdout) == (0, given)
 
 
+def test_a_folder_that_the_machine_refuses_is_no_bug_of_podcov(tmp_path):
+    (tmp_path / "podcov.yaml").write_text(f"{SERVICE}    source: [.]\n    local: {{command: [sleep, inf]}}\n")
+    (tmp_path / ".podcov").touch()
+    done = podcov("run", "--platform", "local", "--json", "--", "true", cwd=tmp_path)
+    error = json.loads(done.stdout)["error"]
+    assert (error["slug"], done.returncode) == ("files", 2)
+    assert error["message"] == f"{tmp_path}/.podcov/runs: Not a directory"
+    assert "Traceback" not in done.stderr
+
+
 def test_an_option_of_the_tests_is_none_of_podcov(tmp_path):
     done = podcov("run", "--", "pytest", "--json", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")

@@ -21,3 +21,10 @@ def test_what_could_not_be_replaced_leaves_no_scratch(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="folder"):
         whole_files.write(tmp_path / "folder", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_cannot_be_written_is_named_itself_and_not_its_scratch(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 250)
+    with pytest.raises(OSError, match="too long") as caught:
+        whole_files.write(path, b"x")
+    assert caught.value.filename == str(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import signal
 import sys
@@ -16,7 +17,7 @@ import click
 from rich.console import Console
 
 from podcov.commands.options import Machine, Stream
-from podcov.errors import Exit, PodcovError
+from podcov.errors import Exit, FilesError, PodcovError
 
 COMMANDS = (
     "run",
@@ -39,6 +40,10 @@ COMMANDS = (
 
 It says what the command takes and what it is for: `podcov --help` loads them all. What it does is imported once it runs.
 """
+
+
+_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR}
+"""What a machine answers for files where nothing is wrong with podcov."""
 
 
 class LazyGroup(click.Group):
@@ -117,10 +122,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except asyncio.CancelledError:
         click.echo("podcov: stopped", err=True)
         return 128 + signal.SIGTERM
-    except Exception:
-        click.echo(f"{traceback.format_exc()}podcov: this is a bug in podcov; please report it with the lines above", err=True)
-        return Exit.BUG
+    except Exception as error:
+        refused = _refused_by_the_machine(error)
+        if refused is None:
+            traceback.print_exc()
+            click.echo("podcov: this is a bug in podcov; please report it with the lines above", err=True)
+            return Exit.BUG
+        show(refused, machine.reads)
+        return refused.exit_code
     return code if isinstance(code, int) else Exit.OK
+
+
+def _refused_by_the_machine(error: Exception) -> FilesError | None:
+    """Where a file or folder is somebody else's, or the disk is read-only or full; None for everything that is a bug."""
+    if not isinstance(error, OSError) or error.errno not in _REFUSALS:
+        return None
+    where = f"{error.filename}: " if error.filename else ""
+    return FilesError(f"{where}{error.strerror}", hint="See that this user may read and write there, and that there is room.")
 
 
 def show(error: PodcovError, machine: Stream | None) -> None:
