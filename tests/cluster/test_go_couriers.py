@@ -16,7 +16,7 @@ SERVICES = {
     "alone": {"workload": "pod/alone", "binary": "/shipping", "sidecar": False, **SERVICE},
     "commanded": {"workload": "pod/commanded", "sidecar": False, **SERVICE},
     "unnamed": {"workload": "pod/unnamed", "sidecar": False, **SERVICE},
-    "misnamed": {"workload": "pod/misnamed", "binary": "/nowhere", "sidecar": False, **SERVICE},
+    "old": {"workload": "pod/old", "binary": "/shipping", "sidecar": False, **SERVICE},
     "plain": {"workload": "pod/plain", "binary": "/shipping", **SERVICE},
 }
 WORKER = """\
@@ -83,10 +83,10 @@ def test_it_is_found_or_it_is_said_what_is_missing(namespace: Any, images: dict[
         pod("alone", recorded, sidecar=False),
         pod("commanded", recorded, sidecar=False, command=("/shipping", "-address", ":8080")),
         pod("unnamed", recorded, sidecar=False),
-        pod("misnamed", recorded, sidecar=False),
+        pod("old", images["plain"], sidecar=False),
         pod("plain", images["plain"], sidecar=True),
     )
-    ready = ("beside", "alone", "commanded", "unnamed", "misnamed")
+    ready = ("beside", "alone", "commanded", "unnamed", "old")
     namespace.kubectl("wait", "--for=condition=Ready", *(f"pod/{name}" for name in ready), "--timeout=110s")
     ended = "{.status.initContainerStatuses[0].lastState.terminated.exitCode}=2"
     namespace.kubectl("wait", f"--for=jsonpath={ended}", "pod/plain", "--timeout=110s")
@@ -99,9 +99,8 @@ def test_it_is_found_or_it_is_said_what_is_missing(namespace: Any, images: dict[
     assert done.returncode == 3, done.stdout + done.stderr
     ledger = json.loads((project / ".podcov/runs/latest/ledger.json").read_text())
     said = {target["service"]: target["reason"] for target in ledger["targets"]}
-    assert {name for name, reason in said.items() if not reason} == {"beside", "alone", "commanded"}
-    assert "name it as `binary`" in said["unnamed"]
-    assert "/nowhere is not in the image" in said["misnamed"]
+    assert {name for name, reason in said.items() if not reason} == {"beside", "alone", "commanded", "unnamed"}
+    assert "no program with podcov in it has begun in the container" in said["old"]
     assert "ended with exit code 2" in said["plain"]
     assert "was not built by the coverage profile" in said["plain"]
     assert "(it said: flag provided but not defined: -podcov-courier" in said["plain"]

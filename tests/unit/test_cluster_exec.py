@@ -16,6 +16,8 @@ from podcov.languages.python_courier import MOUNTED, UNPACKED, PythonCourier
 
 COURIERS: Mapping[str, Courier] = {"python": PythonCourier(), "go": GoCourier()}
 MISSING = Outcome(None, b"", 'exec: "python9": executable file not found in $PATH: unknown')
+NO_PROGRAM = Outcome(None, b"", 'exec: "/app": stat /app: no such file or directory: unknown')
+NO_LINK = Outcome(None, b"", 'exec: "/podcov/data/programs/app": stat /podcov/data/programs/app: no such file or directory')
 NO_SCRIPT = Outcome(2, b"", f"python3: can't open file '{UNPACKED}': [Errno 2] No such file or directory\n")
 
 
@@ -52,7 +54,9 @@ def test_a_status_that_was_cut_is_no_status(length: int) -> None:
 
 def search(service: Service, *containers: str, sidecar: bool, command: tuple[str, ...] = ()) -> Search:
     courier = COURIERS[service.language]
-    ways = [Invocation(name, words, courier) for name in containers for words in courier.ways(service, command, sidecar=sidecar)]
+    ways = [
+        Invocation(name, words, courier) for name in containers for words in courier.ways(service, name, command, sidecar=sidecar)
+    ]
     return Search(ways, nowhere=courier.unknown)
 
 
@@ -94,9 +98,31 @@ def test_a_missing_interpreter_is_replaced_by_the_next() -> None:
     assert "python9" in looked.reason
 
 
-def test_a_go_service_is_its_own_courier() -> None:
-    way = next(iter(search(go("/app"), "app", sidecar=False)))
-    assert way.command(["mark", "run-1", "tests"]) == ["/app", "--podcov-courier", "mark", "run-1", "tests"]
+@pytest.mark.parametrize("service", [go(), go("/app")])
+def test_a_go_service_is_its_own_courier_by_the_link_that_it_has_left(service: Service) -> None:
+    """Its program itself is never called: without podcov in it, it would be the service once more."""
+    way = next(iter(search(service, "app", sidecar=False, command=("/srv/shop", "--port=80"))))
+    assert way.command(["mark", "run-1", "tests"]) == [
+        "/podcov/data/programs/app",
+        "--podcov-courier",
+        "mark",
+        "run-1",
+        "tests",
+    ]
+
+
+def test_each_container_has_its_own_link() -> None:
+    looked = search(go("/app"), "app", "beside", sidecar=False)
+    assert looked.rule_out(next(iter(looked)), NO_LINK)
+    assert next(iter(looked)).words[0] == "/podcov/data/programs/beside"
+
+
+def test_without_a_link_it_is_said_what_that_means() -> None:
+    looked = search(go("/app"), "app", sidecar=False)
+    assert looked.rule_out(next(iter(looked)), NO_LINK)
+    assert list(looked) == []
+    assert looked.reason.startswith("no program with podcov in it has begun in the container")
+    assert "coverage profile" in looked.reason
 
 
 def test_the_sidecar_says_which_program_it_is() -> None:
@@ -104,10 +130,15 @@ def test_the_sidecar_says_which_program_it_is() -> None:
     assert next(iter(looked)).words == ("/ko-app/shop", "--podcov-courier")
 
 
-def test_without_one_the_services_own_command_does_and_else_nothing() -> None:
-    looked = search(go(), "app", sidecar=False, command=("/srv/shop", "--port=80"))
-    assert next(iter(looked)).words == ("/srv/shop", "--podcov-courier")
-    nowhere = search(go(), "app", sidecar=False)
+def test_what_the_sidecar_runs_is_called_and_nothing_else() -> None:
+    looked = search(go("/cnb/process/web"), "podcov-courier", sidecar=True, command=("/app", "--podcov-courier", "serve"))
+    assert looked.rule_out(next(iter(looked)), NO_PROGRAM)
+    assert list(looked) == []
+
+
+def test_a_sidecar_that_does_not_say_it_runs_the_configured_program_and_else_nothing() -> None:
+    assert next(iter(search(go("/app"), "podcov-courier", sidecar=True))).words == ("/app", "--podcov-courier")
+    nowhere = search(go(), "podcov-courier", sidecar=True)
     assert list(nowhere) == []
     assert "`binary`" in nowhere.reason
 
@@ -121,15 +152,15 @@ def test_without_one_the_services_own_command_does_and_else_nothing() -> None:
     ],
 )
 def test_a_program_without_podcov_is_no_courier(outcome: Outcome) -> None:
-    looked = search(go("/app"), "app", sidecar=False)
+    looked = search(go("/app"), "podcov-courier", sidecar=True)
     assert looked.rule_out(next(iter(looked)), outcome)
     assert list(looked) == []
     assert "coverage profile" in looked.reason
 
 
 def test_a_program_that_is_not_there_is_named() -> None:
-    looked = search(go("/app"), "app", sidecar=False)
-    assert looked.rule_out(next(iter(looked)), Outcome(None, b"", 'exec: "/app": stat /app: no such file or directory: unknown'))
+    looked = search(go("/app"), "podcov-courier", sidecar=True)
+    assert looked.rule_out(next(iter(looked)), NO_PROGRAM)
     assert "`binary`" in looked.reason
     assert "/app is not in the image" in looked.reason
 

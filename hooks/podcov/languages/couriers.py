@@ -62,7 +62,7 @@ class Courier(Protocol):
     def absent(self) -> str:
         """What may be the matter where the sidecar's program could not be run at all, and what to write."""
 
-    def ways(self, service: Service, command: Sequence[str], *, sidecar: bool) -> tuple[Words, ...]:
+    def ways(self, service: Service, container: str, command: Sequence[str], *, sidecar: bool) -> tuple[Words, ...]:
         """What to try in a container, the likeliest first.
 
         `command` is the container's own in its pod, empty where that is its image's; `sidecar`: it is the courier's container.

@@ -1,4 +1,8 @@
-"""How a Go service's courier is called: it is the service's own program, with an argument. Pure."""
+"""How a Go service's courier is called: it is the service's own program, with an argument. Pure.
+
+A program without podcov in it would not know the argument, and run as the service once more. A sidecar is kept from that by what
+it is started with; in the service's own container only a link is called that no other program leaves.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,10 @@ from podcov.languages.couriers import Missing, Outcome, Words
 
 ARGUMENT: Final = "--podcov-courier"
 
-_PROGRAM, _ARGUMENT = 0, 1
+LINKS: Final = "/podcov/data/programs"
+"""where programs with podcov in them leave a link to themselves, by the name of their container"""
+
+_PROGRAM = 0
 _ANSWERS: Final = (b"{", b"podcov-bundle ")
 _COMPLAINT: Final = "podcov courier: "
 _LONGEST: Final = 200
@@ -26,15 +33,22 @@ class GoCourier:
     absent = "is that the service's program? Name it as `binary` in podcov.yaml, and let `podcov init` write the sidecar anew"
     ended = "its log says why; a program that does not know --podcov-courier was not built by the coverage profile"
 
-    def ways(self, service: Service, command: Sequence[str], *, sidecar: bool) -> tuple[Words, ...]:
-        """The program that runs as the sidecar, the configured one, the one that runs as the service."""
-        own = command[0] if command and (not sidecar or ARGUMENT in command) else ""
-        programs = (own, service.binary) if sidecar else (service.binary, own)
-        return tuple((program, ARGUMENT) for program in dict.fromkeys(programs) if program)
+    def ways(self, service: Service, container: str, command: Sequence[str], *, sidecar: bool) -> tuple[Words, ...]:
+        """The program that runs as the sidecar, or that left a link; the configured one where no sidecar tells which it runs."""
+        program = f"{LINKS}/{container}"
+        if sidecar:
+            program = command[0] if ARGUMENT in command else service.binary
+        return ((program, ARGUMENT),) if program else ()
 
     def missing(self, words: Words, outcome: Outcome) -> Missing | None:
         """Also where the program does not know the argument, and took it for one of its own."""
         said = " ".join(outcome.stderr.split())
+        if outcome.no_executable and words[0].startswith(f"{LINKS}/"):
+            return Missing(
+                _PROGRAM,
+                "no program with podcov in it has begun in the container, or the one that did has been removed: was the image "
+                f"built by the coverage profile, and by this podcov? Is PODCOV_OFF set? ({said})",
+            )
         if outcome.no_executable:
             return Missing(_PROGRAM, f"{words[0]} is not in the image; name its program as `binary` in podcov.yaml ({said})")
         if outcome.exit_code is None or outcome.signal or said.startswith(_COMPLAINT) or outcome.stdout.startswith(_ANSWERS):

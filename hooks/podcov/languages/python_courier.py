@@ -25,7 +25,14 @@ class PythonCourier:
     ended = "its log says why"
     absent = "name the image's interpreter as `interpreter` in podcov.yaml, and let `podcov init` write the sidecar anew"
 
-    def ways(self, service: Service, command: Sequence[str], *, sidecar: bool) -> tuple[Words, ...]:  # noqa: ARG002
+    def ways(
+        self,
+        service: Service,
+        container: str,  # noqa: ARG002
+        command: Sequence[str],  # noqa: ARG002
+        *,
+        sidecar: bool,
+    ) -> tuple[Words, ...]:
         """The configured interpreter first. Only a sidecar unpacks the wrapper."""
         scripts = (UNPACKED, MOUNTED) if sidecar else (MOUNTED, UNPACKED)
         interpreters = dict.fromkeys((service.interpreter, *INTERPRETERS))

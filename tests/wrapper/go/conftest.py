@@ -140,6 +140,11 @@ class Container:
         return self.folder / "data"
 
     @property
+    def link(self) -> Path:
+        """By which the program is called as a courier in its own container."""
+        return self.data / "programs" / "app"
+
+    @property
     def target(self) -> Path:
         return self.data / "targets" / "app" / "one"
 

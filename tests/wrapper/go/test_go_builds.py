@@ -207,6 +207,8 @@ def as_sidecar(container: Any, podcov: Path, standard: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[0] == f"GOMEMLIMIT={NO_LIMIT}"
     assert len(list(pod.target.glob("*.start"))) == 1
+    pod.binary = pod.link
+    assert len(pod.status().targets[0].processes) == 1, "as it is called without a sidecar"
 
 
 @pytest.mark.skipif(
@@ -247,12 +249,14 @@ def test_an_image_from_scratch_read_only_and_without_root(
     podcov_go.build(root / "app", "-cover", ".", cwd=source, CGO_ENABLED="0")
     pod = container(root / "app")
     script = (
-        'mount --bind "$0" "$0" && mount -t proc proc "$0/proc" && mount -t tmpfs -o mode=0777 tmpfs "$0/data"'
+        'mount --bind "$0" "$0" && mount -t proc proc "$0/proc" && mount -t tmpfs -o mode=0777,noexec tmpfs "$0/data"'
         ' && mount -o remount,ro,bind "$0" && for run in exit "--podcov-courier status" "--podcov-courier mark run label"'
         ' "--podcov-courier pull"; do chroot --userspec=1234:1234 "$0" /app $run; done'
+        ' && chroot --userspec=1234:1234 "$0" /data/programs/app --podcov-courier status >&2'
         ' && cp -a "$0/data/." "$1"'
     )
     command = ["unshare", "--mount", "sh", "-c", script, str(root), str(pod.data)]
     env = {"PATH": os.environ["PATH"], "PODCOV_DATA": "/data", "PODCOV_CONTAINER": "app", "PODCOV_START": "one"}
-    subprocess.run(command, env=env, capture_output=True, timeout=120, check=True)
+    done = subprocess.run(command, env=env, capture_output=True, timeout=120, check=True)
+    assert done.stderr.startswith(b'{"protocol":1'), "that is what its link answers"
     assert pod.blocks() == direct(standard, "exit")

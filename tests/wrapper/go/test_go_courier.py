@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -50,6 +51,58 @@ def test_an_image_that_switches_podcov_off_is_a_courier_all_the_same(pod: Any) -
     assert "working" in pod.run(COURIER, "status", **image).stdout, "that is the service, which nobody measures"
     pod.environment = image | COURIER_ENVIRONMENT
     assert json.loads(pod.courier("status"))["targets"] == []
+
+
+def called_by(link: Path, *arguments: str, **env: str) -> Any:
+    """What a courier says that is called by a link, with nothing else in its environment than is given."""
+    done = subprocess.run([link, COURIER, *arguments], env=env, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b""), done
+    return json.loads(done.stdout)
+
+
+def test_a_program_leaves_a_link_by_which_it_is_called_in_its_own_container(pod: Any) -> None:
+    pod.run("exit")
+    assert pod.link.readlink() == pod.binary
+    (target,) = called_by(pod.link, "status", **pod.env())["targets"]
+    assert len(target["processes"]) == 1
+
+
+@pytest.mark.parametrize("env", [{}, {"PODCOV_DATA": "/elsewhere"}, {"PODCOV_OFF": "1"}], ids=["nothing", "elsewhere", "off"])
+def test_what_is_called_by_its_link_is_a_courier_whatever_its_environment(pod: Any, env: dict[str, str]) -> None:
+    """Else it would be the service once more, where a script has set for it what the container has not."""
+    pod.run("exit")
+    assert len(called_by(pod.link, "status", **env)["targets"]) == 1
+
+
+def test_where_nobody_records_there_is_no_link_to_call(pod: Any, plain_go: Any, programs: Path, tmp_path: Path) -> None:
+    pod.run("exit", PODCOV_OFF="1")
+    pod.run(COURIER, "status")
+    pod.binary = plain_go.build(tmp_path / "plain", "-cover", ".", cwd=programs / "ends")
+    pod.run("exit")
+    assert list(pod.data.iterdir()) == []
+
+
+def test_each_container_has_a_link_of_its_own(pod: Any) -> None:
+    for container in ("app", "beside", "beside"):
+        pod.run("exit", PODCOV_CONTAINER=container)
+    assert {link.name: link.readlink() for link in pod.link.parent.iterdir()} == {"app": pod.binary, "beside": pod.binary}
+
+
+def test_the_link_is_of_the_program_that_began_last_and_has_a_path(pod: Any, ends: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copy(ends, other)
+    pod.binary = other
+    with other.open("rb") as file:
+        pod.run("exit")
+        assert pod.link.readlink() == other
+        pod.binary = ends
+        pod.run("exit")
+        other.unlink()
+        nameless = [f"/proc/self/fd/{file.fileno()}", "exit"]
+        done = subprocess.run(nameless, env=pod.env(), pass_fds=[file.fileno()], capture_output=True, timeout=60, check=False)
+    assert b"working" in done.stdout
+    assert len(pod.status().targets[0].processes) == 3
+    assert pod.link.readlink() == ends
 
 
 def test_a_pull_holds_start_records_epochs_and_counters_and_the_meta_data_once(pod: Any) -> None:

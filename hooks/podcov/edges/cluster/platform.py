@@ -405,7 +405,7 @@ class ClusterPlatform:
             command = entry.pod.command(container) if entry else ()
             for service in self._services(container, address, entry):
                 courier = languages.of(service.language).courier
-                found = courier.ways(service, command, sidecar=address.sidecar)
+                found = courier.ways(service, container, command, sidecar=address.sidecar)
                 ways += [Invocation(container, words, courier) for words in found]
                 unknown = courier.unknown
         return Search(ways, nowhere=unknown)

@@ -30,6 +30,7 @@ type process struct {
 // record maps the counters of this process and registers it. Nothing that goes wrong here may reach the app: it runs
 // on without being recorded, and the start record says why.
 func record(data string, args []string) {
+	leaveProgram(data)
 	folder, err := targetFolder(data)
 	if err != nil {
 		return // nowhere to say so
@@ -80,11 +81,6 @@ func (p *process) epochOnDisk() uint32 {
 
 // register writes the start record, whole and once.
 func (p *process) register(state, reason string) {
-	executable := make([]byte, 4096)
-	length, err := syscall.Readlink("/proc/self/exe", executable)
-	if err != nil {
-		length = 0
-	}
 	var arguments []string
 	for _, argument := range p.args {
 		arguments = append(arguments, quoted(argument))
@@ -97,7 +93,7 @@ func (p *process) register(state, reason string) {
 		number("start_time", int64(p.start)).
 		raw("parent", "null").
 		number("time", time.Now().UnixNano()).
-		string("executable", string(executable[:length])).
+		string("executable", executable()).
 		raw("argv", list(arguments)).
 		string("implementation", runtime.Compiler).
 		string("version", goVersion()).
@@ -183,22 +179,25 @@ func metaName(hash [16]byte) string {
 
 // targetFolder is the folder of this start of this container, made if need be.
 func targetFolder(data string) (string, error) {
-	container, _ := syscall.Getenv("PODCOV_CONTAINER")
-	if container == "" {
-		container = "unnamed"
-	}
 	start, _ := syscall.Getenv("PODCOV_START")
 	if start == "" {
 		start = startID()
 	}
 	folder := data
-	for _, name := range []string{"targets", container, start} {
+	for _, name := range []string{"targets", containerName(), start} {
 		folder += "/" + name
 		if err := makeFolder(folder); err != nil {
 			return "", err
 		}
 	}
 	return folder, nil
+}
+
+func containerName() string {
+	if container, _ := syscall.Getenv("PODCOV_CONTAINER"); container != "" {
+		return container
+	}
+	return "unnamed"
 }
 
 // startID is the same for every process of one start of a container, and another after a restart.
