@@ -329,8 +329,12 @@ class Collector:
         bundle = await self._bundle(address, "pull")
         services = {s.container: s.service for s in await self.platform.starts() if s.address.id == address.id}
         files = split(bundle)
-        targets = status_of(bundle.manifest).targets
-        for target, description in zip(targets, bundle.manifest["targets"], strict=True):
+        targets = [
+            (target, description)
+            for target, description in zip(status_of(bundle.manifest).targets, bundle.manifest["targets"], strict=True)
+            if target.container in address.containers  # its volume may have those of a service that takes no part in the run
+        ]
+        for target, description in targets:
             info = TargetInfo(
                 service=services.get(target.container, address.service),
                 address=f"{address.name}/{target.container}" if address.namespace else address.name,
@@ -340,7 +344,7 @@ class Collector:
                 courier=description,
             )
             self.store.save_target(info, files.get(target.name, {}))
-        digests = {digest for target in targets for digest in target.digests().values()}
+        digests = {digest for target, _ in targets for digest in target.digests().values()}
         await self._pull_missing(address, digests)
         self.collected.pulled.add(address.id)
         self.collected.lost.pop(address.id, None)

@@ -16,7 +16,7 @@ from podcov.collecting import Collector
 from podcov.errors import ClusterError
 from podcov.formats.bundle import write_bundle
 from podcov.platform import ContainerStart, CourierAddress, CourierAnswer, CourierUnreachable, PlatformEvent
-from podcov.raw import RawStore, digest_of
+from podcov.raw import RawStore, TargetInfo, digest_of
 
 POD = CourierAddress("orders", "shop", "orders-1", "uid-1", "podcov-courier", True, ("app",))
 BARE = CourierAddress("orders", "shop", "orders-2", "uid-2", "app", False, ("app",))
@@ -134,10 +134,14 @@ class Nowhere:
 
 
 class InMemory(Nowhere):
-    """Keeps sources, and nothing else."""
+    """Keeps sources, and what is said of targets."""
 
     def __init__(self) -> None:
         self.sources: dict[str, bytes] = {}
+        self.infos: dict[str, TargetInfo] = {}
+
+    def save_target(self, info: TargetInfo, files: Any) -> None:
+        self.infos[info.id] = info
 
     def add_source(self, digest: str, content: bytes) -> None:
         self.sources[digest] = content
@@ -220,26 +224,28 @@ def test_couriers_of_one_pod_hand_over_when_the_first_of_them_is_told_that_it_en
 
 META = b"what the counters mean"
 SOURCE = {"path": "covmeta.1", "size": len(META), "mtime": 0, "digest": digest_of(META), "reason": ""}
-PULLED = write_bundle(
-    {
-        "protocol": 1,
-        "time": 1,
-        "targets": [
-            {
-                "container": "app",
-                "start_id": "1-1",
-                "epoch": 1,
-                "epochs": [],
-                "processes": [],
-                "unregistered": [],
-                "scanned": False,
-                "scan_reason": "",
-                "sources": [SOURCE],
-            }
-        ],
-    },
-    {},
-)
+
+
+def pulled(*targets: Mapping[str, Any]) -> bytes:
+    return write_bundle({"protocol": 1, "time": 1, "targets": list(targets)}, {})
+
+
+def target(container: str = "app", **more: Any) -> Mapping[str, Any]:
+    return {
+        "container": container,
+        "start_id": "1-1",
+        "epoch": 1,
+        "epochs": [],
+        "processes": [],
+        "unregistered": [],
+        "scanned": False,
+        "scan_reason": "",
+        "sources": [],
+        **more,
+    }
+
+
+PULLED = pulled(target(sources=[SOURCE]))
 SENT = write_bundle({"protocol": 1}, {f"sources/{digest_of(META)}": META})
 UNSENT = write_bundle({"protocol": 1}, {})
 
@@ -262,6 +268,17 @@ def test_what_all_pods_have_is_moved_once(sent: list[bytes | Exception | None], 
     conduct(services, tests, store=store)
     assert [command for _, command in services.asked].count("sources") == asked
     assert (store.sources.get(digest_of(META)) == META) is kept
+
+
+def test_what_a_courier_holds_of_services_that_take_no_part_is_not_of_the_run() -> None:
+    """Containers that share a volume have one courier, and `--without` leaves one of them out."""
+    services, store = Services(POD), InMemory()
+    services.troubles = {"pull": [pulled(target("app"), target("worker"))]}
+
+    async def tests(collector: Collector) -> None: ...
+
+    conduct(services, tests, store=store)
+    assert [(info.service, info.container) for info in store.infos.values()] == [("orders", "app")]
 
 
 def test_a_pod_that_ends_is_pulled_at_once_and_again_when_its_containers_have_ended() -> None:
