@@ -17,7 +17,7 @@ WITHOUT_GO := --without shipping -- python3 -m pytest tests/integration --ignore
 demo: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --requirement examples/shop/catalog/requirements.txt --requirement examples/shop/orders/requirements.txt
 	@command -v go >/dev/null || echo "there is no go on the PATH: shipping, the service in Go, is left out"
-	cd examples/shop && PATH="$(CURDIR)/$(BIN):$$PATH" podcov run --platform local $$(command -v go >/dev/null || echo "$(WITHOUT_GO)")
+	PATH="$(CURDIR)/$(BIN):$$PATH" podcov run -c examples/shop/podcov.yaml --platform local $$(command -v go >/dev/null || echo "$(WITHOUT_GO)")
 
 # Files of tests side by side. Those of the cluster can be, too, where there are processors to spare:
 # make cluster CLUSTER_WORKERS="--numprocesses 2 --dist loadgroup"
