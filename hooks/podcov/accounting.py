@@ -217,7 +217,7 @@ _NOTHING_BEGAN = "no container of its service has begun: what do its pods wait f
 
 _NOT_TOLD = {
     DELETED: "its pod was gone before anybody told whether it had begun (deleted by force?)",
-    UNTOLD: "nobody has told what it ran: its node lost track of it, or is gone",
+    UNTOLD: "nobody has told what it ran: its node lost track of it, does not answer, or is gone",
 }
 
 

@@ -15,7 +15,7 @@ KILLED: Final = 128 + 9
 DELETED: Final = "deleted"
 """`ContainerStart.ended` where the pod was deleted and nothing told of the container's own end, or of its beginning"""
 UNTOLD: Final = "untold"
-"""`ContainerStart.ended` where neither its end nor its beginning was told: its node lost track of it, or is gone"""
+"""`ContainerStart.ended` where neither its end nor its beginning was told: its node lost track of it, or is silent"""
 
 
 @dataclass(frozen=True, slots=True)

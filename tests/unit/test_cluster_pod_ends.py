@@ -192,4 +192,6 @@ def test_a_kubelet_that_lost_track_of_what_was_seen_to_be_created_says_that_it_r
     created = document(waits("app", "ContainerCreating"), phase="Pending")
     lost = document(over("app", UNKNOWN, lastState={"terminated": UNKNOWN}), version=2)
     assert entry(seen(created, lost)).slug == "lost"
-    assert entry(seen(created, lost)).reason == "nobody has told what it ran: its node lost track of it, or is gone"
+    assert (
+        entry(seen(created, lost)).reason == "nobody has told what it ran: its node lost track of it, does not answer, or is gone"
+    )

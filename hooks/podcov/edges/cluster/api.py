@@ -32,6 +32,8 @@ WATCH_SECONDS = 60
 HEARTBEAT_SECONDS = 20.0
 """Between pings on websockets: balancers in between drop what is idle, typically after a minute."""
 _CLOSING_SECONDS = 1.0
+_INTERNAL_ERROR = 500
+"""what a kubelet answers to an exec in a container that does not run, and an API server that does not reach the kubelet"""
 _LONGEST_LOG_SECONDS = 24 * 3600.0
 """A log is followed for as long as the container runs; who follows asks again after this time."""
 CHANNELS = "v4.channel.k8s.io"
@@ -55,10 +57,12 @@ _ROLE_OF_THE_OTHERS = "attach.yaml"
 class Failed(Exception):
     """The API server did not do it, or could not be reached."""
 
-    def __init__(self, reason: str, *, status: int = 0) -> None:
+    def __init__(self, reason: str, *, status: int = 0, by_node: bool = False) -> None:
         super().__init__(reason)
         self.status = status
         """HTTP status; 0 where the connection failed"""
+        self.by_node = by_node
+        """the pod's node was reached, and refused"""
 
 
 class Forbidden(ClusterError):
@@ -385,7 +389,7 @@ class Api:
         try:
             yield
         except aiohttp.WSServerHandshakeError as error:
-            raise self._refusal(action, error.status, "") from error
+            raise self._refusal(action, error.status, "", by_node=_is_of_a_node(error)) from error
         except ApiException as error:
             raise self._refusal(action, error.status or 0, str(error.reason)) from error
         except aiohttp.ClientConnectorError as error:
@@ -393,7 +397,7 @@ class Api:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Failed(f"the connection to {self._access.server} broke: {error or type(error).__name__}") from error
 
-    def _refusal(self, action: _Action, status: int, message: str) -> Exception:
+    def _refusal(self, action: _Action, status: int, message: str, *, by_node: bool = False) -> Exception:
         if status == 401:
             return ClusterError(
                 f"{self._access.server} does not accept the credentials of context {self._access.context!r}",
@@ -401,7 +405,7 @@ class Api:
             )
         if status == 403:
             return self._forbidden(action, message)
-        return Failed(f"{action.verbs} {action.resource}: {status} {message}".rstrip(), status=status)
+        return Failed(f"{action.verbs} {action.resource}: {status} {message}".rstrip(), status=status, by_node=by_node)
 
     def _forbidden(self, action: _Action, message: str) -> Forbidden:
         if action.namespace:
@@ -420,6 +424,12 @@ class Api:
 
 def _changing(dry_run: bool) -> dict[str, str]:
     return {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
+
+
+def _is_of_a_node(refusal: aiohttp.WSServerHandshakeError) -> bool:
+    """A kubelet's refusal comes as its text, which cannot be had here; one of the API server, which did not reach it, is JSON."""
+    kind = (refusal.headers or {}).get("Content-Type", "")
+    return refusal.status == _INTERNAL_ERROR and not kind.startswith("application/json")
 
 
 def _is_kubernetes_own(group: str) -> bool:

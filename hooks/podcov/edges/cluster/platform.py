@@ -356,9 +356,13 @@ class ClusterPlatform:
                 if await self._replaced(address, entry):
                     raise CourierUnreachable(address, "another pod has its name now", gone=True)
         except TimeoutError as error:
+            self._table.note_silence(address, silent=True)
             raise CourierUnreachable(address, f"no answer to {arguments[0]!r} within {seconds:g} s") from error
         except (Failed, Cut) as error:
+            if isinstance(error, Failed):  # a connection that was cut had been made
+                self._table.note_silence(address, silent=not error.by_node)
             raise await self._unreachable(address, error) from error
+        self._table.note_silence(address, silent=False)
         return answer
 
     def _host_courier(self, entry: Entry) -> HostCourier:

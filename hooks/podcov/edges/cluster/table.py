@@ -31,6 +31,8 @@ class Entry:
     """kinds of the events that have happened"""
     serving: frozenset[tuple[str, int]] = frozenset()
     """the containers, and their restart counts, that were running when the pod was last seen ready; empty where it is not"""
+    silent: bool = False
+    """its node did not answer when it was asked last, so that what was told of the pod may be of long ago"""
     seen_last: bool = False
     """the pod is gone, and `pod` is its last state; a list says only that it is gone"""
 
@@ -112,6 +114,12 @@ class PodTable:
             if start.started is not None and not start.ended:
                 entry.starts[key] = replace(start, ended=DELETED)
 
+    def note_silence(self, address: CourierAddress, *, silent: bool) -> None:
+        """Whether the pod's node answered when its courier was called."""
+        entry = self.entry(address)
+        if entry:
+            entry.silent = silent
+
     def uids(self, namespace: str) -> set[str]:
         """The pods of a namespace that exist, as far as is known."""
         return {e.pod.uid for e in self.known() if e.pod.namespace == namespace and not e.gone}
@@ -171,11 +179,11 @@ def _known_not_to_have_begun(entry: Entry, start: ContainerStart) -> ContainerSt
     """The start, not awaited any more where nobody can be certain of that.
 
     A node says of each pod that it ended what became of its containers. One that is over without that, by forced deletion or the
-    end of its node, may have run something: for a second, or for as long as a hook takes, a container that runs is said to be
-    created.
+    end of its node, may have run something, and so may one whose node does not answer: for a second, or for as long as a hook
+    takes, a container that runs is said to be created.
     """
     never_had_a_node = not entry.pod.node and (entry.seen_last or not entry.gone)
-    if not start.awaited or entry.pod.told or never_had_a_node or not (entry.gone or entry.pod.finished):
+    if not start.awaited or entry.pod.told or never_had_a_node or not (entry.gone or entry.pod.finished or entry.silent):
         return start
     return replace(start, ended=DELETED if entry.gone else UNTOLD, awaited=False)
 
