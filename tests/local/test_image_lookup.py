@@ -28,7 +28,6 @@ from podcov.generate.images.dockerfile import Image
 OCI = "application/vnd.oci.image."
 DOCKER = "application/vnd.docker.distribution.manifest."
 CONFIG = {"Entrypoint": ["tini", "--"], "Cmd": ["python3", "app.py"], "Env": ["A=1"], "User": "1000"}
-PASSWORD = {"user": "me", "password": "secret"}
 
 
 def digest_of(content: bytes) -> str:

@@ -21,7 +21,8 @@ BASE = f"{HEAD}manifests:\n  kustomize:\n    paths: [k8s]   # the base\n"
 
 def with_profile(text: str, path: str = "skaffold.yaml", **how: Any) -> str:
     read = skaffold.read(text, path=path)
-    return skaffold.with_profile(read, name="coverage", base="k8s", overlay="podcov/overlay", config="podcov.yaml", **how)
+    how = {"name": "coverage", "base": "k8s", "overlay": "podcov/overlay", "config": "podcov.yaml", **how}
+    return skaffold.with_profiles([read], **how)[path]
 
 
 def profiles(text: str) -> dict[str, dict]:
@@ -264,16 +265,6 @@ def test_what_is_rendered_and_never_deployed_is_said() -> None:
     (one,) = every({"skaffold.yaml": f"{HEAD}metadata: {{name: a}}\n{DEPLOYED}---\n{HEAD}{DEPLOYED.splitlines()[0]}\n"})
     assert [f.found for f in skaffold.undeployed([one])] == ["document 2 renders manifests and deploys none"]
     assert skaffold.undeployed(every({"skaffold.yaml": BASE})) == ()
-
-
-def test_only_the_documents_that_are_measured_get_the_hook() -> None:
-    (one,) = every({"skaffold.yaml": f"{HEAD}metadata: {{name: a}}\n{DEPLOYED}---\n{HEAD}metadata: {{name: b}}\n{DEPLOYED}"})
-    text = skaffold.with_profiles([one], **HOW, documents={"skaffold.yaml": [0]})["skaffold.yaml"]
-    first, second = yaml.safe_load_all(text)
-    assert "inject" in str(first["profiles"])
-    assert "skaffold-after-deploy" not in str(first["profiles"])
-    assert "inject" not in str(second["profiles"])
-    assert "skaffold-after-deploy" in str(second["profiles"])
 
 
 @pytest.mark.parametrize(

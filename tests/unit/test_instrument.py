@@ -23,7 +23,6 @@ MAPS = {"python": ("podcov-wrapper-abc", "podcov-tracers-def"), "hand": ("podcov
 names = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
 variables = st.sampled_from(["PYTHONPATH", "HOME", "DEBUG", "DATABASE_URL", "PODCOV_MODE", "GOCOVERDIR", "A", "B", "C"])
-empties = st.sampled_from([None, [], {}])
 
 
 def maybe(key: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[Document]:

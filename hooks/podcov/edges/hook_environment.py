@@ -15,7 +15,6 @@ class SkaffoldHook:
     context: str
     namespaces: tuple[str, ...]
     run_id: str
-    work_dir: str
 
 
 def skaffold(environment: Mapping[str, str]) -> SkaffoldHook:
@@ -31,5 +30,4 @@ def skaffold(environment: Mapping[str, str]) -> SkaffoldHook:
         context=environment.get("SKAFFOLD_KUBE_CONTEXT", ""),
         namespaces=tuple(n for n in namespaces.split(",") if n),
         run_id=run_id,
-        work_dir=environment.get("SKAFFOLD_WORK_DIR", ""),
     )

@@ -17,8 +17,6 @@ from podcov.formats.go_meta import GoFunction
 from podcov.formats.go_profile import Block
 from podcov.formats.go_source import declarations
 
-Position = tuple[int, int]
-
 _LINE_COMMENT: Final = re.compile(rb"^[ \t]*//line |/\*line ", re.MULTILINE)
 _WORD: Final = re.compile(rb"\w", re.ASCII)
 _BLANK: Final = b" \t\r\n"

@@ -17,6 +17,7 @@ from podcov.generate.images.names import DOCKER_HUB
 _HUB_KEY = "https://index.docker.io/v1/"
 """what Docker itself calls its hub where it keeps logins"""
 _HUB_HOSTS = (DOCKER_HUB, "index.docker.io", "registry-1.docker.io")
+_HELPER_SECONDS = 3.0
 _TOKEN_USER = "<token>"  # noqa: S105 no password: helpers say with it that the secret is an identity token
 
 
@@ -29,12 +30,12 @@ class Login:
     token: str = field(default="", repr=False)
 
 
-def login(registry: str, *, seconds: float = 3.0) -> Login | None:
+def login(registry: str) -> Login | None:
     """The login for a registry; None where there is none, or where the helper that has it does not give it out."""
     config = _docker_config()
     helper = _mapping(config.get("credHelpers")).get(registry) or config.get("credsStore")
     if isinstance(helper, str) and helper:
-        found = _from_helper(helper, _HUB_KEY if registry == DOCKER_HUB else registry, seconds)
+        found = _from_helper(helper, _HUB_KEY if registry == DOCKER_HUB else registry)
         if found:
             return found
     for key, entry in _mapping(config.get("auths")).items():
@@ -51,10 +52,10 @@ def _docker_config() -> Mapping[str, Any]:
         return {}
 
 
-def _from_helper(name: str, server: str, seconds: float) -> Login | None:
+def _from_helper(name: str, server: str) -> Login | None:
     command = [f"docker-credential-{name}", "get"]
     try:
-        done = subprocess.run(command, input=server.encode(), capture_output=True, timeout=seconds, check=True)
+        done = subprocess.run(command, input=server.encode(), capture_output=True, timeout=_HELPER_SECONDS, check=True)
         answer = _mapping(json.loads(done.stdout))
     except (OSError, subprocess.SubprocessError, ValueError):
         return None

@@ -141,41 +141,17 @@ def _is_there(one: Skaffold, files: Project) -> bool:
     return not known or any(files.read(place) is not None or files.names(place) for place in known)
 
 
-def with_profile(
-    skaffold: Skaffold,
-    *,
-    name: str,
-    base: str,
-    overlay: str,
-    config: str,
-    by: By = "overlay",
-    documents: Sequence[int] | None = None,
-    tests: bool = True,
-    rebuilding: Rebuilding = _NOTHING,
-) -> str:
-    """The file's text with the coverage profile in its marked blocks; everything else stays byte for byte.
+def _with_profile(skaffold: Skaffold, wanted: Wanted, last: int | None, rebuilding: Rebuilding, *, base_elsewhere: bool) -> str:
+    """`wanted` is what each of its profiles is to do; `last` the document that runs the tests, None where another file has it.
 
-    `base`, `overlay` and `config` (podcov.yaml) are paths of the project; the first two matter for `by="overlay"`.
-    `documents`: the places of those that render something measured; by default the one that renders the base, or all that
-    render anything. `tests`: whether the document that is deployed last runs the tests afterwards. `rebuilding`: what of the
-    artifacts is built with coverage in it.
-    Raises ManifestError where a profile of that name stands outside the blocks, or the file leaves no place for one.
+    `base_elsewhere`: another of the files renders what the overlay stands on.
     """
-    last = deployed_last([_plain(skaffold)])[1] if tests else None
-    wanted = Wanted(name, by, "", dirname(config) or ".", base, overlay, called_in=skaffold.folder)
-    return _with_profile(skaffold, wanted, documents, last, rebuilding)
-
-
-def _with_profile(
-    skaffold: Skaffold, wanted: Wanted, documents: Sequence[int] | None, last: int | None, rebuilding: Rebuilding
-) -> str:
-    """`wanted` is what each of its profiles is to do; `last` the document that runs the tests, None where another file has it."""
     plain, by, name = _plain(skaffold), wanted.by, wanted.name
     rebuilt = rebuilding.of(plain.path)
     _refuse_another_profile(plain, name)
     if by == "inject":
         _refuse_old_version(plain)
-    measured = list(documents) if documents is not None else _measured(plain, by, wanted.base)
+    measured = [] if base_elsewhere else _measured(plain, by, wanted.base)
     building = [n for n, document in enumerate(plain.documents) if rebuilt.keys() & _images(document)]
     bodies = {}
     for index in sorted({*measured, *building, *([] if last is None else [last])}):
@@ -198,24 +174,23 @@ def with_profiles(
     overlay: str,
     config: str,
     by: By = "overlay",
-    documents: Mapping[str, Sequence[int]] | None = None,
     rebuilding: Rebuilding = _NOTHING,
     switch: str = "",
 ) -> dict[str, str]:
-    """The texts of all files of `read_all`, by path, as `with_profile` makes them. Tests run once, after the last deployment.
+    """The texts of all files of `read_all`, by path, with the profile in marked blocks; everything else stays byte for byte.
 
-    `documents`: by path, the places of the documents that render something measured. `switch`: an environment variable,
-    `NAME=VALUE`, that activates the profile, too.
+    `base`, `overlay` and `config` (podcov.yaml) are paths of the project; the first two matter for `by="overlay"`. The document
+    that is deployed last runs the tests afterwards. `rebuilding`: what of the artifacts is built with coverage in it. `switch`:
+    an environment variable, `NAME=VALUE`, that activates the profile, too.
+    Raises ManifestError where a profile of that name stands outside the blocks, or a file leaves no place for one.
     """
     path, last = deployed_last(skaffolds)
     wanted = Wanted(name, by, "", dirname(config) or ".", base, overlay, called_in=skaffolds[0].folder, switch=switch)
     texts = {}
     for one in skaffolds:
-        chosen = documents.get(one.path, ()) if documents is not None else None
-        if chosen is None and by == "overlay" and len(skaffolds) > 1 and base not in one.bases:
-            chosen = ()
+        base_elsewhere = by == "overlay" and len(skaffolds) > 1 and base not in one.bases
         here = last if one.path == path else None
-        texts[one.path] = _with_profile(one, wanted, chosen, here, rebuilding)
+        texts[one.path] = _with_profile(one, wanted, here, rebuilding, base_elsewhere=base_elsewhere)
     return texts
 
 
