@@ -428,7 +428,7 @@ def _changing(dry_run: bool) -> dict[str, str]:
 
 def _is_of_a_node(refusal: aiohttp.WSServerHandshakeError) -> bool:
     """A kubelet's refusal comes as its text, which cannot be had here; one of the API server, which did not reach it, is JSON."""
-    kind = (refusal.headers or {}).get("Content-Type", "")
+    kind = refusal.headers.get("Content-Type", "") if refusal.headers else ""
     return refusal.status == _INTERNAL_ERROR and not kind.startswith("application/json")
 
 
