@@ -75,7 +75,7 @@ class TargetFacts:
     """process id -> why the mark of this run was not acknowledged"""
     undumped: Mapping[str, str] = field(default_factory=dict)
     overtaken_by: str = ""
-    """another run that began an epoch in it after this one had"""
+    """another run that began an epoch in it after this one had, or where this one never did"""
     damage: tuple[str, ...] = ()
 
 
@@ -274,7 +274,7 @@ def _pulled(target: TargetFacts, start: ContainerStart | None, ignore: Sequence[
 
 
 _OVERTAKEN = (
-    "{} marked it while this run was under way, and what ran from then on counts there: let one run at a time use these pods"
+    "{} marked it since, and what ran from then on counts there: let one run at a time use these pods, and begin each with a mark"
 )
 
 

@@ -176,9 +176,16 @@ def facts(target: Target, record: RunRecord, language: Language | None, text: Te
         unregistered=tuple(Unregistered(u.pid, u.start_time, u.argv) for u in status.unregistered),
         unmarked=record.unmarked.get(info.id, {}),
         undumped=record.undumped.get(info.id, {}),
-        overtaken_by=records.overtaken_by(record.id),
+        overtaken_by=_overtaken_by(record, records),
         damage=records.damage,
     )
+
+
+def _overtaken_by(record: RunRecord, records: TargetRecords) -> str:
+    """A run that never marked counts from the start, and so up to the first mark of any other."""
+    if record.marked is None:
+        return next((epoch.run for epoch in records.epochs), "")
+    return records.overtaken_by(record.id)
 
 
 _UNOBSERVED = Observed(hits=False)

@@ -40,8 +40,7 @@ def test_a_target_whose_processes_all_answered_is_collected():
 def test_what_ran_after_the_mark_of_another_run_is_not_in_this_one():
     overtaken = entry(runs=("r", "theirs"), overtaken_by="theirs")
     assert (overtaken.state, overtaken.slug) == ("failed", "overtaken")
-    assert overtaken.reason.startswith("theirs marked it while this run was under way")
-    assert overtaken.reason.endswith("let one run at a time use these pods")
+    assert overtaken.reason.startswith("theirs marked it since, and what ran from then on counts there: ")
 
 
 def test_a_target_that_ran_nothing_of_ours_is_empty_and_complete():

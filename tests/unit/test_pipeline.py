@@ -49,14 +49,14 @@ class Pulled:
 
 
 @pytest.mark.parametrize(
-    ("run", "overtaken"),
-    [("r1", True), ("r2", False), ("r3", False)],
-    ids=["marked before it", "marked last", "never marked"],
+    ("run", "marked", "overtaken"),
+    [("r1", 10.0, True), ("r2", 20.0, False), ("r3", 30.0, False), ("r3", None, True)],
+    ids=["marked before it", "marked last", "marked when it had ended", "never marked"],
 )
-def test_a_run_whose_pods_another_run_has_marked_meanwhile_is_incomplete(run, overtaken):
+def test_a_run_whose_pods_another_run_has_marked_since_is_incomplete(run, marked, overtaken):
     targets = pipeline.read_targets(Pulled(b"1\tr1\tpytest\t10\n2\tr2\tpytest\t20\n"), run)
     settled = pipeline.account(
-        RunRecord(run, "kubernetes", services=("orders",)), targets, Config((Service("orders"),)), lambda _: None
+        RunRecord(run, "kubernetes", marked=marked, services=("orders",)), targets, Config((Service("orders"),)), lambda _: None
     )
     assert [target.slug == "overtaken" for target in settled.ledger.targets] == [overtaken]
 
