@@ -105,6 +105,17 @@ def test_edits_by_hand_are_not_thrown_away_unless_told(file: str, fresh: Example
     assert everything(folder) == before
 
 
+@pytest.mark.parametrize("command", ["init", "eject"])
+def test_a_dry_run_says_what_the_real_one_would_refuse(command: str, fresh: Example) -> None:
+    folder = fresh("hello")
+    project.init(folder)
+    path = folder / "skaffold.yaml"
+    path.write_text(path.read_text().replace("name: coverage", "name: covered"))
+    refused = "refused without --force: skaffold.yaml: podcov's marked block was edited by hand\n"
+    assert refused in podcov(folder, command, "--dry-run").stderr
+    assert "refused" not in podcov(folder, command, "--dry-run", "--force").stderr
+
+
 def test_a_dry_run_prints_a_diff_that_git_applies_and_changes_nothing(fresh: Example) -> None:
     folder = fresh("shop")
     before = everything(folder)

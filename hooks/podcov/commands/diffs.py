@@ -6,8 +6,12 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from podcov.generate.api import Change
 
 _COLOURS = (("+++", None), ("---", None), ("@@", "cyan"), ("+", "green"), ("-", "red"))
 _NO_NEWLINE = "\\ No newline at end of file\n"
@@ -27,6 +31,13 @@ def show(edits: Iterable[Edit], *, err: bool = False) -> None:
     for edit in edits:
         for line in lines(edit):
             click.echo(click.style(line, fg=_colour(line)), nl=False, err=err)
+
+
+def warn_of_hand_edits(changes: Iterable[Change]) -> None:
+    """Of a dry run: what the real one would refuse, and change nothing."""
+    for change in changes:
+        if change.by_hand:
+            click.echo(f"refused without --force: {change.path}: {change.reason}", err=True)
 
 
 def lines(edit: Edit) -> Iterator[str]:

@@ -48,6 +48,8 @@ def eject(
         diffs.show(_edits(root, ejection, verbose=verbose))
     for line in _lines(ejection, "would be removed" if dry_run else "removed", verbose=verbose):
         click.echo(line, err=dry_run)
+    if dry_run and not force:
+        diffs.warn_of_hand_edits(ejection.changes)
     if not quiet:
         for left in ejection.left:
             click.echo(f"left: {left.what}: {left.why}", err=True)

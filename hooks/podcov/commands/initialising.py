@@ -51,6 +51,8 @@ def init(
         _print_findings((*_adopted(done), *(f for a in done.adoptions for f in a.findings), *done.findings))
     if dry_run:
         diffs.show(_edits(root, done, verbose=verbose))
+        if not force:
+            diffs.warn_of_hand_edits(done.changes)
     else:
         for line in _written(done, verbose=verbose):
             click.echo(line)
