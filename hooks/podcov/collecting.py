@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from podcov.errors import ClusterError, DamagedError, NoDataError
 from podcov.formats.bundle import Bundle, read_bundle
-from podcov.formats.courier import read_answers, read_ended, status_of
+from podcov.formats.courier import TargetStatus, read_answers, read_ended, status_of
 from podcov.platform import CourierAddress, CourierAnswer, CourierUnreachable, Platform, PlatformEvent
 from podcov.raw import RawStore, TargetInfo, digest_of
 
@@ -96,6 +96,9 @@ class Collector:
         self._last_pulls: dict[str, asyncio.Task[None]] = {}
         self._ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         """by pod uid: a courier of it has said that its containers have ended"""
+        self._unregistered: defaultdict[str, dict[str, tuple[Mapping[str, Any], Set[str]]]] = defaultdict(dict)
+        """by target and the beginning of the ids that they would have: interpreters that a pull saw and nothing was recorded of,
+        and the ids that were known then"""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
@@ -341,13 +344,23 @@ class Collector:
                 pod_uid=address.pod_uid,
                 container=target.container,
                 start_id=target.start_id,
-                courier=description,
+                courier={**description, "unregistered": self._never_registered(address, target, description)},
             )
             self.store.save_target(info, files.get(target.name, {}))
         digests = {digest for target, _ in targets for digest in target.digests().values()}
         await self._pull_missing(address, digests)
         self.collected.pulled.add(address.id)
         self.collected.lost.pop(address.id, None)
+
+    def _never_registered(
+        self, address: CourierAddress, target: TargetStatus, description: Mapping[str, Any]
+    ) -> Sequence[Mapping[str, Any]]:
+        """Those that this pull or an earlier one saw: in a container that has ended nobody can look for them any more."""
+        seen, ids = self._unregistered[f"{address.pod_uid}/{target.name}"], {process.id for process in target.processes}
+        seen.update((f"{process['pid']}-{process['start_time']}-", (process, ids)) for process in description["unregistered"])
+        return [
+            process for begin, (process, known_then) in seen.items() if not any(new.startswith(begin) for new in ids - known_then)
+        ]
 
     async def _pull_missing(self, address: CourierAddress, digests: Set[str]) -> None:
         """Each content is moved once a run, whichever pod has it: what another is being asked for is waited for."""

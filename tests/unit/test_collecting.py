@@ -281,6 +281,42 @@ def test_what_a_courier_holds_of_services_that_take_no_part_is_not_of_the_run() 
     assert [(info.service, info.container) for info in store.infos.values()] == [("orders", "app")]
 
 
+def process(name: str) -> Mapping[str, Any]:
+    return {"id": name, "start": None, "alive": False, "reason": "", "ended": True, "epochs": [], "flags": 0}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "remembered"),
+    [
+        pytest.param([], [], True, id="it never registered"),
+        pytest.param([], [process("7-100-aa")], False, id="it was just about to"),
+        pytest.param([], [process("7-200-bb")], True, id="another had its number"),
+        pytest.param([process("7-100-aa")], [process("7-100-aa")], True, id="one that registered became it"),
+    ],
+)
+def test_an_interpreter_that_nothing_was_recorded_of_is_remembered_when_it_has_ended(
+    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], remembered: bool
+) -> None:
+    """Once the containers of a pod have ended nobody can look for such any more."""
+    services, store = Services(POD), InMemory()
+    stranger = {"pid": 7, "start_time": 100, "argv": ["python3", "-I", "work.py"]}
+    services.troubles = {
+        "pull": [
+            pulled(target(unregistered=[stranger], scanned=True, processes=before)),
+            pulled(target(processes=after)),
+        ]
+    }
+
+    async def tests(collector: Collector) -> None:
+        await services.happens("ending", POD)
+        services.present.clear()
+        await services.happens("gone", POD)
+
+    conduct(services, tests, store=store)
+    [info] = store.infos.values()
+    assert info.courier["unregistered"] == ([stranger] if remembered else [])
+
+
 def test_a_pod_that_ends_is_pulled_at_once_and_again_when_its_containers_have_ended() -> None:
     services = Services(POD)
     prepared = []
