@@ -142,9 +142,11 @@ def test_what_was_built_without_podcov_does_not_run_twice_whatever_arguments_it_
     service = {"workload": "deployment/worker", "language": "go", "binary": "/worker"}
     (project / "podcov.yaml").write_text(yaml.safe_dump({"version": 1, "services": {"worker": service}}))
 
-    done = namespace.podcov("attach", "--namespace", namespace.name, "--timeout", "20", cwd=project, check=False)
+    done = namespace.podcov("attach", "--namespace", namespace.name, cwd=project, check=False)
 
     assert done.returncode == 2, done.stdout + done.stderr
+    assert "did not get ready and will not" in done.stderr, "it does not wait for what cannot come"
+    assert "build its image anew with podcov in the Go toolchain" in done.stderr
     assert "container podcov-courier: " in done.stderr
     assert "GOMEMLIMIT=podcov: this program was built without podcov in its Go toolchain" in done.stderr
     wait_until(lambda: "a worker has begun" in namespace.kubectl("logs", "unguarded", "--container", "beside"))

@@ -5,7 +5,7 @@ What is added is decided in `podcov.generate`, where in `targets`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from podcov.edges.cluster import leftovers, owners, patch, rollout, scale
 from podcov.edges.cluster.api import FIELD_MANAGER, Api, Failed, Json
 from podcov.edges.cluster.leftovers import Leftovers
 from podcov.edges.cluster.owners import AUTOSCALERS, CONFIG_MAPS
-from podcov.edges.cluster.readiness import Readiness
+from podcov.edges.cluster.readiness import Readiness, Unready
 from podcov.edges.cluster.scale import Scaled
 from podcov.edges.cluster.targets import Note, Target, Targets
 from podcov.errors import ClusterError, PodcovError
@@ -122,9 +122,10 @@ class Attachments:
         if not dry_run:
             prepare()
             made = await self._make_config_maps(injected.values())
+            older = {c.target: await self._readiness.pods(c.target) for c in changed if not c.remark}
             await self._change_all(targets, change, made)
             await self._make_config_maps(injected.values())  # a removal that saw no user yet may have been faster
-            await self._wait(changed, seconds, hint="{} takes it back")
+            await self._wait(changed, seconds, hint="{} takes it back", older=older)
         return Done(tuple(changed), tuple(made), tuple(dict.fromkeys(findings)))
 
     async def detach(self, targets: Sequence[Target], *, dry_run: bool = False, seconds: float, min_age: float) -> Done:
@@ -182,17 +183,24 @@ class Attachments:
                 ) from error
             done.append(target)
 
-    async def _wait(self, changed: Iterable[Changed], seconds: float, *, hint: str) -> None:
-        """`hint` says what to do where pods do not get ready; `{}` in it becomes the commands that detach them."""
-        failures: dict[Target, str] = {}
+    async def _wait(
+        self, changed: Iterable[Changed], seconds: float, *, hint: str, older: Mapping[Target, frozenset[str]] | None = None
+    ) -> None:
+        """`hint` says what to do where pods do not get ready; `{}` in it becomes the commands that detach them.
+
+        `older` are the pods that were there before the workloads were changed, by their uids.
+        """
+        failures: dict[Target, Unready] = {}
         for target, remark in ((change.target, change.remark) for change in changed):
             if remark:
                 self._note(f"{target.reference}: {remark}")
-            elif why := await self._readiness.wait(target, seconds):
-                failures[target] = why
+            elif unready := await self._readiness.wait(target, seconds, older=(older or {}).get(target, ())):
+                failures[target] = unready
         if failures:
             commands = ", ".join(f"`podcov detach {t.reference} --namespace {t.namespace}`" for t in failures)
-            raise ClusterError("\n".join(failures.values()), hint=hint.format(commands))
+            remedies = dict.fromkeys(unready.remedy for unready in failures.values() if unready.remedy)
+            whys = "\n".join(unready.why for unready in failures.values())
+            raise ClusterError(whys, hint="; ".join([*remedies, hint.format(commands)]))
 
     async def _change(self, target: Target, change: Callable[[Json], Json], *, dry_run: bool = False) -> tuple[Json, Json]:
         """Changes the workload where it is held; what its holder was, and is now. No change of others in between is lost."""

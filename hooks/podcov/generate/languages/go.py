@@ -92,6 +92,13 @@ def additions(entered: Entered) -> Additions:
     return _recorded(entered) if dump is None else _self_measured(entered, dump)
 
 
+def never_a_courier(said: str) -> str:
+    """Where Go's runtime ended it before any of its code, as it ends each program of this image."""
+    if f"GOMEMLIMIT={NO_LIMIT}" not in said.splitlines():
+        return ""
+    return "build its image anew with podcov in the Go toolchain, as the coverage profile does (docs/go.md), and deploy that"
+
+
 # What a first podcov.yaml says -----------------------------------------------------------------------------------------
 
 

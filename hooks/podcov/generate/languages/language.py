@@ -29,6 +29,9 @@ class Language(Protocol):
     def additions(self, entered: Entered) -> Additions:
         """What is added to a container. Raises ManifestError for what `podcov.yaml` has to say and does not."""
 
+    def never_a_courier(self, said: str, /) -> str:
+        """What to do where a sidecar's last words tell that its image cannot be its own courier; empty where they do not."""
+
 
 LANGUAGES: Mapping[str, Language] = {
     "go": go,
@@ -39,3 +42,8 @@ LANGUAGES: Mapping[str, Language] = {
 def additions(entered: Entered) -> Additions:
     """What its language adds to a container. Raises as the language does."""
     return LANGUAGES[entered.service.language].additions(entered)
+
+
+def never_a_courier(said: str) -> str:
+    """The same as the language that knows these words says."""
+    return next((told for language in LANGUAGES.values() if (told := language.never_a_courier(said))), "")

@@ -125,6 +125,11 @@ def additions(entered: Entered) -> Additions:
     return replace(added, extended=_environment(image | {v["name"]: str(v.get("value") or "") for v in entered.container.env}))
 
 
+def never_a_courier(_: str) -> str:
+    """Its sidecar is an interpreter, which an image has or has not."""
+    return ""
+
+
 def _program(seen: Seen) -> str:
     """The interpreter that is certainly in the image. A guess counts only where the manifest's own command is Python."""
     own = (*seen.container.command, *seen.container.args) if seen.container.command else ()

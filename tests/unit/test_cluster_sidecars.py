@@ -1,0 +1,207 @@
+"""When pods of an attached workload are certain to never get ready: that is said at once. What may yet come is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from podcov.config import COURIER_CONTAINER
+from podcov.edges.cluster import attach as cluster_attach
+from podcov.edges.cluster import sidecars
+from podcov.edges.cluster.targets import Target
+from podcov.errors import ClusterError
+from podcov.generate.coverage.inject import Injected
+from podcov.generate.languages.go import COURIER_ENVIRONMENT, NO_LIMIT
+
+LAST_WORDS = f"GOMEMLIMIT={NO_LIMIT}\nfatal error: malformed GOMEMLIMIT; see `go doc runtime/debug.SetMemoryLimit`\n"
+NOWHERE = 'OCI runtime create failed: runc create failed: exec: "/orders": stat /orders: no such file or directory: unknown'
+NOT_ON_THE_PATH = 'OCI runtime create failed: exec: "orders": executable file not found in $PATH: unknown'
+WRONG_MACHINE = "OCI runtime create failed: exec /orders: exec format error"
+BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+
+SIDECAR = {
+    "name": COURIER_CONTAINER,
+    "image": "orders:1",
+    "restartPolicy": "Always",
+    "command": ["/orders", "--podcov-courier", "serve"],
+    "env": [{"name": name, "value": value} for name, value in COURIER_ENVIRONMENT.items()],
+    "volumeMounts": [{"name": "podcov-data", "mountPath": "/podcov/data"}],
+}
+
+
+def deployment(*couriers: Mapping[str, Any], ready: bool = False) -> dict[str, Any]:
+    pods = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1} if ready else {}
+    template = {
+        "metadata": {"labels": {"app": "orders"}},
+        "spec": {"initContainers": [*couriers], "containers": [{"name": "app"}]},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "orders", "namespace": "shop", "generation": 1},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "orders"}}, "template": template},
+        "status": {"observedGeneration": 1, **pods},
+    }
+
+
+def ended(said: str, reason: str = "Error") -> dict[str, Any]:
+    return {"terminated": {"exitCode": 2, "reason": reason, "message": said}}
+
+
+def pod(
+    state: Mapping[str, Any], last: Mapping[str, Any] | None = None, *, uid: str = "1", deleted: bool = False, **sidecar: Any
+) -> dict[str, Any]:
+    status = {"name": COURIER_CONTAINER, "ready": False, "state": state, "lastState": last or {}}
+    metadata = {"name": f"orders-{uid}", "namespace": "shop", "uid": uid}
+    return {
+        "metadata": {**metadata, **({"deletionTimestamp": "2030-01-01T00:00:00Z"} if deleted else {})},
+        # As the API server has it: with the mount of the service account.
+        "spec": {
+            "initContainers": [{**SIDECAR, "volumeMounts": [*SIDECAR["volumeMounts"], {"mountPath": "/var/run"}], **sidecar}]
+        },
+        "status": {"conditions": [{"type": "Ready", "status": "False"}], "initContainerStatuses": [status]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (pod(ended(LAST_WORDS)), "build its image anew with podcov in the Go toolchain"),
+        (pod(BACK_OFF, ended(LAST_WORDS)), "build its image anew with podcov in the Go toolchain"),
+        (pod(BACK_OFF, ended(NOWHERE, reason="StartError")), "orders:1 has no /orders: name what it has, as `binary`"),
+    ],
+)
+def test_a_sidecar_that_will_end_each_time_as_it_did_is_told_with_what_to_do(found: dict[str, Any], told: str) -> None:
+    assert sidecars.remedy(deployment(SIDECAR), [pod({"running": {}}), found]).startswith(told)
+
+
+def test_a_program_that_is_not_on_the_path_will_not_be_there_the_next_time() -> None:
+    by_name = {**SIDECAR, "command": ["orders", "serve"]}
+    found = pod(BACK_OFF, ended(NOT_ON_THE_PATH, reason="StartError"), command=by_name["command"])
+    assert sidecars.remedy(deployment(by_name), [found]).startswith("orders:1 has no orders: ")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pod({"running": {}}, ended(LAST_WORDS)),
+        pod(ended(LAST_WORDS), deleted=True),
+        pod(ended(LAST_WORDS), image="orders:0"),
+        pod(ended(LAST_WORDS), env=[]),
+        pod(ended("panic: no database yet")),
+        pod(ended("", reason="OOMKilled")),
+        pod(ended(NOWHERE)),
+        pod(ended(WRONG_MACHINE, reason="StartError")),
+        pod({"waiting": {"reason": "ErrImagePull", "message": "not found"}}),
+        pod({"waiting": {"reason": "ImagePullBackOff"}}),
+        pod({"waiting": {"reason": "CreateContainerConfigError", "message": 'configmap "podcov-wrapper" not found'}}),
+        {"metadata": {"name": "orders-1"}, "spec": {"initContainers": [SIDECAR]}, "status": {"phase": "Pending"}},
+    ],
+    ids=[
+        "it runs again",
+        "its pod is about to go",
+        "it is of an earlier template, by its image",
+        "it is of an earlier template, by its variables",
+        "its program may do better the next time",
+        "it may be given more memory",
+        "its own program printed that",
+        "another node may have the right machine",
+        "the image may be pushed yet",
+        "the registry may answer yet",
+        "the ConfigMap may be made yet",
+        "it has no status yet",
+    ],
+)
+def test_what_may_yet_come_right_is_not_given_up(found: dict[str, Any]) -> None:
+    assert sidecars.remedy(deployment(SIDECAR), [found]) == ""
+
+
+def test_a_program_on_a_volume_may_be_there_the_next_time() -> None:
+    on_a_volume = {**SIDECAR, "command": ["/podcov/data/orders"]}
+    said = 'exec: "/podcov/data/orders": stat /podcov/data/orders: no such file or directory'
+    found = pod(ended(said, reason="StartError"), command=on_a_volume["command"])
+    assert sidecars.remedy(deployment(on_a_volume), [found]) == ""
+
+
+class Cluster:
+    """What the API server says of one Deployment: each time the next of `looks`, (the Deployment, its pod); the last for ever."""
+
+    def __init__(self, *looks: tuple[Mapping[str, Any], Mapping[str, Any]]) -> None:
+        self._looks = [copy.deepcopy(look) for look in looks]
+
+    def answer(self, path: str) -> bytes:
+        if "/pods/" in path:
+            return LAST_WORDS.encode()
+        if path.endswith("/deployments/orders"):
+            return json.dumps(self._looks[0][0]).encode()
+        found = {"items": [self._looks[0][1]], "metadata": {"resourceVersion": "7"}}
+        if len(self._looks) > 1:
+            del self._looks[0]
+        return json.dumps(found).encode()
+
+
+@asynccontextmanager
+async def api_server(cluster: Cluster) -> AsyncIterator[int]:
+    """Yields its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer):
+            request = await reader.readuntil(b"\r\n\r\n")
+            body = cluster.answer(request.split()[1].decode().partition("?")[0])
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body))
+            await writer.drain()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.fixture
+def attach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Cluster], cluster_attach.Done]:
+    """`podcov attach` of a Deployment whose coverage is up to date already."""
+
+    async def conduct(cluster: Cluster) -> cluster_attach.Done:
+        async with api_server(cluster) as port:
+            document = {
+                "current-context": "one",
+                "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one", "namespace": "shop"}}],
+                "clusters": [{"name": "one", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+                "users": [{"name": "one", "user": {"token": "secret"}}],
+            }
+            kubeconfig = tmp_path / "kubeconfig"
+            kubeconfig.write_text(yaml.safe_dump(document))
+            monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+            async with cluster_attach.connect("", lambda _: None) as attachments:
+                target = Target.of(deployment(SIDECAR))
+                return await attachments.attach([target], lambda workload: Injected((workload,), (), {}, ()), seconds=20)
+
+    return lambda cluster: asyncio.run(conduct(cluster))
+
+
+def test_attach_does_not_wait_for_an_image_without_podcov(attach: Callable[[Cluster], cluster_attach.Done]) -> None:
+    starting = {"waiting": {"reason": "PodInitializing"}}
+    pods = [pod({"running": {}}, uid="1"), pod(starting, uid="2"), pod(BACK_OFF, ended(LAST_WORDS), uid="2")]
+    with pytest.raises(ClusterError) as caught:
+        attach(Cluster(*((deployment(SIDECAR), found) for found in pods)))
+    assert "did not get ready and will not" in caught.value.message
+    assert f"GOMEMLIMIT={NO_LIMIT}" in caught.value.message
+    assert caught.value.hint == (
+        "build its image anew with podcov in the Go toolchain, as the coverage profile does (docs/go.md), and deploy that; "
+        "`podcov detach deployment/orders --namespace shop` takes it back"
+    )
+
+
+def test_attach_waits_for_a_pod_of_before_whose_image_was_built_anew(
+    attach: Callable[[Cluster], cluster_attach.Done],
+) -> None:
+    before, again = pod(BACK_OFF, ended(LAST_WORDS)), pod({"running": {}}, ended(LAST_WORDS))
+    looks = [(deployment(SIDECAR), state) for state in (before, before, before, again)]
+    done = attach(Cluster(*looks, (deployment(SIDECAR, ready=True), again)))
+    assert [changed.difference for changed in done.workloads] == [""]
