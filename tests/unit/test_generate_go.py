@@ -419,10 +419,10 @@ def test_what_is_recorded_needs_no_wrapper_and_keeps_its_command() -> None:
     assert (mounts(courier), [v["name"] for v in volumes]) == ({"/podcov/data": "podcov-data"}, ["podcov-data"])
 
 
-def test_the_launcher_of_a_buildpack_is_left_its_own_limit() -> None:
-    """It is a program in Go itself, which nothing of podcov's has built."""
+def test_the_launcher_of_a_buildpack_is_called_where_only_an_image_with_podcov_has_it() -> None:
+    """It is a program in Go itself, which nothing of podcov's has built: it would end of the limit, whatever it starts."""
     _, courier, _ = injected("binary: /cnb/process/web")
-    assert courier["command"] == ["/cnb/process/web", "--podcov-courier", "serve"]
+    assert courier["command"] == ["/layers/podcov_go/courier/process/web", "--podcov-courier", "serve"]
     assert "GOMEMLIMIT" not in variables(courier)
     assert variables(courier)["PODCOV_OFF"] == "0"
 

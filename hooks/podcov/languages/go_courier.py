@@ -30,7 +30,10 @@ class GoCourier:
     unknown = (
         "which program of the image is the service's is not known: name it as `binary` in podcov.yaml, such as `binary: /app`"
     )
-    absent = "is that the service's program? Name it as `binary` in podcov.yaml, and let `podcov init` write the sidecar anew"
+    absent = (
+        "is that the service's program? Name it as `binary` in podcov.yaml, and let `podcov init` write the sidecar anew; what "
+        "is below /layers/podcov_go is in images only that buildpacks have built with the coverage profile"
+    )
     ended = "its log says why; a program that does not know --podcov-courier was not built by the coverage profile"
 
     def ways(self, service: Service, container: str, command: Sequence[str], *, sidecar: bool) -> tuple[Words, ...]:

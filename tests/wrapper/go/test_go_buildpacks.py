@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from podcov.generate.languages.go_buildpacks import derive
+from podcov.generate.languages.go_buildpacks import courier, derive
 
 OTHERS = ("GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "HOME")
 SYSTEM = "/usr/local/bin:/usr/bin:/bin"
@@ -24,6 +24,11 @@ class Layer:
 
     folder: Path
 
+    @property
+    def courier(self) -> Path:
+        """What goes into the image."""
+        return self.folder.parent / "courier"
+
     def environment(self, **more: str) -> dict[str, str]:
         """What later buildpacks have of it. Their own layers come before it on the PATH."""
         said = {path.name.removesuffix(".override"): path.read_text() for path in (self.folder / "env.build").iterdir()}
@@ -31,16 +36,26 @@ class Layer:
 
     def build(self, toolchain: Any, output: Path, source: Path, *arguments: str, **more: str) -> str:
         """Builds by the toolchain of a later buildpack; what was said."""
-        path = f"{toolchain.goroot}/bin:{self.folder}/bin:{SYSTEM}"
-        command = [toolchain.goroot / "bin" / "go", "build", "-o", output, *arguments, "."]
-        env = self.environment(PATH=path, **more)
-        done = subprocess.run(command, cwd=source, env=env, capture_output=True, text=True, timeout=600, check=False)
+        return self.go(toolchain, "build", "-o", output, *arguments, ".", cwd=source, **more)
+
+    def go(self, toolchain: Any, *arguments: str | Path, cwd: Path, **more: str) -> str:
+        """Calls the toolchain of a later buildpack; what was said."""
+        env = self.environment(PATH=f"{toolchain.goroot}/bin:{self.folder}/bin:{SYSTEM}", **more)
+        command = [toolchain.goroot / "bin" / "go", *arguments]
+        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stderr
         return done.stderr
 
 
+@pytest.fixture
+def layer(left: Layer) -> Layer:
+    """As it is before the builder's buildpacks run."""
+    (left.courier / "process").unlink(missing_ok=True)
+    return left
+
+
 @pytest.fixture(scope="module")
-def layer(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layer]:
+def left(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layer]:
     """By the script that a derived project descriptor has."""
     scripts = {name: (root / "wrapper/go" / name).read_text() for name in ("toolchain", "buildpack")}
     text = derive("", (root / "wrapper/go/packed").read_text(), scripts, ["-cover"])
@@ -51,6 +66,7 @@ def layer(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laye
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert tomllib.loads((layers / "podcov.toml").read_text()) == {"types": {"build": True}}
+    assert tomllib.loads((layers / "courier.toml").read_text()) == {"types": {"launch": True}}
     yield Layer(layers / "podcov")
     shutil.rmtree(layers)  # a copy of each toolchain
 
@@ -107,3 +123,17 @@ def test_what_the_build_s_environment_says_of_go_is_kept(
     pod = container(tmp_path / "service")
     pod.run("exit")
     assert pod.status().targets[0].processes[0].start.state == "recording"
+
+
+def test_the_image_has_what_its_sidecar_is_started_by_once_a_program_was_built_with_podcov(
+    layer: Layer, plain_go: Any, programs: Path, tmp_path: Path
+) -> None:
+    """Without it the sidecar does not start, which would be the service a second time."""
+    assert list(layer.courier.iterdir()) == []
+    layer.go(plain_go, "version", cwd=programs / "ends")
+    layer.go(plain_go, "build", "-o", tmp_path / "plain", ".", cwd=programs / "ends", GOTOOLCHAIN="local")
+    assert list(layer.courier.iterdir()) == []
+    for _ in range(2):
+        layer.build(plain_go, tmp_path / "service", programs / "ends")
+        assert courier("/cnb/process/web") == "/layers/podcov_go/courier/process/web"
+        assert {link.name: str(link.readlink()) for link in layer.courier.iterdir()} == {"process": "/cnb/process"}

@@ -29,7 +29,7 @@ NO_LIMIT = "podcov: this program was built without podcov in its Go toolchain, a
 COURIER_ENVIRONMENT = {"PODCOV_OFF": "0", "GOMEMLIMIT": NO_LIMIT}
 """of a sidecar. An image may switch podcov off in its programs; its sidecar would then be the service once more"""
 _OF_A_LAUNCHER = {"PODCOV_OFF": "0"}
-"""of one that is started by a program in Go which knows nothing of podcov, and hands it on to another"""
+"""of one that is started by a program in Go which knows nothing of podcov, and would end of that limit itself"""
 _SHELLS = ("sh", "bash", "ash", "dash")
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME = 63
@@ -191,10 +191,11 @@ def _recorded(entered: Entered) -> Additions:
             f"{' '.join(entered.own_command)!r:.80}",
             hint=_asked_binary(service),
         )
+    launched = go_buildpacks.is_launcher(binary)
     return Additions(
         recorder=f"{binary} of {entered.container.image}",  # it tells its own program's data, and no other's
-        courier=(binary, "--podcov-courier", "serve"),
-        courier_environment=_OF_A_LAUNCHER if go_buildpacks.is_launcher(binary) else COURIER_ENVIRONMENT,
+        courier=(go_buildpacks.courier(binary) if launched else binary, "--podcov-courier", "serve"),
+        courier_environment=_OF_A_LAUNCHER if launched else COURIER_ENVIRONMENT,
         courier_tells=True,
         built_with="a program that was built with -cover, by a Go toolchain with podcov in it",
     )

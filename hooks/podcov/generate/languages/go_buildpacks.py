@@ -18,6 +18,8 @@ from podcov.generate.project import Project
 
 PROCESSES: Final = "/cnb/process"
 """where an image of buildpacks has its launcher, by the name of each of its processes"""
+_COURIER: Final = "/layers/podcov_go/courier/process"
+"""where an image has the same launcher if podcov's toolchain built its program; see `wrapper/go/toolchain`"""
 _API: Final = "0.8"
 """the first of the buildpack APIs by which a build is told its layers in the environment"""
 _TOOLCHAIN: Final = "GOTOOLCHAIN"
@@ -67,6 +69,11 @@ def obstacle(artifact: Artifact, files: Project) -> str:
 def is_launcher(program: str) -> bool:
     """Whether it starts another, and is itself a program in Go that no toolchain of ours has built."""
     return program.startswith(f"{PROCESSES}/")
+
+
+def courier(launcher: str) -> str:
+    """The path by which a launcher is only there in images whose program is a courier."""
+    return f"{_COURIER}{launcher.removeprefix(PROCESSES)}"
 
 
 def derive(text: str, packed: str, scripts: Mapping[str, str], flags: Sequence[str]) -> str:
