@@ -244,6 +244,12 @@ def test_a_folder_without_a_base_is_told_what_is_missing(tmp_path: Path) -> None
     assert "podcov init FOLDER" in caught.value.hint
 
 
+def test_a_tiltfile_that_cannot_be_read_is_named_where_nothing_else_renders(tmp_path: Path) -> None:
+    (tmp_path / "Tiltfile").write_text("docker_build('a', 'a'\nk8s_yaml('a.yaml')\n")
+    with pytest.raises(ManifestError, match=r"\n  Tiltfile: line 1: a text that podcov cannot read; what it builds"):
+        project.init(tmp_path)
+
+
 def test_a_base_outside_the_project(example: Example, tmp_path: Path) -> None:
     folder = example("hello")
     (folder / "k8s").rename(tmp_path / "manifests")

@@ -51,9 +51,9 @@ def test_a_tiltfile_in_another_folder() -> None:
 
 
 def test_what_is_not_like_python_is_left_unread() -> None:
-    read = tiltfile.read("docker_build('a' 'b'\n", path="Tiltfile")
+    read = tiltfile.read("x = 1\ndocker_build('a' 'b'\n", path="Tiltfile")
     assert not read.readable
-    assert [f.decided for f in read.findings] == ["left unread"]
+    assert [(f.found, f.decided) for f in read.findings] == [("line 2: a text that podcov cannot read", "left unread")]
 
 
 PROGRAM = """\

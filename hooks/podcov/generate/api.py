@@ -15,7 +15,7 @@ from posixpath import dirname
 from podcov import assets
 from podcov.config import Config, Generate, Way, parse
 from podcov.errors import DriftError, ManifestError, UsageError
-from podcov.generate import adoption, blocks, detect, make_target, project, seal, sources, survey, tools
+from podcov.generate import adoption, blocks, detect, findings, make_target, project, seal, sources, survey, tools
 from podcov.generate.adoption import Adoption, handover
 from podcov.generate.coverage import entering, inject, overlay, rebuilding, verify
 from podcov.generate.coverage.entering import CONFIG, Group, Surroundings
@@ -175,9 +175,8 @@ def first_config(
     """
     detected = handover.applied(detect.detect(rendered, known), adopted)
     if not detected.services:
-        looked_at = "\n".join(f"  {f.subject}: {f.found}; {f.why or f.decided}" for f in detected.findings)
         raise ManifestError(
-            f"{name}: there is no service in it that podcov can measure\n{looked_at}".rstrip(),
+            findings.below(f"{name}: there is no service in it that podcov can measure", detected.findings),
             hint=f"Where one of these is written in {detect.WRITTEN_IN}, say so in {CONFIG}: docs/podcov-yaml.md has an example.",
         )
     return detect.podcov_yaml(detected, generate), detected.findings

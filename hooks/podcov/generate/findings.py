@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,3 +16,8 @@ class Finding:
     decided: str
     why: str = ""
     level: Literal["info", "warning"] = "info"
+
+
+def below(message: str, findings: Iterable[Finding]) -> str:
+    """An error's message, and what was found instead, a line each."""
+    return "\n".join((message, *(f"  {f.subject}: {f.found}; {f.why or f.decided}" for f in findings)))

@@ -8,7 +8,7 @@ from posixpath import basename, dirname
 
 from podcov.config import Generate, HelmRelease, Way
 from podcov.errors import ManifestError
-from podcov.generate import project, sources, tools, walk
+from podcov.generate import findings, project, sources, tools, walk
 from podcov.generate.findings import Finding
 from podcov.generate.kubernetes import kustomizations, manifests
 from podcov.generate.project import Project
@@ -46,7 +46,7 @@ def look(files: Project, paths: Sequence[str] = (), by: Way | None = None) -> tu
     if named.kustomize or named.charts or named.plain:
         return _named(found, named, by)
     rendered = sources.of_skaffold(said) or sources.of_tilt(said)
-    return _of_tools(found, rendered, said, by) if rendered else _searched(files, found, by)
+    return _of_tools(found, rendered, said, by) if rendered else _searched(files, found, said, by)
 
 
 def _of_tools(found: Generate, rendered: Sources, said: Tools, by: Way | None) -> tuple[Generate, Finding]:
@@ -107,7 +107,7 @@ def _release_name(chart: str) -> str:
     return basename(chart) if chart != "." else "app"
 
 
-def _searched(files: Project, found: Generate, by: Way | None) -> tuple[Generate, Finding]:
+def _searched(files: Project, found: Generate, said: Tools, by: Way | None) -> tuple[Generate, Finding]:
     """Nothing says what is rendered: one Kustomize base, else the charts, else the folders of plain manifests."""
     everything = [path for path in walk.walk(files, depth=_DEPTH) if not _NOT_DEPLOYED & set(dirname(path).split("/"))]
     bases = _one_or_more([dirname(p) or "." for p in everything if basename(p) in kustomizations.NAMES], prefer="base")
@@ -119,9 +119,12 @@ def _searched(files: Project, found: Generate, by: Way | None) -> tuple[Generate
     charts = [c for c in charts if not any(c.startswith(f"{other}/charts/") or other == "." != c for other in charts)]
     plain = [] if charts else _folders_of_manifests(files, everything)
     if not (charts or plain):
-        raise ManifestError(
+        message = (
             "there are no manifests: no kustomization.yaml, no Chart.yaml and no YAML file with a workload in it, "
-            "and neither skaffold.yaml nor Tiltfile renders any",
+            "and neither skaffold.yaml nor Tiltfile renders any"
+        )
+        raise ManifestError(
+            findings.below(message, (finding for one in said.tiltfiles for finding in one.findings)),
             hint="Name their folder: `podcov init FOLDER`. For workloads that run already there is `podcov attach`.",
         )
     return _plainly(found, plain, tuple(HelmRelease(_release_name(chart), chart) for chart in charts), by)

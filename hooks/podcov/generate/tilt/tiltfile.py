@@ -59,9 +59,10 @@ def read(text: str, *, path: str) -> Tiltfile:
     plain = blocks.remove(text)
     try:
         script = starlark.read(plain)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError) as error:
+        where = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
         why = "what it builds and renders is not known to podcov"
-        finding = Finding(path, "a text that podcov cannot read", "left unread", why, "warning")
+        finding = Finding(path, f"{where}a text that podcov cannot read", "left unread", why, "warning")
         return Tiltfile(path, text, readable=False, findings=(finding,))
     reader = _Reader(path, project.join(path, ".."), script)
     return Tiltfile(
