@@ -20,7 +20,7 @@ from podcov.generate.findings import Finding
 from podcov.generate.images.artifacts import Artifact, Builder, Buildpacks
 from podcov.generate.images.dockerfile import Image, nowhere
 from podcov.generate.kubernetes import manifests
-from podcov.generate.languages import go_programs
+from podcov.generate.languages import go, go_programs
 from podcov.generate.survey import Generate
 
 Document = dict[str, Any]
@@ -425,6 +425,15 @@ def test_the_launcher_of_a_buildpack_is_called_where_only_an_image_with_podcov_h
     assert courier["command"] == ["/layers/podcov_go/courier/process/web", "--podcov-courier", "serve"]
     assert "GOMEMLIMIT" not in variables(courier)
     assert variables(courier)["PODCOV_OFF"] == "0"
+
+
+@pytest.mark.parametrize(("binary", "is_certain"), [("/cnb/process/web", True), ("/shop", False)])
+def test_an_image_of_buildpacks_without_that_path_is_to_be_built_anew(binary: str, is_certain: bool) -> None:
+    """As a container's status tells of it. Of a program that a Dockerfile puts into the image, `binary` may be another."""
+    _, courier, _ = injected(f"binary: {binary}")
+    path = courier["command"][0]
+    said = f'unable to start container process: exec: "{path}": stat {path}: no such file or directory: unknown'
+    assert ("build its image anew with podcov" in go.never_a_courier(said)) is is_certain
 
 
 @pytest.mark.parametrize(

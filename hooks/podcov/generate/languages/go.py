@@ -93,8 +93,8 @@ def additions(entered: Entered) -> Additions:
 
 
 def never_a_courier(said: str) -> str:
-    """Where Go's runtime ended it before any of its code, as it ends each program of this image."""
-    if f"GOMEMLIMIT={NO_LIMIT}" not in said.splitlines():
+    """Where Go's runtime ended it before any of its code, as it ends each program of this image, or there is none to call."""
+    if f"GOMEMLIMIT={NO_LIMIT}" not in said.splitlines() and not go_buildpacks.tells_of_no_courier(said):
         return ""
     return "build its image anew with podcov in the Go toolchain, as the coverage profile does (docs/go.md), and deploy that"
 

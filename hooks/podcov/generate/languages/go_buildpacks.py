@@ -76,6 +76,11 @@ def courier(launcher: str) -> str:
     return f"{_COURIER}{launcher.removeprefix(PROCESSES)}"
 
 
+def tells_of_no_courier(said: str) -> bool:
+    """Whether it is why a container could not be started: its image has not that path."""
+    return f'exec: "{_COURIER}/' in said and "no such file or directory" in said
+
+
 def derive(text: str, packed: str, scripts: Mapping[str, str], flags: Sequence[str]) -> str:
     """The user's descriptor, empty for none, with podcov's buildpack before the builder's.
 
