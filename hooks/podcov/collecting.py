@@ -85,6 +85,8 @@ class Collector:
         """courier's id -> container starts that it had when it was marked"""
         self._acknowledged: set[str] = set()
         """ids of the couriers that this run's mark got to"""
+        self._missed: set[str] = set()
+        """ids of those that it did not get to, and of which a container had begun then"""
         self._coming: dict[str, asyncio.Future[None]] = {}
         """by digest: the contents that a pod is being asked for"""
         self._settled: set[str] = set()
@@ -208,6 +210,8 @@ class Collector:
     async def _mark(self, address: CourierAddress) -> None:
         self._marked[address.id] = await self._starts_of(address)
         await self._ask_to_mark(address)
+        if self._marked[address.id] and address.id in self.collected.unreached:
+            self._missed.add(address.id)
 
     async def _mark_newcomer(self, address: CourierAddress) -> None:
         """As `mark`, while the tests run: what the cluster refuses now costs this pod its mark, and not the run."""
@@ -231,7 +235,8 @@ class Collector:
             self._not_marked(address, error)
             return
         self._acknowledged.add(address.id)
-        self.collected.unreached.pop(address.id, None)
+        if address.id not in self._missed:
+            self.collected.unreached.pop(address.id, None)
         for target in answers.targets:
             self.collected.unmarked.setdefault(f"{address.pod_uid}/{target.name}", {}).update(target.failures)
         self.progress.note(f"marked {address.name}", verbose=True)

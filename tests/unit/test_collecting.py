@@ -489,6 +489,25 @@ def test_a_mark_that_does_not_get_there_is_remembered() -> None:
     assert conduct(services, tests).collected.unreached == {"uid-1": "no answer"}
 
 
+@pytest.mark.parametrize("had_begun", [True, False])
+def test_a_later_mark_makes_up_for_one_that_did_not_get_there_only_where_nothing_ran_then(had_begun: bool) -> None:
+    """The mark that follows a restart does not tell what the start before ran for these tests from what it ran before them."""
+    services = Services(POD, LATE)
+    services.troubles = {"mark": [CourierUnreachable(POD, "no answer", gone=True), None]}
+    if not had_begun:
+        services.awaited.append(POD)
+
+    async def tests(collector: Collector) -> None:
+        services.awaited.clear()
+        services.present.append(POD)  # as many starts of it
+        await services.happens("ready", POD)
+        services.present.pop()
+
+    collected = conduct(services, tests).collected
+    assert services.of(POD).count("mark") == 2
+    assert collected.unreached == ({"uid-1": "no answer"} if had_begun else {})
+
+
 def test_a_pod_of_which_nobody_can_tell_whether_it_is_new_is_marked() -> None:
     services = Services(POD)
 
