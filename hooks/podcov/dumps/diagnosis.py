@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from podcov import signals
 from podcov.dumps.contract import HandsError, Process, Subject
-from podcov.dumps.counters import META
+from podcov.dumps.counters import META, has_meta
 from podcov.errors import DamagedError
 from podcov.formats import go_meta
 
@@ -66,6 +66,14 @@ def _mode_of(meta: bytes) -> str:
         return go_meta.counter_mode(meta)
     except DamagedError:
         return ""
+
+
+async def not_counting(subject: Subject) -> str:
+    """Why the container's processes do not count; empty where one has written that it does, or none runs."""
+    processes = await subject.hands.processes(subject.container)
+    if not processes or has_meta(await subject.list()):
+        return ""
+    return await no_meta_data(subject, processes)
 
 
 async def no_meta_data(subject: Subject, processes: Sequence[Process]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from podcov.dumps import diagnosis
 from podcov.dumps.contract import Dumped, Listed, Piece, Subject
-from podcov.dumps.counters import counters_pieces, has_meta
+from podcov.dumps.counters import counters_pieces
 
 _STILL_RUNS = "it hands over its coverage when it ends, and it still runs"
 
@@ -40,7 +40,4 @@ class ExitWay:
         return Dumped(failures={process.pid: _STILL_RUNS for process in counting})
 
     async def unsupported(self, subject: Subject) -> str:
-        processes = await subject.hands.processes(subject.container)
-        if not processes or has_meta(await subject.list()):
-            return ""
-        return await diagnosis.no_meta_data(subject, processes)
+        return await diagnosis.not_counting(subject)

@@ -57,10 +57,7 @@ class SignalWay:
         return await _Asking(subject, known, {pid: when for pid, when in began.items() if when}).until_answered(seconds)
 
     async def unsupported(self, subject: Subject) -> str:
-        processes = await subject.hands.processes(subject.container)
-        if not processes or has_meta(await subject.list()):
-            return ""
-        return await diagnosis.no_meta_data(subject, processes)
+        return await diagnosis.not_counting(subject)
 
     async def _listening(self, subject: Subject, processes: Sequence[Process]) -> list[Process]:
         for group in candidates(subject, processes):
