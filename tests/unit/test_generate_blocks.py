@@ -70,6 +70,12 @@ def test_several_blocks_come_out_together() -> None:
     assert blocks.remove("".join(lines)) == "mine\n"
 
 
+@given(before=TEXTS, after=TEXTS)
+def test_what_stands_around_a_blanked_block_keeps_its_line(before: list[str], after: list[str]) -> None:
+    lines = [*(f"{line}\n" for line in before), *blocks.write("one\ntwo"), *(f"{line}\n" for line in after)]
+    assert blocks.split(blocks.blanked("".join(lines))) == [*lines[: len(before)], *["\n"] * 4, *lines[len(before) + 4 :]]
+
+
 @pytest.mark.parametrize(
     ("after", "left"),
     [

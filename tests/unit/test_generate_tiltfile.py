@@ -56,6 +56,12 @@ def test_what_is_not_like_python_is_left_unread() -> None:
     assert [(f.found, f.decided) for f in read.findings] == [("line 2: a text that podcov cannot read", "left unread")]
 
 
+def test_lines_are_those_of_the_file_with_the_block_in_it() -> None:
+    block = "".join(blocks.write("load('./podcov/Tiltfile', k8s_yaml='podcov_k8s_yaml')\n"))
+    read = tiltfile.read(f"{block}k8s_yaml(local('make'))\n", path="Tiltfile")
+    assert [f.found for f in read.findings] == ["line 4: k8s_yaml(local(...))"]
+
+
 PROGRAM = """\
 registry = 'example.com/'
 services = {'orders': 'prod', 'catalog': 'dev'}

@@ -109,6 +109,14 @@ def remove(text: str) -> str:
     return "".join(lines)
 
 
+def blanked(text: str) -> str:
+    """The text with an empty line for each line of its blocks: everything else is on the line that it has in the file."""
+    lines = split(text)
+    for block in list(find_all(lines)):
+        lines[block.first : block.last + 1] = ["\n"] * (block.last + 1 - block.first)
+    return "".join(lines)
+
+
 def without(lines: Sequence[str], block: Block) -> list[str]:
     """The lines without one block, as `remove` takes it out."""
     before, after = list(lines[: block.first]), list(lines[block.last + 1 :])

@@ -56,9 +56,8 @@ class Tiltfile:
 
 def read(text: str, *, path: str) -> Tiltfile:
     """What can be read without running it: calls whose arguments are written out, in loops and functions too."""
-    plain = blocks.remove(text)
     try:
-        script = starlark.read(plain)
+        script = starlark.read(blocks.blanked(text))
     except (SyntaxError, ValueError, RecursionError) as error:
         where = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
         why = "what it builds and renders is not known to podcov"
