@@ -1,18 +1,20 @@
-"""A pod that is said to be created, and may run: what its node says of it, and what follows from a node that says nothing."""
+"""A pod that is said to be created, and may run: what its node says of it, and what follows where nobody says anything."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from podcov.config import Config, Service
+from podcov.edges.cluster import platform as cluster
 from podcov.edges.cluster.platform import ClusterPlatform
-from podcov.platform import UNTOLD, ContainerStart, CourierUnreachable
+from podcov.platform import DELETED, UNTOLD, ContainerStart, CourierUnreachable
 
 DATA = {"name": "podcov-data", "mountPath": "/podcov/data"}
 POD = {
@@ -32,6 +34,13 @@ def answer(status: str, kind: str, body: str) -> bytes:
     return (head + body).encode()
 
 
+NO_TRACE = {
+    "phase": "Failed",
+    "containerStatuses": [
+        {"name": "app", "restartCount": 0, "state": {"terminated": {"reason": "ContainerStatusUnknown", "exitCode": 137}}}
+    ],
+}
+"""what a kubelet says in the end of a pod of which nothing had begun"""
 NOT_RUNNING = answer("500 Internal Server Error", "text/plain; charset=utf-8", 'container not found ("app")')
 NOT_REACHED = answer(
     "500 Internal Server Error",
@@ -42,75 +51,129 @@ NO_GATEWAY = answer("504 Gateway Timeout", "text/html", "<html>504 Gateway Time-
 NOTHING = b""
 
 
+class Server:
+    port = 0
+    has_pod = True
+
+    def __init__(self) -> None:
+        self.listed_without = asyncio.Event()
+
+    def found(self, *, one: bool) -> Mapping[str, Any]:
+        if one:
+            return POD
+        if not self.has_pod:
+            self.listed_without.set()
+        return PODS if self.has_pod else {**PODS, "items": []}
+
+
 @asynccontextmanager
-async def api_server(to_exec: bytes) -> AsyncIterator[int]:
-    """Has one pod; answers an exec in it with these bytes, and where there are none, not at all. Yields its port."""
+async def api_server(to_exec: bytes = NOTHING, last: Mapping[str, Any] | None = None) -> AsyncIterator[Server]:
+    """Has one pod; answers an exec in it with these bytes, and where there are none, not at all.
+
+    `last` is what a watch says of the pod in the end, when the second list is there that does not have it.
+    """
     held: set[asyncio.Task[None]] = set()
+    server = Server()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer):
             asked = (await reader.readuntil(b"\r\n\r\n")).splitlines()[0].lower()
-            if b"watch=true" in asked or (b"/exec" in asked and not to_exec):
-                writer.write(WATCHING if b"watch=true" in asked else NOTHING)
+            if b"watch=true" in asked:
+                writer.write(WATCHING)
+                if last:
+                    await server.listed_without.wait()
+                    writer.write(json.dumps({"type": "DELETED", "object": last}).encode() + b"\n")
                 await reader.read()
-                return
-            found = POD if b"/pods/web-1" in asked else PODS
-            writer.write(to_exec if b"/exec" in asked else answer("200 OK", "application/json", json.dumps(found)))
-            await writer.drain()
+            elif b"/exec" in asked:
+                writer.write(to_exec)
+                await (writer.drain() if to_exec else reader.read())
+            else:
+                writer.write(answer("200 OK", "application/json", json.dumps(server.found(one=b"/pods/web-1" in asked))))
+                await writer.drain()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(serve(reader, writer))
         held.add(task)
         task.add_done_callback(held.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    listening = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server.port = listening.sockets[0].getsockname()[1]
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield server
     finally:
-        server.close()
+        listening.close()
         for task in held:
             task.cancel()
         await asyncio.gather(*held, return_exceptions=True)
 
 
 @pytest.fixture
-def starts_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Sequence[ContainerStart]]:
-    """What is known of the pod's containers once its courier was called, and could not be."""
+def connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], ClusterPlatform]:
+    """The platform of that server's cluster."""
 
-    async def conduct(to_exec: bytes) -> Sequence[ContainerStart]:
-        async with api_server(to_exec) as port:
-            document = {
-                "current-context": "one",
-                "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one", "namespace": "shop"}}],
-                "clusters": [{"name": "one", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-                "users": [{"name": "one", "user": {"token": "secret"}}],
-            }
-            (tmp_path / "kubeconfig").write_text(yaml.safe_dump(document))
-            monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-            async with ClusterPlatform(Config((Service("web", selector="app=web", container="app"),))) as platform:
-                assert [start.awaited for start in await platform.starts()] == [True]
-                [address] = await platform.addresses()
-                with pytest.raises(CourierUnreachable):
-                    await platform.call(address, ("pull",), seconds=5 if to_exec else 0.5)
-                return await platform.starts()
+    def platform(server: Server) -> ClusterPlatform:
+        document = {
+            "current-context": "one",
+            "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one", "namespace": "shop"}}],
+            "clusters": [{"name": "one", "cluster": {"server": f"http://127.0.0.1:{server.port}"}}],
+            "users": [{"name": "one", "user": {"token": "secret"}}],
+        }
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(document))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        return ClusterPlatform(Config((Service("web", selector="app=web", container="app"),)))
 
-    def run(work: Awaitable[Sequence[ContainerStart]]) -> Sequence[ContainerStart]:
-        return asyncio.run(asyncio.wait_for(work, 60))
-
-    return lambda to_exec: run(conduct(to_exec))
+    return platform
 
 
-def test_it_has_not_begun_where_its_node_says_that_it_does_not_run(
-    starts_after: Callable[[bytes], Sequence[ContainerStart]],
-) -> None:
-    assert [(start.awaited, start.ended) for start in starts_after(NOT_RUNNING)] == [(True, "ContainerCreating")]
+def known(starts: Sequence[ContainerStart]) -> list[tuple[bool, str]]:
+    return [(start.awaited, start.ended) for start in starts]
 
 
 @pytest.mark.parametrize(
-    "to_exec", [NOT_REACHED, NO_GATEWAY, NOTHING], ids=["the server does not reach it", "nor does what is before it", "no answer"]
+    ("to_exec", "expected"),
+    [
+        pytest.param(NOT_RUNNING, (True, "ContainerCreating"), id="its node says that it does not run"),
+        pytest.param(NOT_REACHED, (False, UNTOLD), id="the server does not reach its node"),
+        pytest.param(NO_GATEWAY, (False, UNTOLD), id="nor does what is before the server"),
+        pytest.param(NOTHING, (False, UNTOLD), id="nobody answers"),
+    ],
 )
-def test_nobody_can_tell_where_its_node_does_not_answer(
-    to_exec: bytes, starts_after: Callable[[bytes], Sequence[ContainerStart]]
+def test_it_has_not_begun_only_where_its_node_answers(
+    to_exec: bytes, expected: tuple[bool, str], connected: Callable[[Server], ClusterPlatform]
 ) -> None:
-    """It was told to begin, and its node has been cut off since: it may run, and serve."""
-    assert [(start.awaited, start.ended) for start in starts_after(to_exec)] == [(False, UNTOLD)]
+    """A node may have been cut off just after it was told to begin the pod, which runs, and serves."""
+
+    async def conduct() -> None:
+        async with api_server(to_exec) as server, connected(server) as platform:
+            assert known(await platform.starts()) == [(True, "ContainerCreating")]
+            [address] = await platform.addresses()
+            with pytest.raises(CourierUnreachable):
+                await platform.call(address, ("pull",), seconds=5 if to_exec else 0.5)
+            assert known(await platform.starts()) == [expected]
+
+    asyncio.run(asyncio.wait_for(conduct(), 60))
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        pytest.param({**POD, "status": NO_TRACE}, (True, "ContainerCreating"), id="its node has told its end"),
+        pytest.param(POD, (False, DELETED), id="it was deleted by force"),
+        pytest.param(None, (False, DELETED), id="nobody tells"),
+    ],
+)
+def test_what_it_was_last_is_waited_for_where_a_list_does_not_have_it_any_more(
+    last: Mapping[str, Any] | None,
+    expected: tuple[bool, str],
+    connected: Callable[[Server], ClusterPlatform],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Lists may be ahead of the watch."""
+    monkeypatch.setattr(cluster, "LAST_STATE_SECONDS", 10.0 if last else 0.2)
+
+    async def conduct() -> None:
+        async with api_server(last=last) as server, connected(server) as platform:
+            server.has_pod = False
+            assert known(await platform.starts()) == [expected]
+
+    asyncio.run(asyncio.wait_for(conduct(), 60))

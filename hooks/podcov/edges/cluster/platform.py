@@ -46,6 +46,9 @@ ACCEPT_SECONDS = 30.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """seconds between two watches, while they fail"""
 _PODS_NAMED = 12
+LAST_STATE_SECONDS = 2.0
+"""that a watch gets to tell what a pod was last that a list does not have any more"""
+_LAST_STATE_POLL = 0.02
 GOING_SECONDS = 120.0
 """that pods of a workload which was scaled to 0 get from one of them being gone to the next"""
 _GOING_POLL = 0.25
@@ -90,6 +93,8 @@ class ClusterPlatform:
         self._host_couriers: dict[str, HostCourier] = {}
         """by the courier's id, where services measure themselves"""
         self._metas = Metas()
+        self._never_told: set[str] = set()
+        """pods that are gone, and of which the watch was waited for in vain"""
         self._backlog: list[PlatformEvent] = []
         self._subscribers: list[asyncio.Queue[PlatformEvent | None]] = []
         self._watchers: list[asyncio.Task[None]] = []
@@ -170,6 +175,7 @@ class ClusterPlatform:
 
     async def starts(self) -> Sequence[ContainerStart]:
         await self._refresh()
+        await self._until_last_states_are_told()
         return self._table.starts()
 
     def ending_to_hand_over(self, addresses: Sequence[CourierAddress]) -> Sequence[CourierAddress]:
@@ -216,6 +222,15 @@ class ClusterPlatform:
             remaining = {uid for uid in left if not all(entry.gone for entry in self._table.of_pod(uid))}
             if remaining != left:
                 left, end = remaining, loop.time() + GOING_SECONDS
+
+    async def _until_last_states_are_told(self) -> None:
+        """A list may be ahead of the watch, which alone tells what a pod was last; each is waited for once, within a bound."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LAST_STATE_SECONDS
+        while waiting := self._table.without_last_state() - self._never_told:
+            if loop.time() > end:
+                self._never_told |= waiting
+            await asyncio.sleep(_LAST_STATE_POLL)
 
     def forwards(self) -> AbstractAsyncContextManager[Mapping[str, str]]:
         return open_forwards(self._api, self._config.port_forwards, self._default_namespace)

@@ -124,6 +124,11 @@ class PodTable:
         """The pods of a namespace that exist, as far as is known."""
         return {e.pod.uid for e in self.known() if e.pod.namespace == namespace and not e.gone}
 
+    def without_last_state(self) -> set[str]:
+        """The pods that are gone, and of which a container may have begun or not: their last state is still to be told."""
+        gone = (e for e in self.known() if e.gone and not e.seen_last)
+        return {e.pod.uid for e in gone if any(start.awaited for start in e.starts.values())}
+
     def entry(self, address: CourierAddress) -> Entry | None:
         return next((entry for entry in self.of_pod(address.pod_uid) if entry.address.id == address.id), None)
 
