@@ -99,6 +99,7 @@ def settle(
     marked_at: float | None,
     lost: Mapping[str, str] | None = None,
     unreached: Mapping[str, str] | None = None,
+    missed: Mapping[str, Sequence[str]] | None = None,
     ignore: Mapping[str, Sequence[str]] | None = None,
     unseen: Mapping[str, str] | None = None,
 ) -> Account:
@@ -106,10 +107,11 @@ def settle(
 
     `starts` is all that the platform saw, `targets` all that was pulled, `marked_at` when the run began (Unix seconds).
     `lost` says for a courier's id why nothing, or not what ran last, could be pulled, `unreached` why this run's mark did not get
-    there. `ignore` are regular expressions on command lines, per service, of interpreters that need not register; `unseen` is
-    what may be wrong in a service of which no process registered, as a question.
+    there, and `missed` which starts ran then, as `<container>/<restart>`. `ignore` are regular expressions on command lines, per
+    service, of interpreters that need not register; `unseen` is what may be wrong in a service of which no process registered, as
+    a question.
     """
-    lost, unreached, ignore, unseen = lost or {}, unreached or {}, ignore or {}, unseen or {}
+    lost, unreached, missed, ignore, unseen = lost or {}, unreached or {}, missed or {}, ignore or {}, unseen or {}
     entries: list[TargetEntry] = []
     counted: set[str] = set()
     for courier, pairs in _by_container(starts, targets):
@@ -123,7 +125,11 @@ def settle(
                 continue
             counted.add(folder.id)
             entry = _pulled(folder, start, ignore.get(folder.service, ()))
-            is_latest, ran_then = (start, folder) == pairs[-1], _ran_at(marked_at, start, folder)
+            is_latest = (start, folder) == pairs[-1]
+            if start and courier in missed:
+                ran_then = f"{start.container}/{start.restart}" in missed[courier]
+            else:
+                ran_then = _ran_at(marked_at, start, folder)
             entries.append(_incomplete(entry, why if is_latest else "", unmarked if ran_then else ""))
     entries = _excused(entries)
     seen = {entry.service for entry in entries}

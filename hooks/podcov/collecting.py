@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from podcov.errors import ClusterError, DamagedError, NoDataError
 from podcov.formats.bundle import Bundle, read_bundle
 from podcov.formats.courier import TargetStatus, read_answers, read_ended, status_of
-from podcov.platform import CourierAddress, CourierAnswer, CourierUnreachable, Platform, PlatformEvent
+from podcov.platform import ContainerStart, CourierAddress, CourierAnswer, CourierUnreachable, Platform, PlatformEvent
 from podcov.raw import RawStore, TargetInfo, digest_of
 
 ATTEMPTS = 3
@@ -52,6 +52,8 @@ class Collected:
     """courier's id -> why nothing, or not what it ran last, could be pulled"""
     unreached: dict[str, str] = field(default_factory=dict)
     """courier's id -> why this run's mark did not get there"""
+    missed: dict[str, list[str]] = field(default_factory=dict)
+    """courier's id -> the container starts that ran when the mark did not get there, as `<container>/<restart>`"""
     pulled: set[str] = field(default_factory=set)
     """couriers' ids"""
 
@@ -85,8 +87,6 @@ class Collector:
         """courier's id -> container starts that it had when it was marked"""
         self._acknowledged: set[str] = set()
         """ids of the couriers that this run's mark got to"""
-        self._missed: set[str] = set()
-        """ids of those that it did not get to, and of which a container had begun then"""
         self._coming: dict[str, asyncio.Future[None]] = {}
         """by digest: the contents that a pod is being asked for"""
         self._settled: set[str] = set()
@@ -208,15 +208,16 @@ class Collector:
     # -- one courier
 
     async def _mark(self, address: CourierAddress) -> None:
-        self._marked[address.id] = await self._starts_of(address)
+        begun = await self._begun(address)
+        self._marked[address.id] = len(begun)
         await self._ask_to_mark(address)
-        if self._marked[address.id] and address.id in self.collected.unreached:
-            self._missed.add(address.id)
+        if begun and address.id in self.collected.unreached:
+            self.collected.missed[address.id] = [f"{start.container}/{start.restart}" for start in begun if not start.ended]
 
     async def _mark_newcomer(self, address: CourierAddress) -> None:
         """As `mark`, while the tests run: what the cluster refuses now costs this pod its mark, and not the run."""
         try:
-            self._marked[address.id] = await self._starts_of(address)
+            self._marked[address.id] = len(await self._begun(address))
         except ClusterError:
             self._marked[address.id] = 0  # nobody knows: with its next start it is asked again
         try:
@@ -235,7 +236,7 @@ class Collector:
             self._not_marked(address, error)
             return
         self._acknowledged.add(address.id)
-        if address.id not in self._missed:
+        if address.id not in self.collected.missed:
             self.collected.unreached.pop(address.id, None)
         for target in answers.targets:
             self.collected.unmarked.setdefault(f"{address.pod_uid}/{target.name}", {}).update(target.failures)
@@ -438,15 +439,14 @@ class Collector:
     async def _is_new(self, address: CourierAddress) -> bool:
         """Not marked yet, or a container of it has been started again since; or nobody can tell: a second mark does no harm."""
         try:
-            return await self._starts_of(address) > self._marked.get(address.id, 0)
+            return len(await self._begun(address)) > self._marked.get(address.id, 0)
         except ClusterError as error:
             self.progress.note(f"{address.name}: taken for new, for nobody can tell: {error.message}")
             return True
 
-    async def _starts_of(self, address: CourierAddress) -> int:
-        """How many container starts of the pod there have been; one that is still waiting is none."""
-        seen = await self.platform.starts()
-        return sum(s.address.id == address.id and s.started is not None for s in seen)
+    async def _begun(self, address: CourierAddress) -> Sequence[ContainerStart]:
+        """The container starts of the pod that there have been; one that is still waiting is none."""
+        return [s for s in await self.platform.starts() if s.address.id == address.id and s.started is not None]
 
     async def _keep_leases(self) -> None:
         while True:

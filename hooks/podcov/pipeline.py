@@ -68,6 +68,7 @@ async def conduct(
         undumped=collected.undumped,
         lost=collected.lost,
         unreached=collected.unreached,
+        missed=collected.missed,
     )
 
 
@@ -77,7 +78,14 @@ async def mark(record: RunRecord, platform: Platform, store: RawStore, progress:
     await collector.mark()
     starts = tuple(await platform.starts())
     collected = collector.collected
-    return replace(record, marked=clock(), starts=starts, unmarked=collected.unmarked, unreached=collected.unreached)
+    return replace(
+        record,
+        marked=clock(),
+        starts=starts,
+        unmarked=collected.unmarked,
+        unreached=collected.unreached,
+        missed=collected.missed,
+    )
 
 
 async def collect(record: RunRecord, platform: Platform, store: RawStore, progress: Progress, clock: Clock) -> RunRecord:
@@ -152,6 +160,7 @@ def account(record: RunRecord, targets: Iterable[Target], config: Config, text: 
         marked_at=record.marked,
         lost=record.lost,
         unreached=record.unreached,
+        missed=record.missed,
         ignore={s.name: s.ignore_processes for s in config.services},
         unseen={name: language.unseen for name, language in spoken.items()},
     )

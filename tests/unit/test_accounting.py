@@ -125,6 +125,15 @@ def test_where_the_mark_did_not_get_to_this_run_cannot_be_told_from_what_was_bef
     assert [target.slug for target in ledger.targets] == [slug]
 
 
+@pytest.mark.parametrize("marked_at", [50.0, 110.0, 500.0], ids=["a clock that is slow", "the same clock", "one that is fast"])
+def test_which_starts_the_mark_missed_is_known_whatever_the_clocks_say(marked_at: float):
+    again = replace(START, container_id="containerd://b", restart=1, started=120.0)
+    later = replace(TARGET, id="uid-1/app/s2", first_time=120.5)
+    starts = [replace(START, finished=119.0, ended="Error"), again]
+    told = account(starts, [TARGET, later], unreached={"uid-1": "no answer"}, missed={"uid-1": ["app/0"]}, marked_at=marked_at)
+    assert [target.slug for target in told.ledger.targets] == ["mark-unanswered", ""]
+
+
 def test_a_container_that_never_started_is_a_failure():
     ledger = account([replace(START, started=None, ended="ErrImagePull")], []).ledger
     assert ledger.targets[0].slug == "never-started"

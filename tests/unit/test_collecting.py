@@ -506,6 +506,7 @@ def test_a_later_mark_makes_up_for_one_that_did_not_get_there_only_where_nothing
     collected = conduct(services, tests).collected
     assert services.of(POD).count("mark") == 2
     assert collected.unreached == ({"uid-1": "no answer"} if had_begun else {})
+    assert collected.missed == ({"uid-1": ["app/0"]} if had_begun else {})
 
 
 def test_a_pod_of_which_nobody_can_tell_whether_it_is_new_is_marked() -> None:

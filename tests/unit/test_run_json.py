@@ -19,6 +19,8 @@ RECORD = RunRecord(
     starts=(ContainerStart(POD, "orders", "app", "containerd://a", 1, 100.0, None, ""),),
     unmarked={"uid-1/app/s": {"1-2-aa": "busy"}},
     lost={"uid-2": "gone"},
+    unreached={"uid-1": "no answer"},
+    missed={"uid-1": ["app/1"]},
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -42,6 +42,8 @@ class RunRecord:
     """courier's id -> why nothing, or not what it ran last, could be pulled"""
     unreached: Mapping[str, str] = field(default_factory=dict)
     """courier's id -> why this run's mark did not get there"""
+    missed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """courier's id -> the container starts that ran when it did not get there, as `<container>/<restart>`"""
 
 
 def dump(record: RunRecord) -> bytes:
