@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from podcov import pipeline
 from podcov.commands.progress import ConsoleProgress
 from podcov.commands.remote import interpreter_of, interpreters
-from podcov.commands.reporting import Result, analyse_before_it_is_gone, examine, show
-from podcov.commands.session import Project, Where
+from podcov.commands.reporting import Result, analyse_before_it_is_gone, examine, relative, show
+from podcov.commands.session import Project, Where, local_folder
 from podcov.config import Config, DumpBy
 from podcov.edges import suite
 from podcov.errors import UsageError
+from podcov.platform import ContainerStart
 
 _WHEN: Mapping[DumpBy, str] = {
     "signal": "when it is sent a signal",
@@ -82,9 +83,22 @@ async def _conduct(
             lambda ending: analyse_before_it_is_gone(project, folder, begun, ending, interpreter_of(platform, ending)),
         )
         project.keep(folder, record)
+        if project.config.platform == "local":
+            for line in _died(await platform.starts(), local_folder(folder)):
+                progress.note(line)
         return await examine(
             project, folder, record, progress, allow_partial=allow_partial, remote=await interpreters(platform, folder)
         )
+
+
+def _died(starts: Iterable[ContainerStart], folder: Path) -> Iterator[str]:
+    """Services that nobody starts again; what they ran is there, so the ledger has nothing to say."""
+    from podcov.edges.local.platform import log_file
+
+    for start in starts:
+        if start.ended not in ("", "Completed"):
+            printed = relative(log_file(folder, start.address.pod))
+            yield f"{start.address.pod} did not outlive the tests ({start.ended}); what it printed: {printed}"
 
 
 def _measuring_themselves(config: Config) -> Iterator[str]:

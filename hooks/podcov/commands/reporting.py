@@ -188,7 +188,7 @@ def show(result: Result, *, as_json: bool, files: bool, show_missing: bool = Fal
         terminal.print_report(result.report, result.ledger, sys.stdout, files=files, show_missing=show_missing)
         html = next((p for p in result.written if p.name == "index.html"), None)
         for path in [html] if html else result.written:
-            click.echo(f"\nReport: {_relative(path)}")
+            click.echo(f"\nReport: {relative(path)}")
         tests = result.summary["tests"]
         if tests and tests["exit_code"]:
             click.echo(f"\nThe tests FAILED, exit code {tests['exit_code']}: {' '.join(tests['command'])}")
@@ -229,6 +229,7 @@ def _text(folder: RunFolder, digest: str) -> str | None:
     return None if content is None else content.decode("utf-8", "replace")
 
 
-def _relative(path: Path) -> Path:
+def relative(path: Path) -> Path:
+    """As short as a path can be typed where the command was."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -109,7 +109,7 @@ class Project:
         if self.config.platform == "local":
             from podcov.edges.local.platform import LocalPlatform
 
-            return LocalPlatform(self._measured, root=self.root, folder=folder.path / "local", note=note)
+            return LocalPlatform(self._measured, root=self.root, folder=local_folder(folder), note=note)
         from podcov.edges.cluster.platform import ClusterPlatform
 
         return ClusterPlatform(
@@ -121,6 +121,11 @@ class Project:
             selector=where.selector,
             note=note,
         )
+
+
+def local_folder(folder: RunFolder) -> Path:
+    """Where the services of this machine record and print."""
+    return folder.path / "local"
 
 
 def load(folder: RunFolder) -> RunRecord:

@@ -193,7 +193,7 @@ class LocalPlatform:
                 containers=(service.name,),
             ),
             data=data,
-            log=self._folder / f"{name}.log",
+            log=log_file(self._folder, name),
             own_ports=self._ports.replicas[service.name, number],
         )
 
@@ -311,6 +311,11 @@ class LocalPlatform:
         await asyncio.gather(*followers)
         for watcher in self._watchers:
             watcher.put_nowait(None)
+
+
+def log_file(folder: Path, pod: str) -> Path:
+    """What a replica prints; `folder` is the platform's, `pod` that of its address."""
+    return folder / f"{pod}.log"
 
 
 def _own_environment(local: LocalService) -> dict[str, str]:
