@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,16 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture
+def example(root: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """`example("shop")`: a copy of that example as a checkout has it, without what runs left there."""
+
+    def copy(name: str) -> Path:
+        return shutil.copytree(root / "examples" / name, tmp_path / name, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
+
+    return copy
 
 
 @pytest.fixture(scope="session")

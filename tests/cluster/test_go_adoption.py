@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 Copy = Callable[[str], Path]
 GANDALF = "#!/bin/sh\necho 'you shall pass'\n"
@@ -47,12 +47,6 @@ def named_alpine(cluster: Any, folder: Path) -> str:
     cluster.run("docker", "build", "--quiet", "--tag", name, folder)
     cluster.run("docker", "push", "--quiet", name)
     return name
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def test_skaffold_s_tutorial(repo: Copy, namespace: Any) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ports import free_port
 
 DOCKERFILE = """\
 ARG BASE=golang:1.26
@@ -105,18 +105,12 @@ def project(root: Path, tmp_path: Path, namespace: Any) -> Path:
     return folder
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def test_skaffold_and_tilt_build_both_so_that_they_record(project: Path, namespace: Any) -> None:
     namespace.podcov("init", cwd=project)
     assert (project / "docker/Dockerfile.podcov").is_file()
     environment = {"BASE": namespace.cluster.image("golang:1.26"), "PODCOV": "1"}
 
-    tilt, skaffold = ("ci", "--port", free_port()), ("run", "--cache-artifacts=false", "--profile", "coverage")
+    tilt, skaffold = ("ci", "--port", str(free_port())), ("run", "--cache-artifacts=false", "--profile", "coverage")
     for command, arguments in ((namespace.skaffold, skaffold), (namespace.tilt, tilt)):
         command(*arguments, cwd=project, env=environment)
         told = json.loads((project / ".podcov/runs/latest/summary.json").read_text())

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from go_pods import forwarded
 
 REPORTS = ("html/index.html", "go.txt", "go.html")
-
-
-@pytest.fixture
-def example(root: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """`example("go-hello")`: a copy of it."""
-
-    def copy(name: str) -> Path:
-        folder = tmp_path / name
-        shutil.copytree(root / "examples" / name, folder, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
-        return folder
-
-    return copy
 
 
 def images(space: Any) -> dict[str, str]:

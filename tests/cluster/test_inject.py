@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture
-def example(root: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """`example("shop")`: a copy of an example."""
-
-    def copy(name: str) -> Path:
-        return shutil.copytree(root / "examples" / name, tmp_path / name, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
-
-    return copy
 
 
 def summary(folder: Path) -> dict[str, Any]:
@@ -226,11 +216,8 @@ def test_by_tilt_s_k8s_yaml(namespace: Any, example: Callable[[str], Path]) -> N
     tiltfile = folder / "Tiltfile"
     # A port of the machine is not the test's to take.
     tiltfile.write_text(head + tiltfile.read_text().replace(", port_forwards=8080", ""))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
     env = {"PODCOV": "1", "BASE": namespace.cluster.image("python:3.13")}
-    namespace.tilt("ci", "--port", port, cwd=folder, env=env)
+    namespace.tilt("ci", "--port", str(free_port()), cwd=folder, env=env)
     told = summary(folder)
     assert told["ledger"]["complete"]
     assert told["ledger"]["targets"]["collected"] == 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 Make = Callable[..., Path]
 
@@ -82,11 +82,8 @@ def test_tilt_ci_deploys_a_new_service_and_reports(namespace: Any, make: Make) -
     # Tilt has to be told of a cluster that it does not know to be a local one; a port of the machine is not the test's to take.
     head = f"allow_k8s_contexts({context!r})\ndefault_registry({namespace.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
     tiltfile.write_text(head + tiltfile.read_text().replace(", port_forwards=8086", ""))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
     settings = {"PODCOV": "1", "BASE": namespace.cluster.image("python:3.13")}
-    namespace.tilt("ci", "--port", port, cwd=orders, env=settings)
+    namespace.tilt("ci", "--port", str(free_port()), cwd=orders, env=settings)
     told = summary(orders)
     assert told["ledger"]["complete"]
     assert told["ledger"]["targets"]["collected"] == 2

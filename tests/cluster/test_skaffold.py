@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-
-@pytest.fixture
-def project(root: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """`project("shop")`: a copy of an example."""
-
-    def copy(name: str) -> Path:
-        folder = tmp_path / name
-        shutil.copytree(root / "examples" / name, folder, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
-        return folder
-
-    return copy
 
 
 def summary(folder: Path) -> dict[str, Any]:
@@ -36,8 +23,8 @@ def use(folder: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_the_shop_is_deployed_tested_and_reported_with_nothing_missing(namespace: Any, project: Any) -> None:
-    shop = project("shop")
+def test_the_shop_is_deployed_tested_and_reported_with_nothing_missing(namespace: Any, example: Any) -> None:
+    shop = example("shop")
     base = {"BASE": namespace.cluster.image("python:3.13"), "GO": namespace.cluster.image("golang:1.26")}
     done = namespace.skaffold("run", "--profile", "coverage", cwd=shop, env=base)
     told = summary(shop)
@@ -49,8 +36,8 @@ def test_the_shop_is_deployed_tested_and_reported_with_nothing_missing(namespace
     assert (shop / ".podcov/runs/latest/reports/html/index.html").is_file()
 
 
-def test_failing_tests_fail_skaffold_and_are_reported_all_the_same(namespace: Any, project: Any) -> None:
-    hello = project("hello")
+def test_failing_tests_fail_skaffold_and_are_reported_all_the_same(namespace: Any, example: Any) -> None:
+    hello = example("hello")
     use(hello, "[python3, -m, unittest, discover, -s, tests/integration]", "[sh, -c, 'curl -fs $HELLO_URL/hello; exit 7']")
     base = {"BASE": namespace.cluster.image("python:3.14")}
     done = namespace.skaffold("run", "--profile", "coverage", cwd=hello, env=base, check=False)
@@ -61,8 +48,8 @@ def test_failing_tests_fail_skaffold_and_are_reported_all_the_same(namespace: An
     assert told["services"]["hello"]["percent"] > 0
 
 
-def test_without_the_profile_image_and_manifests_are_those_of_a_project_without_podcov(namespace: Any, project: Any) -> None:
-    hello = project("hello")
+def test_without_the_profile_image_and_manifests_are_those_of_a_project_without_podcov(namespace: Any, example: Any) -> None:
+    hello = example("hello")
     base = {"BASE": namespace.cluster.image("python:3.13")}
 
     def build(*profile: str) -> Any:
@@ -83,8 +70,8 @@ def test_without_the_profile_image_and_manifests_are_those_of_a_project_without_
     assert "PODCOV" not in with_podcov
 
 
-def test_a_later_run_counts_only_itself_and_start_up(namespace: Any, project: Any) -> None:
-    hello = project("hello")
+def test_a_later_run_counts_only_itself_and_start_up(namespace: Any, example: Any) -> None:
+    hello = example("hello")
     base = {"BASE": namespace.cluster.image("python:3.13")}
     namespace.skaffold("run", "--profile", "coverage", cwd=hello, env=base)
     first = summary(hello)
@@ -97,9 +84,9 @@ def test_a_later_run_counts_only_itself_and_start_up(namespace: Any, project: An
 
 
 @pytest.mark.parametrize("sidecar", ["true", "false"])
-def test_by_environment_alone_it_is_the_same(namespace: Any, project: Any, sidecar: str) -> None:
+def test_by_environment_alone_it_is_the_same(namespace: Any, example: Any, sidecar: str) -> None:
     """Where a command is not known: nothing is put in front of it, and without a sidecar the service's own container answers."""
-    hello = project("hello")
+    hello = example("hello")
     use(hello, "    source: [src]\n", f"    source: [src]\n    entry: environment\n    sidecar: {sidecar}\n")
     namespace.podcov("init", cwd=hello)
     base = {"BASE": namespace.cluster.image("python:3.13")}

@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 
 @pytest.fixture
-def example(root: Path, tmp_path: Path, namespace: Any) -> Callable[[str], Path]:
-    """A copy of an example. Tilt has to be told that it may deploy to a cluster that it doesn't know to be a local one."""
+def example(example: Callable[[str], Path], namespace: Any) -> Callable[[str], Path]:
+    """The same, for here: Tilt has to be told that it may deploy to a cluster that it doesn't know to be a local one."""
 
     def copy(name: str) -> Path:
-        folder = tmp_path / name
-        shutil.copytree(root / "examples" / name, folder, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
+        folder = example(name)
         context = namespace.cluster.run("kubectl", "config", "current-context").stdout.strip()
         tiltfile = folder / "Tiltfile"
         head = f"allow_k8s_contexts({context!r})\ndefault_registry({namespace.cluster.env['SKAFFOLD_DEFAULT_REPO']!r})\n"
@@ -44,19 +42,13 @@ def settings(namespace: Any) -> dict[str, str]:
     return {"PODCOV": "1", "BASE": namespace.cluster.image("python:3.13"), "GO": namespace.cluster.image("golang:1.26")}
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def summary(folder: Path) -> dict[str, Any] | None:
     path = folder / ".podcov/runs/latest/summary.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def test_tilt_ci_ends_with_coverage_done(namespace: Any, hello: Path, settings: dict[str, str]) -> None:
-    namespace.tilt("ci", "--port", free_port(), cwd=hello, env=settings)
+    namespace.tilt("ci", "--port", str(free_port()), cwd=hello, env=settings)
     told = summary(hello)
     assert told is not None
     assert told["ledger"]["complete"]
@@ -68,7 +60,7 @@ def test_services_in_python_and_in_go_are_in_one_report(
     namespace: Any, example: Callable[[str], Path], settings: dict[str, str]
 ) -> None:
     shop = example("shop")
-    namespace.tilt("ci", "--port", free_port(), cwd=shop, env=settings)
+    namespace.tilt("ci", "--port", str(free_port()), cwd=shop, env=settings)
     told = summary(shop)
     assert told is not None
     assert told["ledger"]["complete"]
@@ -79,7 +71,7 @@ def test_services_in_python_and_in_go_are_in_one_report(
 def test_tilt_ci_fails_when_the_tests_fail(namespace: Any, hello: Path, settings: dict[str, str]) -> None:
     config = hello / "podcov.yaml"
     config.write_text(config.read_text().replace("[python3, -m, unittest, discover, -s, tests/integration]", "['false']"))
-    done = namespace.tilt("ci", "--port", free_port(), cwd=hello, env=settings, check=False)
+    done = namespace.tilt("ci", "--port", str(free_port()), cwd=hello, env=settings, check=False)
     assert done.returncode != 0
     told = summary(hello)
     assert told is not None
@@ -87,7 +79,7 @@ def test_tilt_ci_fails_when_the_tests_fail(namespace: Any, hello: Path, settings
 
 
 def test_without_the_switch_tilt_deploys_the_base(namespace: Any, hello: Path, settings: dict[str, str]) -> None:
-    namespace.tilt("ci", "--port", free_port(), cwd=hello, env={**settings, "PODCOV": ""})
+    namespace.tilt("ci", "--port", str(free_port()), cwd=hello, env={**settings, "PODCOV": ""})
     [deployment] = namespace.get("deployments")["items"]
     assert "podcov" not in json.dumps(deployment["spec"])
     assert summary(hello) is None
@@ -96,7 +88,7 @@ def test_without_the_switch_tilt_deploys_the_base(namespace: Any, hello: Path, s
 @pytest.fixture
 def tilt_up(namespace: Any, hello: Path, settings: dict[str, str]) -> Iterator[Callable[..., str]]:
     """`tilt up` in the background; calls of the fixture's value are commands to it."""
-    port = free_port()
+    port = str(free_port())
     env = {**namespace.cluster.env, **namespace.podcov_env, **settings}
     log = (hello / "tilt.log").open("w")
     command = ["tilt", "up", "--stream", "--port", port, "--namespace", namespace.name]

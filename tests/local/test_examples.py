@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,10 +32,9 @@ def test_its_commands_exist_in_every_example(root: Path, page: str) -> None:
         assert "PODCOV=1 tilt ci" in (example / "Tiltfile").read_text()
 
 
-def test_the_smallest_runs_on_this_machine_as_the_page_says(root: Path, page: str, tmp_path: Path) -> None:
+def test_the_smallest_runs_on_this_machine_as_the_page_says(example: Callable[[str], Path], page: str) -> None:
     (command,) = re.findall(r"^    podcov (run .*)$", page, re.MULTILINE)
-    project = tmp_path / "hello"
-    shutil.copytree(root / "examples/hello", project, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
+    project = example("hello")
     call = [sys.executable, "-c", "from podcov.commands.main import main; main()", *command.split(), "--files"]
     done = subprocess.run(call, cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 from podcov.formats import report_json
+from ports import free_port
 
 PROJECT = Path(__file__).parent / "go_project"
 PODCOV = [sys.executable, "-c", "from podcov.commands.main import main; main()"]
@@ -82,9 +83,7 @@ def reference(go: str, tmp_path: Path, wait_until: Callable[..., Any]) -> Callab
         program, data = tmp_path / "reference" / "numbers", tmp_path / "reference" / "data"
         data.mkdir(parents=True)
         subprocess.run([go, "build", "-cover", *flags, "-o", program, "."], cwd=folder, check=True, timeout=SECONDS)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         with running([program, "-address", f"127.0.0.1:{port}"], GOCOVERDIR=str(data)) as process:
             wait_until(lambda: answers(port), what="the reference is up")
             env = {**os.environ, "NUMBERS_HOST": "127.0.0.1", "NUMBERS_PORT": str(port)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,9 +16,8 @@ Podcov = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def project(root: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "go-hello"
-    shutil.copytree(root / "examples" / "go-hello", folder, ignore=shutil.ignore_patterns(".podcov"))
+def project(example: Callable[[str], Path]) -> Path:
+    folder = example("go-hello")
     with (folder / "podcov.yaml").open("a") as file:
         file.write(COPIES)
     return folder

@@ -30,16 +30,6 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def example(root: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """A copy of one of the examples."""
-
-    def copy(name: str) -> Path:
-        return shutil.copytree(root / "examples" / name, tmp_path / name, ignore=shutil.ignore_patterns(".podcov", "__pycache__"))
-
-    return copy
-
-
-@pytest.fixture
 def fresh(example: Callable[[str], Path]) -> Callable[[str], Path]:
     """An example as it was before podcov: nothing of it in any file."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from go_reference import Counts, counts_of, ran
+from ports import free_port
 
 ASK = Path(__file__).with_name("ask_pods.py")
 
@@ -87,13 +87,7 @@ def ci(space: Any, project: Path) -> list[str]:
     said = tiltfile.read_text().removeprefix(head)
     # A port of the machine is not the test's to take.
     tiltfile.write_text(head + re.sub(r", port_forwards=[^,)]+", "", said))
-    return ["ci", "--port", free_port()]
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    return ["ci", "--port", str(free_port())]
 
 
 def left(folder: Path, name: str) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 HTTPBIN = ("github.com/mccutchen/go-httpbin/v2@v2.18.3", "./cmd/go-httpbin")
 NODE_EXPORTER = ("github.com/prometheus/node_exporter@v1.9.1", ".")
@@ -41,12 +42,6 @@ def port() -> Iterator[int]:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         yield taken.getsockname()[1]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(address: str) -> bool:
