@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from podcov.edges import go_toolchain
 from podcov.formats.bundle import Bundle, read_bundle
 from podcov.formats.courier import Answers, Status, read_answers, read_status, status_of
 from podcov.formats.go_records import CountersFile, counters_files, meta_digests
 
 SECONDS = 120
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "podcov-go"
-UNUSED = 24 * 3600
-"""seconds after which an earlier toolchain is no other checkout's any more"""
 PROGRAMS = Path(__file__).parent / "programs"
 COURIER = "--podcov-courier"
 OWN = {"PATH", "HOME", "GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GOFLAGS", "TMPDIR", "XDG_CACHE_HOME"}
@@ -63,29 +59,11 @@ def plain_go() -> Toolchain:
 
 
 @pytest.fixture(scope="session")
-def with_podcov(root: Path, alone: Callable[[Path], AbstractContextManager[None]]) -> Callable[[Toolchain], Toolchain]:
-    """A copy of a toolchain with podcov in it; kept for the next session while neither of the two changes."""
+def with_podcov() -> Callable[[Toolchain], Toolchain]:
+    """A copy of a toolchain with podcov in it, as `podcov go` makes and keeps it."""
 
     def make(plain: Toolchain) -> Toolchain:
-        digest = hashlib.sha256()
-        for path in sorted((root / "wrapper" / "go").rglob("*")):
-            if path.is_file():
-                digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
-        copy = CACHE / f"{plain.version}-{digest.hexdigest()[:12]}"
-        with alone(CACHE / plain.version):
-            if not copy.exists():
-                install(plain, copy)
-            copy.touch()
-        return Toolchain(copy, plain.version)
-
-    def install(plain: Toolchain, copy: Path) -> None:
-        for old in copy.parent.glob(f"{plain.version}-*"):
-            if time.time() - old.stat().st_mtime > UNUSED:
-                shutil.rmtree(old)
-        fresh = Path(tempfile.mkdtemp(dir=copy.parent)) / "go"
-        call("sh", root / "wrapper" / "go" / "install", "--copy", fresh, plain.goroot)
-        fresh.rename(copy)
-        fresh.parent.rmdir()
+        return Toolchain(go_toolchain.ensure(str(plain.goroot / "bin" / "go"), env=environment()), plain.version)
 
     return make
 
