@@ -338,6 +338,14 @@ def test_files_that_the_user_names_are_told_apart() -> None:
 CONFIG = "version: 1\nservices:\n  app: {workload: deployment/app}\ngenerate: {kustomize: k8s, tiltfile: Tiltfile}\n"
 
 
+def test_a_source_that_holds_nothing_is_a_warning() -> None:
+    text = CONFIG.replace("{workload: deployment/app}", "{workload: deployment/app, source: [., app, ap]}")
+    tiltfile = "docker_build('app', 'app')\nk8s_yaml(kustomize('k8s'))\n"
+    files = {"podcov.yaml": text, "Tiltfile": tiltfile, "app/Dockerfile": PYTHON}
+    plan = planned(MemoryProject(files), workload("{name: app, image: app}"))
+    assert [(f.subject, f.found, f.level) for f in plan.findings] == [("podcov.yaml", "services.app.source: ap", "warning")]
+
+
 def test_what_tilt_would_undo_is_a_warning() -> None:
     tiltfile = "docker_build('app', 'app', entrypoint=['x'])\nk8s_yaml('k8s/app.yaml')\n"
     files = MemoryProject({"podcov.yaml": CONFIG, "Tiltfile": tiltfile, "app/Dockerfile": PYTHON})

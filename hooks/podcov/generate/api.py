@@ -137,6 +137,7 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED, adopted
             *built.findings,
             *tiltfile.unreplaced(said.tiltfiles, built),
             *_contexts(said, files),
+            *_without_files(config, files),
             *_scaled(config, deployed, groups),
             *entering.isolated(groups),
         ),
@@ -421,6 +422,17 @@ def _unrendered(base: str, said: Tools) -> list[Finding]:
         )
         for renders, group in groups
         if group and not any(base in one.bases for one in group)
+    ]
+
+
+def _without_files(config: Config, files: Project) -> list[Finding]:
+    """Sources that are misspelt, or gone."""
+    why = "no file is in such a folder: what of it no process loads would not count as missing"
+    return [
+        Finding(CONFIG, f"services.{service.name}.source: {folder}", "left as it is", why, "warning")
+        for service in config.services
+        for folder in service.source
+        if not files.names(folder)
     ]
 
 
