@@ -298,6 +298,12 @@ def _process(process: ProcessFacts, target: TargetFacts) -> ProcessEntry:
     )
 
 
+_FULL = (
+    "the data volume is full: nothing more was recorded; "
+    "give its data volume (`podcov-data`, or with a number) a larger sizeLimit"
+)
+
+
 def _trouble(process: ProcessFacts, target: TargetFacts) -> tuple[str, str]:
     if process.state == "torn":
         return "damaged", "its start record is incomplete; " + "; ".join(process.damage)
@@ -308,8 +314,7 @@ def _trouble(process: ProcessFacts, target: TargetFacts) -> tuple[str, str]:
     if process.damage:
         return "damaged", "; ".join(process.damage)
     if process.full:
-        return "volume-full", "the data volume is full: nothing more was recorded; give "
-        "its data volume (`podcov-data`, or with a number) a larger sizeLimit"
+        return "volume-full", _FULL
     if process.broken:
         return "recording-failed", "recording stopped by an internal error"
     if process.overflow:

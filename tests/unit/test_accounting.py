@@ -206,6 +206,10 @@ def test_every_trouble_of_a_process_is_a_named_failure(facts, slug):
     assert only.reason
 
 
+def test_a_full_volume_is_named_with_what_to_do():
+    assert "give its data volume (`podcov-data`, or with a number) a larger sizeLimit" in process(full=True).reason
+
+
 def test_an_unacknowledged_mark_is_a_failure_of_its_process():
     target = entry(unmarked={"7-1-aa": "did not answer in 20 s"})
     assert target.processes[0].slug == "mark-unanswered"

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from podcov.dumps.contract import Listed, Piece
-from podcov.errors import DamagedError
-from podcov.formats import go_counters
 
 META: Final = re.compile(r"covmeta\.(?P<hash>[0-9a-f]{32})")
 _COUNTERS: Final = re.compile(r"covcounters\.(?P<hash>[0-9a-f]{32})\.(?P<pid>\d+)\.(?P<time>\d+)")
@@ -27,12 +25,3 @@ def counters_pieces(listed: Iterable[Listed]) -> tuple[Piece, ...]:
 def has_meta(listed: Sequence[Listed]) -> bool:
     """Whether a program that was built with `-cover` began here: it writes its meta-data first of all."""
     return any(META.fullmatch(file.name) for file in listed)
-
-
-def is_complete(content: bytes) -> bool:
-    """Whether all of a file of counters is there: Go writes it in place, and its footer last."""
-    try:
-        go_counters.parse(content)
-    except DamagedError:
-        return False
-    return True

@@ -15,7 +15,8 @@ from pathlib import PurePosixPath
 from podcov import signals
 from podcov.dumps import diagnosis
 from podcov.dumps.contract import Dumped, HandsError, Listed, Piece, Process, Subject, polling
-from podcov.dumps.counters import counters_pieces, has_meta, is_complete
+from podcov.dumps.counters import counters_pieces, has_meta
+from podcov.formats import go_counters
 
 REPEAT_SECONDS = 3.0
 """after which a signal that brought nothing is sent again"""
@@ -152,6 +153,6 @@ class _Asking:
         new = [piece for piece in pieces if piece.key not in self._known and piece.key not in self._complete]
         contents = await self._subject.read([piece.name for piece in new]) if new else {}
         for piece in new:
-            if is_complete(contents.get(piece.name, b"")):
+            if go_counters.is_complete(contents.get(piece.name, b"")):
                 self._complete[piece.key] = piece
                 self._waiting.discard(piece.pid)

@@ -90,6 +90,15 @@ class CounterFile:
     big_endian: bool = False
 
 
+def is_complete(data: bytes) -> bool:
+    """Whether all of a file of counters is there: Go writes it in place, and its footer last."""
+    try:
+        parse(data)
+    except DamagedError:
+        return False
+    return True
+
+
 def parse(data: bytes, *, name: str = "covcounters", walk: bool = True) -> CounterFile:
     """Reads a counter file; `name` is what errors call it. Raises DamagedError.
 

@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Literal
 
 from podcov.formats import go_counters
 from podcov.formats.go_bytes import LARGEST, WORD
@@ -36,8 +36,6 @@ Counts = Mapping[Key, Sequence[int]]
 
 Habit = Literal["cleared", "kept", "unknown"]
 """what the processes of a build do to their counters when they write a dump"""
-
-_RUNS_ONCE: Final = ("main", "init")
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,9 +149,11 @@ class _Gatherer:
         for epoch in sorted({0, *self._counters, *self._profiles}):
             counters = self._counters[epoch]
             strange = {name for name, content in counters.items() if _build_of(content) not in self._metas.by_hash}
-            missing.update(_build_of(counters[name]) for name in strange if _is_whole(counters[name]))
+            missing.update(_build_of(counters[name]) for name in strange if go_counters.is_complete(counters[name]))
             added = add_up(self._metas, {name: content for name, content in counters.items() if name not in strange})
-            failures |= dict.fromkeys(message for name, message in added.damage.items() if _is_whole(counters[name]))
+            failures |= dict.fromkeys(
+                message for name, message in added.damage.items() if go_counters.is_complete(counters[name])
+            )
             profiles = countable | self._profiles[epoch]
             epochs[epoch] = (*added.builds, *(of_profile(own, name=name) for name, own in sorted(profiles.items())))
         failures |= dict.fromkeys(self._without_meta(missing))
@@ -192,7 +194,7 @@ class _Gatherer:
 
 def _largest(files: Sequence[CountersFile]) -> bytes:
     """As one file; empty where none can be read."""
-    readable = [file for file in files if _is_whole(file.content)]
+    readable = [file for file in files if go_counters.is_complete(file.content)]
     if not readable:
         return b""
     read = [go_counters.parse(file.content, name=file.name) for file in readable]
@@ -201,11 +203,3 @@ def _largest(files: Sequence[CountersFile]) -> bytes:
 
 def _build_of(content: bytes) -> str:
     return content[8:24].hex()
-
-
-def _is_whole(content: bytes) -> bool:
-    try:
-        go_counters.parse(content)
-    except DamagedError:
-        return False
-    return True

@@ -199,7 +199,7 @@ def _hook(command: Sequence[str], wanted: Wanted) -> dict[str, Any]:
     return {"host": {"command": list(command), **({} if where == "." else {"dir": where})}}
 
 
-def _nest(fields: dict[str, Any], path: Sequence[str], value: Any) -> None:
+def _nest(fields: Any, path: Sequence[str], value: Any) -> None:
     """Lists are gone through, not made: a key that is a number is the place in one that is there."""
     for key in path[:-1]:
         if isinstance(fields, list):

@@ -132,7 +132,6 @@ class Process:
         self.target = target
         self.name = name
         self.ended = "end" in suffixes
-        self.listens = "sock" in suffixes
         pid, start_time, _ = name.split("-")
         self.pid = int(pid)
         self.start_time = int(start_time)
