@@ -22,6 +22,7 @@ from podcov.languages import Converted, DigestAt, Language, Need, Numbering, Obs
 from podcov.ledger import Ledger
 from podcov.merge import divergent
 from podcov.model import Report
+from podcov.paths import is_below
 from podcov.platform import CourierAddress, Platform
 from podcov.raw import RawStore, StoredTarget
 
@@ -290,12 +291,13 @@ async def examine(
     unknown = sorted({t.service for t in counted} - {s.name for s in config.services})
     converted.append(Converted((), failures=tuple(f"service {name} is not in podcov.yaml any more" for name in unknown)))
     files = tuple(f for c in converted for f in c.files)
+    found_in_config = (*_absent(config, record), *_without_files(services, checkout.digests))
     report = Report(
         run=record.id,
         epochs=epochs.epochs,
         files=files,
         services=tuple(service.name for service in services),
-        warnings=tuple(dict.fromkeys((*_absent(config, record), *(w for c in converted for w in c.warnings), *divergent(files)))),
+        warnings=tuple(dict.fromkeys((*found_in_config, *(w for c in converted for w in c.warnings), *divergent(files)))),
     )
     return report, replace(settled.ledger, unreported=tuple(f for c in converted for f in c.failures))
 
@@ -304,6 +306,16 @@ def _absent(config: Config, record: RunRecord) -> Iterable[str]:
     """Services that the report says nothing about."""
     names = (service.name for service in config.services)
     return (f"service {name} took no part in this run, and is not reported" for name in names if name not in record.services)
+
+
+def _without_files(services: Iterable[Service], local: Mapping[str, str]) -> Iterable[str]:
+    """Sources that are misspelt, or gone: a percentage without the files that no process loaded is too high."""
+    return (
+        f"services.{service.name}.source: there is no source file in {folder}: what of it no process loaded is not counted"
+        for service in services
+        for folder in service.source
+        if not any(is_below(path, folder) for path in local)
+    )
 
 
 def _service_data(

@@ -34,6 +34,20 @@ def test_a_service_that_no_interpreter_can_analyse_is_named_and_the_run_is_incom
     assert pipeline.outcome(SuiteRecord(), ledger, anything=anything, allow_partial=False)[0] == Exit.INCOMPLETE
 
 
+def test_a_source_that_holds_nothing_is_named():
+    async def analyse(needs):
+        return {}
+
+    config = Config((Service("orders", source=("orders", "order")), Service("catalog", source=("nowhere",))))
+    record = RunRecord("r", "local", services=("orders",))
+    checkout = replace(CHECKOUT, digests={"orders/app.py": "sha256:1", "catalog/app.py": "sha256:2"})
+    report, _ = asyncio.run(pipeline.examine(record, (), config, checkout, analyse, lambda _: None))
+    assert report.warnings == (
+        "service catalog took no part in this run, and is not reported",
+        "services.orders.source: there is no source file in order: what of it no process loaded is not counted",
+    )
+
+
 NOT_SCANNED = {"unregistered": [], "scanned": False, "scan_reason": "there is nothing to look for"}
 
 
