@@ -25,9 +25,12 @@ def test_a_target_reads_back_as_it_was_saved(run):
 
 def test_the_targets_of_one_pod_are_found_among_all(run):
     other = replace(INFO, pod_uid="uid-9")
-    for info in (INFO, other):
+    local = TargetInfo("orders", "[a]/b", "[a]/b", "orders", "1")
+    for info in (INFO, other, replace(INFO, pod_uid="uid-12345679", start_id="6-78"), local):
         run.save_target(info, {"some": b"1"})
     assert [t.info for t in run.targets("uid-9")] == [other]
+    assert [t.info for t in run.targets("uid-12345678")] == [INFO]
+    assert [t.info for t in run.targets("[a]/b")] == [local]
 
 
 def test_a_later_pull_of_a_target_replaces_it_whole(run):

@@ -12,7 +12,7 @@ from typing import Any
 from podcov import pipeline
 from podcov.commands.progress import ConsoleProgress
 from podcov.commands.remote import interpreter_of, interpreters
-from podcov.commands.reporting import Result, analyse_before_it_is_gone, examine, relative, show
+from podcov.commands.reporting import EndingPods, Result, examine, relative, show
 from podcov.commands.session import Project, Where, local_folder
 from podcov.config import Config, DumpBy
 from podcov.edges import suite
@@ -73,6 +73,7 @@ async def _conduct(
         for line in _measuring_themselves(project.config):
             progress.note(line)
         begun = record
+        ending_pods = EndingPods(project, folder, begun)
         record = await pipeline.conduct(
             begun,
             platform,
@@ -80,7 +81,7 @@ async def _conduct(
             lambda env: _stoppable(_suite(project, where, folder.id, tests, env, as_json=as_json)),
             progress,
             time.time,
-            lambda ending: analyse_before_it_is_gone(project, folder, begun, ending, interpreter_of(platform, ending)),
+            lambda ending: ending_pods.analyse(ending, interpreter_of(platform, ending)),
         )
         project.keep(folder, record)
         if project.config.platform == "local":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -102,21 +103,39 @@ async def examine(
     return Result(report, ledger, built, written)
 
 
-async def analyse_before_it_is_gone(
-    project: Project, folder: RunFolder, record: RunRecord, ending: CourierAddress, interpreter: Remote
-) -> None:
-    """Has a pod that ends analyse what it ran: it may be the last with an interpreter of its version.
+class EndingPods:
+    """Has pods that end analyse what they ran: each may be the last with an interpreter of its version.
 
     What cannot be analysed now is asked for again when the report is made, and only then missing.
     """
-    with contextlib.suppress(PodcovError):
-        of_pod = pipeline.read_targets(folder, record.id, ending.pod_uid)
-        targets = tuple(target for target in of_pod if target.stored.info.container in ending.containers)
-        project = project.with_only({target.service for target in targets})
-        local = _sources(project)
-        text = _texts(folder, local)
-        needs = pipeline.needs(record, targets, project.config, _checkout(project, local.digests, local), text)
-        await _analyse(project, text, lambda _: [interpreter])(needs)
+
+    def __init__(self, project: Project, folder: RunFolder, record: RunRecord) -> None:
+        self._project = project
+        self._folder = folder
+        self._record = record
+        self._local = _sources(project)
+        self._reading = asyncio.Lock()
+        self._checkout: pipeline.Checkout | None = None
+
+    async def analyse(self, ending: CourierAddress, interpreter: Remote) -> None:
+        """Asks that pod's interpreter, `interpreter`, about what was pulled of the pod."""
+        with contextlib.suppress(PodcovError):
+            of_pod = pipeline.read_targets(self._folder, self._record.id, ending.pod_uid)
+            targets = tuple(target for target in of_pod if target.stored.info.container in ending.containers)
+            if not targets:
+                return
+            checkout = await self._checkout_once()
+            services = self._project.with_only({target.service for target in targets}).config
+            text = _texts(self._folder, self._local)
+            needs = pipeline.needs(self._record, targets, services, checkout, text)
+            await _analyse(self._project, text, lambda _: [interpreter])(needs)
+
+    async def _checkout_once(self) -> pipeline.Checkout:
+        """Beside the event loop: the other pods that end at the same time have their grace period only."""
+        async with self._reading:
+            if self._checkout is None:
+                self._checkout = await asyncio.to_thread(lambda: _checkout(self._project, self._local.digests, self._local))
+            return self._checkout
 
 
 def _sources(project: Project) -> SourceFiles:

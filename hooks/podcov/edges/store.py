@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import secrets
 import shutil
@@ -67,7 +68,8 @@ class RunFolder:
 
         Raises DamagedError for a folder whose `target.json` cannot be read.
         """
-        for description in sorted(self.path.glob("raw/*/*/target.json")):
+        named = f"*{glob.escape(_safe(pod_uid)[:_UID_LENGTH])}*" if pod_uid else "*"
+        for description in sorted(self.path.glob(f"raw/*/{named}/target.json")):
             if description.parent.name.startswith("."):
                 continue
             try:
@@ -140,11 +142,15 @@ class Store:
         link.replace(self.root / "runs" / "latest")
 
 
+_UID_LENGTH = 8
+"""so much of a pod's uid is in the name of a folder; all of it is in `target.json`"""
+
+
 def _folder_name(info: TargetInfo) -> str:
     """Unique within the service: pods may share a name, never a uid."""
     if info.pod_uid == info.address:
         return f"{info.address}.{info.start_id}"
-    return f"{info.address.split('/')[-1]}.{info.pod_uid[:8]}.{info.container}.{info.start_id}"
+    return f"{info.address.split('/')[-1]}.{info.pod_uid[:_UID_LENGTH]}.{info.container}.{info.start_id}"
 
 
 def _safe(name: str) -> str:
