@@ -1,4 +1,4 @@
-"""`podcov clean --results`: earlier runs go, the latest stays. What it does in a cluster is in tests/cluster."""
+"""`podcov clean`: with `--results` earlier runs go, the latest stays; and what it tells. The rest is in tests/cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from podcov.commands import attachments
 from podcov.commands.main import run
+from podcov.edges.cluster.attach import Done
+from podcov.edges.cluster.scale import Scaled
 
 LOCAL = """
 version: 1
@@ -49,3 +52,16 @@ def test_results_stay_where_nobody_says_so(project: Path, capsys: pytest.Capture
     assert run(["clean"]) == 0
     assert capsys.readouterr().out == "nothing is left over\n"
     assert runs(project) == {"1", "2", "3", "latest"}
+
+
+def test_what_has_its_pods_again_is_said_in_words_and_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    def told(*, as_json: bool, dry_run: bool) -> str:
+        back = [Scaled("statefulset", "archive", "shop")]
+        attachments.show(Done((), ()), verb="detached", dry_run=dry_run, as_json=as_json, scaled_back=back)
+        return capsys.readouterr().out
+
+    assert told(as_json=False, dry_run=False) == "scaled back: statefulset/archive in namespace shop\n"
+    assert told(as_json=False, dry_run=True) == "would be scaled back: statefulset/archive in namespace shop\n"
+    document = json.loads(told(as_json=True, dry_run=True))
+    assert document["dry_run"]
+    assert document["scaled_back"] == [{"workload": "statefulset/archive", "namespace": "shop"}]

@@ -13,6 +13,7 @@ from podcov.config import Config
 from podcov.edges import configuration
 from podcov.edges.cluster import owners
 from podcov.edges.cluster.attach import Attachments, Changed, Done
+from podcov.edges.cluster.scale import Scaled
 from podcov.edges.cluster.targets import NothingMatches, Selection, Target
 
 
@@ -67,10 +68,19 @@ def _namespace_of(name: str, config: Config | None) -> str:
     return (theirs[0] if theirs else "") or config.namespace
 
 
-def show(done: Done, *, verb: str, dry_run: bool, as_json: bool, runs: Sequence[str] = ()) -> None:
-    """The result on stdout. `runs` are the ids of those that were removed."""
+def show(
+    done: Done,
+    *,
+    verb: str,
+    dry_run: bool,
+    as_json: bool,
+    runs: Sequence[str] = (),
+    scaled_back: Sequence[Scaled] = (),
+) -> None:
+    """The result on stdout. `runs` are the ids of those that were removed, `scaled_back` the workloads that have pods again."""
     if as_json:
-        click.echo(json.dumps({**_document(done, dry_run=dry_run), "runs": list(runs)}))
+        back = [{"workload": f"{scaled.kind}/{scaled.name}", "namespace": scaled.namespace} for scaled in scaled_back]
+        click.echo(json.dumps({**_document(done, dry_run=dry_run), "runs": list(runs), "scaled_back": back}))
         return
     for changed in done.workloads:
         if dry_run and changed.difference:
@@ -82,6 +92,8 @@ def show(done: Done, *, verb: str, dry_run: bool, as_json: bool, runs: Sequence[
         click.echo(f"{would}{'made' if verb == 'attached' else 'removed'}: configmap/{plain} in namespace {namespace}")
     for run in runs:
         click.echo(f"{would}removed: run {run}")
+    for workload in scaled_back:
+        click.echo(f"{would}scaled back: {workload}")
 
 
 def _line(changed: Changed, verb: str, *, dry_run: bool) -> str:

@@ -74,9 +74,7 @@ def clean(
         with ConsoleProgress(quiet=quiet, verbose=verbose) as progress:
             done, back = asyncio.run(work())
     runs = _remove_runs(config, dry_run=dry_run) if results else []
-    attachments.show(done, verb="detached", dry_run=dry_run, as_json=as_json, runs=runs)
-    for workload in back if not as_json else ():
-        click.echo(f"{'would be ' if dry_run else ''}scaled back: {workload}")
+    attachments.show(done, verb="detached", dry_run=dry_run, as_json=as_json, runs=runs, scaled_back=back)
     if not (as_json or done.workloads or done.config_maps or runs or back):
         click.echo("nothing is left over")
 
