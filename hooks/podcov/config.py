@@ -228,7 +228,7 @@ def parse(text: str, *, name: str = "podcov.yaml") -> Config:
     if found:
         raise ConfigError(
             "\n".join(f"{name}:{problem.line}: {problem.text}" for problem in found),
-            hint="Every key is described in docs/podcov-yaml.md.",
+            hint="every key is described in docs/podcov-yaml.md.",
         )
     return _config(document)
 

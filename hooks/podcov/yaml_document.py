@@ -65,7 +65,7 @@ class Document:
         return value
 
 
-_HINT = "Indent with spaces, and put quotes around a text that holds `: ` or ` #`, or begins with a sign such as `*`, `{` or `%`."
+_HINT = "indent with spaces, and put quotes around a text that holds `: ` or ` #`, or begins with a sign such as `*`, `{` or `%`."
 
 
 def read(text: str, *, name: str) -> Document:

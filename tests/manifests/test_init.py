@@ -191,7 +191,7 @@ def test_a_container_that_does_not_exist_is_named_with_those_that_do(example: Ex
         ManifestError, match=r"services\.orders\.container: there is no container 'ordres' in deployment/orders"
     ) as caught:
         project.init(folder)
-    assert caught.value.hint == "There are: orders."
+    assert caught.value.hint == "there are: orders."
 
 
 def test_a_workload_that_does_not_exist_is_named_with_those_that_do(example: Example) -> None:
@@ -200,7 +200,7 @@ def test_a_workload_that_does_not_exist_is_named_with_those_that_do(example: Exa
     path.write_text(path.read_text().replace("deployment/orders", "statefulset/orders"))
     with pytest.raises(ManifestError, match="there is no statefulset/orders in the manifests") as caught:
         project.init(folder)
-    assert caught.value.hint == "There are: deployment/catalog, deployment/orders, deployment/shipping."
+    assert caught.value.hint == "there are: deployment/catalog, deployment/orders, deployment/shipping."
 
 
 def test_a_manifest_that_is_no_yaml_is_named_with_its_line(example: Example) -> None:

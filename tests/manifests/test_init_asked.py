@@ -121,7 +121,7 @@ def test_what_podcov_yaml_says_is_not_asked_for_again(
     option: str, value: str, key: str, example: Example, podcov: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert podcov(example("hello"), "init", option, value) == Exit.USAGE
-    assert f"Write `{key}` in it under `generate:`" in " ".join(capsys.readouterr().err.split())
+    assert f"write `{key}` in it under `generate:`" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

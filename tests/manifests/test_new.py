@@ -533,7 +533,7 @@ def test_a_file_of_that_name_is_not_touched(podcov: Any, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (["--language", "cobol"], "there is no template for cobol", "There are: go, python."),
+        (["--language", "cobol"], "there is no template for cobol", "there are: go, python."),
         (["--template", "nowhere"], "--template nowhere: there is no such folder", "https://git.example.org"),
         (["--template", "file:///nowhere/at-all"], "git fetch: ", "git ls-remote file:///nowhere/at-all"),
         (["--template", "https://x.invalid/a@-b"], "begins with a hyphen", ""),
@@ -596,7 +596,7 @@ def test_without_git_a_folder_can_still_be_named(podcov: Any, tmp_path: Path, mo
     code, _, err = podcov("orders", "--template", "https://git.example.org/a.git")
     assert code == 2
     assert "git cannot be run: No such file or directory" in err
-    assert "Install git, or name a folder." in err
+    assert "install git, or name a folder." in err
 
 
 def test_a_text_that_is_none_is_said(podcov: Any, team: Any) -> None:

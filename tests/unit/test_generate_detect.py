@@ -323,7 +323,7 @@ def test_several_bases_are_named_and_one_can_be_chosen() -> None:
     files = kustomizations("one", "two")
     with pytest.raises(api.ManifestError, match="several Kustomize bases: one, two") as caught:
         survey.look(files)
-    assert caught.value.hint == "Say which: `podcov init one`."
+    assert caught.value.hint == "say which: `podcov init one`."
     assert survey.look(files, ["two"])[0].kustomize == "two"
 
 
@@ -360,7 +360,7 @@ def test_an_unknown_language_is_refused() -> None:
     files = MemoryProject({"podcov.yaml": CONFIG.replace("{workload", "{language: cobol, workload"), "Tiltfile": ""})
     with pytest.raises(api.ManifestError, match=r"services\.app\.language: podcov cannot get into containers in cobol") as caught:
         planned(files, workload("{name: app, image: app}"))
-    assert caught.value.hint == "It knows: go, python."
+    assert caught.value.hint == "it knows: go, python."
 
 
 def test_tracers_are_asked_for_where_the_image_may_need_them() -> None:

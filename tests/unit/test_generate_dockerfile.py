@@ -107,7 +107,7 @@ def test_a_target_stage_counts_instead() -> None:
     assert dockerfile.parse(STAGES, target="test").command == ("pytest",)
     with pytest.raises(ManifestError, match=r"^app/Dockerfile: there is no stage 'prod'") as caught:
         dockerfile.parse(STAGES, name="app/Dockerfile", target="prod")
-    assert caught.value.hint == "Its stages: build, runtime, test."
+    assert caught.value.hint == "its stages: build, runtime, test."
 
 
 @pytest.mark.parametrize(

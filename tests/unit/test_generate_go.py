@@ -579,7 +579,7 @@ def test_the_profile_s_place_is_the_first_argument_that_reaches_the_test_binary(
             "{name: app, image: app, env: [{name: GOCOVERDIR, value: /cov}]}",
             SCRATCH,
             "services.app.dump.folder: it is /tmp/coverage, and the manifest's GOCOVERDIR is /cov",
-            "Write `folder: /cov`.",
+            "write `folder: /cov`.",
         ),
     ],
 )

@@ -297,7 +297,7 @@ def test_what_is_rendered_and_never_deployed_is_said() -> None:
         (
             f"{HEAD}{DEPLOYED}metadata:\n  annotations:\n    x: |\n      a",
             r"^skaffold\.yaml:8: the last line has no line end",
-            "End it",
+            "end it",
         ),
         (
             f"{HEAD}{DEPLOYED}profiles:\r  - name: a\rbuild: {{}}\n",

@@ -257,5 +257,5 @@ def test_podcov_s_folder_may_be_called_anything(by: By, folder: str) -> None:
 def test_a_function_of_that_name_is_the_user_s(own: str) -> None:
     with pytest.raises(ManifestError, match=r"^Tiltfile: it defines or loads a 'k8s_yaml' of its own") as caught:
         with_load(own, by="inject")
-    assert "Rename yours" in caught.value.hint
+    assert "rename yours" in caught.value.hint
     assert "kustomize='podcov_kustomize'" in with_load(own, by="overlay")

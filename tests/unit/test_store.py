@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime
 
@@ -74,10 +75,13 @@ def test_no_run_and_unknown_runs_are_told_apart(tmp_path):
     store = Store(tmp_path)
     with pytest.raises(NoDataError, match="no run yet"):
         store.run()
+    with pytest.raises(UsageError, match="no run 'nope'") as caught:
+        store.run("nope")
+    assert caught.value.hint == "begin with: podcov run"
     store.new_run(datetime.now).write("run.json", b"{}")
     with pytest.raises(UsageError, match="no run 'nope'") as caught:
         store.run("nope")
-    assert "known: 2" in caught.value.hint
+    assert re.fullmatch(r"name one of the last: 2\S+; without a name it is the latest", caught.value.hint)
 
 
 def test_a_damaged_description_is_named(run):

@@ -30,7 +30,7 @@ def go(flags: tuple[str, ...], plain: bool, variable: str | None, directory: Pat
     from podcov.edges import go_toolchain
 
     if bool(command) == bool(variable):
-        raise UsageError("podcov go: it takes a command, or --env NAME", hint="Write for example `podcov go -- go build ./...`.")
+        raise UsageError("podcov go: it takes a command, or --env NAME", hint="write for example `podcov go -- go build ./...`.")
     copy = None if plain else go_toolchain.ensure(directory=directory)
     env = go_toolchain.environment(copy, os.environ, flags or go_toolchain.COVER, directory=directory)
     if variable:
@@ -40,5 +40,5 @@ def go(flags: tuple[str, ...], plain: bool, variable: str | None, directory: Pat
         os.execvpe(command[0], command, env)  # noqa: S606 no shell: the words are the user's own command
     except OSError as error:
         raise UsageError(
-            f"{command[0]}: {error.strerror}", hint="What stands after `podcov go --` is run as a command of its own."
+            f"{command[0]}: {error.strerror}", hint="what stands after `podcov go --` is run as a command of its own."
         ) from None

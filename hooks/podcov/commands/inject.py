@@ -69,7 +69,7 @@ def _decoded(given: bytes) -> str:
     except UnicodeDecodeError as error:
         line = given.count(b"\n", 0, error.start) + 1
         raise ManifestError(
-            f"stdin:{line}: this is no YAML: byte {given[error.start]:#04x} is not UTF-8", hint="Manifests are text in UTF-8."
+            f"stdin:{line}: this is no YAML: byte {given[error.start]:#04x} is not UTF-8", hint="manifests are text in UTF-8."
         ) from None
 
 

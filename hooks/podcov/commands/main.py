@@ -138,7 +138,7 @@ def _refused_by_the_machine(error: Exception) -> FilesError | None:
     if not isinstance(error, OSError) or error.errno not in _REFUSALS:
         return None
     where = f"{error.filename}: " if error.filename else ""
-    return FilesError(f"{where}{error.strerror}", hint="See that this user may read and write there, and that there is room.")
+    return FilesError(f"{where}{error.strerror}", hint="see that this user may read and write there, and that there is room.")
 
 
 def show(error: PodcovError, machine: Stream | None) -> None:

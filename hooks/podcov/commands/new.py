@@ -73,7 +73,7 @@ def _refuse_language(language: str, known: Sequence[str]) -> None:
     if language not in known:
         raise NewError(
             f"there is no template for {language}",
-            hint=f"There are: {', '.join(known)}. A template of your own is named by --template.",
+            hint=f"there are: {', '.join(known)}. A template of your own is named by --template.",
         )
 
 
@@ -82,6 +82,6 @@ def _settings(given: Sequence[str]) -> dict[str, str]:
     for setting in given:
         key, equals, value = setting.partition("=")
         if not key or not equals:
-            raise NewError(f"--set {setting}: is not KEY=VALUE", hint="For example --set team=payments.")
+            raise NewError(f"--set {setting}: is not KEY=VALUE", hint="for example --set team=payments.")
         found[key] = value
     return found

@@ -59,7 +59,7 @@ class Project:
         services = [service.name for service in self.config.services]
         for name in names:
             if name not in services:
-                raise UsageError(f"there is no service {name!r} to leave out", hint=f"services: {', '.join(services)}")
+                raise UsageError(f"there is no service {name!r} to leave out", hint=f"name one of: {', '.join(services)}")
         if names and set(names) >= set(services):
             raise UsageError("no service is left to measure", hint=f"--without leaves out {', '.join(names)}, and these are all")
         return replace(self, left_out=frozenset(names))

@@ -82,7 +82,7 @@ def _go_env(go: str, name: str, directory: Path | None, env: Mapping[str, str] |
     if program is None:
         raise UsageError(
             f"{go}: there is no such program on the PATH",
-            hint="Install Go 1.20 or newer: a service is built by the toolchain of this machine, with podcov in a copy of it.",
+            hint="install Go 1.20 or newer: a service is built by the toolchain of this machine, with podcov in a copy of it.",
         )
     done = subprocess.run([program, "env", name], cwd=directory, env=env, capture_output=True, text=True, check=False)
     if done.returncode:

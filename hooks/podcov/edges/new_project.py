@@ -25,10 +25,10 @@ def refuse_folder(folder: Path) -> None:
     """Raises NewError where there is something already that a new project would overwrite."""
     if folder.is_dir() and any(folder.iterdir()):
         raise NewError(
-            f"{folder}: this folder is not empty", hint="Take another name, or run it elsewhere: nothing is overwritten."
+            f"{folder}: this folder is not empty", hint="take another name, or run it elsewhere: nothing is overwritten."
         )
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise NewError(f"{folder}: is there already, and is no folder", hint="Take another name, or run it elsewhere.")
+        raise NewError(f"{folder}: is there already, and is no folder", hint="take another name, or run it elsewhere.")
 
 
 def make(folder: Path, files: Mapping[str, File]) -> Made:
@@ -48,7 +48,7 @@ def make(folder: Path, files: Mapping[str, File]) -> Made:
             draft.replace(folder)
     except OSError as error:
         raise NewError(
-            f"{folder}: cannot be written: {error.strerror}", hint="Run it in a folder that you may write to."
+            f"{folder}: cannot be written: {error.strerror}", hint="run it in a folder that you may write to."
         ) from error
     return Made(tuple(made), findings)
 

@@ -42,7 +42,7 @@ class DiskProject:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
         except OSError as error:
-            raise UsageError(f"{path}: it cannot be read: {error.strerror}", hint="Make it readable for this user.") from None
+            raise UsageError(f"{path}: it cannot be read: {error.strerror}", hint="make it readable for this user.") from None
 
     def names(self, folder: str) -> Sequence[str]:
         try:
@@ -167,13 +167,13 @@ def surroundings(root: Path, generate: Generate | None = None) -> Surroundings:
 
 def kustomize(folder: Path) -> str:
     """The manifests that `kubectl kustomize` or `kustomize build` renders. Raises ManifestError with what it said."""
-    return _rendered([*_kustomize_command(), str(folder)], f"{folder}", "The base has to render by itself first.")
+    return _rendered([*_kustomize_command(), str(folder)], f"{folder}", "the base has to render by itself first.")
 
 
 def helm(root: Path, release: HelmRelease) -> str:
     """The manifests that `helm template` renders of a chart of the project in `root`. Raises ManifestError with what it said."""
     if not shutil.which("helm"):
-        raise UsageError("helm is not on the PATH", hint=f"Install it: `podcov init` renders the chart {release.chart} with it.")
+        raise UsageError("helm is not on the PATH", hint=f"install it: `podcov init` renders the chart {release.chart} with it.")
     chart = root / release.chart if release.local else release.chart
     options = [
         *(option for file in release.values for option in ("--values", str(root / file))),
@@ -184,7 +184,7 @@ def helm(root: Path, release: HelmRelease) -> str:
     ]
     command = ["helm", "template", release.name, str(chart), *options]
     return _rendered(
-        command, f"chart {release.chart}", "The chart has to render by itself first; `helm dependency build` may be missing."
+        command, f"chart {release.chart}", "the chart has to render by itself first; `helm dependency build` may be missing."
     )
 
 
@@ -201,7 +201,7 @@ def _kustomize_command() -> list[str]:
         return ["kubectl", "kustomize"]
     if shutil.which("kustomize"):
         return ["kustomize", "build"]
-    raise UsageError("neither kubectl nor kustomize is on the PATH", hint="Install one of them: `podcov init` renders with it.")
+    raise UsageError("neither kubectl nor kustomize is on the PATH", hint="install one of them: `podcov init` renders with it.")
 
 
 def _tracers(minors: Iterable[str]) -> Mapping[str, bytes]:

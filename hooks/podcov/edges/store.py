@@ -17,6 +17,7 @@ from podcov.errors import DamagedError, NoDataError, UsageError
 from podcov.raw import StoredTarget, TargetInfo
 
 _IGNORE = "# made by podcov\n*\n"
+_BEGIN = "begin with: podcov run"
 
 
 class RunFolder:
@@ -122,8 +123,9 @@ class Store:
             return RunFolder(path.resolve())
         known = sorted(p.parent.name for p in (self.root / "runs").glob("*/run.json") if not p.parent.is_symlink())
         if name == "latest":
-            raise NoDataError(f"{self.root}: there is no run yet", hint="begin with: podcov run")
-        raise UsageError(f"{self.root}: there is no run {name!r}", hint="known: " + (", ".join(known[-5:]) or "none"))
+            raise NoDataError(f"{self.root}: there is no run yet", hint=_BEGIN)
+        last = f"name one of the last: {', '.join(known[-5:])}; without a name it is the latest"
+        raise UsageError(f"{self.root}: there is no run {name!r}", hint=last if known else _BEGIN)
 
     def earlier_runs(self) -> list[RunFolder]:
         """All but the latest, by name."""

@@ -46,7 +46,7 @@ def fetch(place: str) -> Template:
     if not _SCHEME.match(place) and not _SCP.match(place):
         raise NewError(
             f"--template {place}: there is no such folder, and it is not the URL of a git repository",
-            hint=f"Name a folder, or a URL such as {_EXAMPLE}.",
+            hint=f"name a folder, or a URL such as {_EXAMPLE}.",
         )
     return _clone(parse(place), without_secret(place))
 
@@ -87,14 +87,14 @@ def _file(path: Path, named: str) -> File:
     mode = path.lstat().st_mode
     if not stat.S_ISREG(mode):
         what = "a symbolic link" if stat.S_ISLNK(mode) else "no ordinary file"
-        raise NewError(f"{named}: is {what}", hint="Put a copy of the file there: a template is files and folders.")
+        raise NewError(f"{named}: is {what}", hint="put a copy of the file there: a template is files and folders.")
     return File(path.read_bytes(), bool(mode & stat.S_IXUSR))
 
 
 def _clone(source: Source, place: str) -> Template:
     """Only the commit that is asked for, without what any of the machine's git settings would do to the files."""
     if source.ref.startswith("-") or source.url.startswith("-"):
-        raise NewError(f"--template {place}: no branch, tag or commit begins with a hyphen", hint=f"For example {_EXAMPLE}.")
+        raise NewError(f"--template {place}: no branch, tag or commit begins with a hyphen", hint=f"for example {_EXAMPLE}.")
     with tempfile.TemporaryDirectory(prefix="podcov-template-") as scratch:
         checkout = Path(scratch)
         _git(checkout, place, "init", "--quiet", "--template=")
@@ -106,7 +106,7 @@ def _clone(source: Source, place: str) -> Template:
             there = sorted(p.name for p in checkout.iterdir() if p.is_dir() and p.name not in _LEFT_OUT)
             raise NewError(
                 f"--template {place}: there is no folder {source.folder} in commit {commit[:12]}",
-                hint=f"Its folders are: {', '.join(there)}." if there else "It has no folders: leave // and what follows out.",
+                hint=f"its folders are: {', '.join(there)}." if there else "it has no folders: leave // and what follows out.",
             )
         return Template(read_folder(folder, named=place), commit)
 
@@ -121,12 +121,12 @@ def _git(folder: Path, place: str, *arguments: str) -> str:
         )
     except OSError as error:
         raise NewError(
-            f"--template {place}: git cannot be run: {error.strerror}", hint="Install git, or name a folder."
+            f"--template {place}: git cannot be run: {error.strerror}", hint="install git, or name a folder."
         ) from error
     if done.returncode:
         said = without_secret(" ".join(done.stderr.replace("fatal: ", "").split())) or f"exit code {done.returncode}"
         raise NewError(
             f"--template {place}: git {arguments[0]}: {said}",
-            hint=f"Try `git ls-remote {parse(place).url}`: it lists the branches and tags that can stand behind @.",
+            hint=f"try `git ls-remote {parse(place).url}`: it lists the branches and tags that can stand behind @.",
         )
     return done.stdout

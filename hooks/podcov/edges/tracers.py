@@ -157,7 +157,7 @@ def _selected(tracers: tuple[Tracer, ...], minors: tuple[str, ...], variants: tu
         if unknown:
             raise UsageError(
                 f"no C tracer for {what} {', '.join(unknown)}",
-                hint=f"There are tracers for {what} {', '.join(sorted(known))}.",
+                hint=f"there are tracers for {what} {', '.join(sorted(known))}.",
             )
     return [t for t in tracers if t.python in minors and (not variants or t.variant in variants)]
 
@@ -178,7 +178,7 @@ def _fetch(tracer: Tracer, folder: Path) -> None:
     if hashlib.sha256(library).hexdigest() != tracer.sha256:
         raise UsageError(
             f"{tracer.wheel}: {tracer.member} is not the tracer that tracers.json pins",
-            hint="Nothing was installed from it. Check which package index pip uses (pip config list).",
+            hint="nothing was installed from it. Check which package index pip uses (pip config list).",
         )
     whole_files.write(folder / NOTICE, _PREFACE.format(version=tracer.version).encode() + notice)
     whole_files.write(folder / tracer.file_name, zlib.compress(library, 9))
@@ -200,7 +200,7 @@ def _download(tracer: Tracer, scratch: Path) -> Path:
         complaint = (done.stderr.strip() or done.stdout.strip() or f"pip exited with {done.returncode}").splitlines()[-1]
         raise UsageError(
             f"cannot download the C tracer for Python {tracer.python} on {tracer.variant}: {complaint}",
-            hint=f"It comes from {tracer.wheel}. Make the package index reachable for `{sys.executable} -m pip download`, "
+            hint=f"it comes from {tracer.wheel}. Make the package index reachable for `{sys.executable} -m pip download`, "
             "or install podcov's wheel, which has the tracers in it.",
         )
     return wheels[0]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from podcov.errors import DamagedError
 
-_HINT = "Pull the run again, or leave it out."
+_HINT = "pull the run again, or leave it out."
 
 Choice = TypeVar("Choice", bound=str)
 Value = TypeVar("Value")
@@ -36,7 +36,7 @@ def decode(data: bytes, *, name: str, schema: str) -> Object:
     found = document.text("schema")
     if found != schema:
         raise DamagedError(
-            f"{name}: its schema is {found}, and this podcov reads {schema}", hint="Read it with the podcov that wrote it."
+            f"{name}: its schema is {found}, and this podcov reads {schema}", hint="read it with the podcov that wrote it."
         )
     return document
 

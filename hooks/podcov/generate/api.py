@@ -162,7 +162,7 @@ def refuse_hand_edits(changes: Iterable[Change]) -> None:
     if found:
         raise DriftError(
             "\n".join(found),
-            hint="Move what was changed into podcov.yaml or the manifests; `podcov init --force` overwrites it.",
+            hint="move what was changed into podcov.yaml or the manifests; `podcov init --force` overwrites it.",
         )
 
 
@@ -178,7 +178,7 @@ def first_config(
     if not detected.services:
         raise ManifestError(
             findings.below(f"{name}: there is no service in it that podcov can measure", detected.findings),
-            hint=f"Where one of these is written in {detect.WRITTEN_IN}, say so in {CONFIG}: docs/podcov-yaml.md has an example.",
+            hint=f"where one of these is written in {detect.WRITTEN_IN}, say so in {CONFIG}: docs/podcov-yaml.md has an example.",
         )
     return detect.podcov_yaml(detected, generate), detected.findings
 
@@ -246,7 +246,7 @@ def _refuse_to_ask_twice(asked: Asked) -> None:
         if value is not None:
             raise UsageError(
                 f"{option}: there is a {CONFIG} already, and from then on it says so itself",
-                hint=f"Write `{key}: {value}` in it under `generate:`, and run `podcov init` again.",
+                hint=f"write `{key}: {value}` in it under `generate:`, and run `podcov init` again.",
             )
 
 
@@ -267,7 +267,7 @@ def _folder(config: Config) -> str:
     if not folder:
         raise ManifestError(
             f"{CONFIG}: generate.overlay: {config.generate.overlay} is not within a folder of podcov's own",
-            hint="Write for example `podcov/overlay`: a Tiltfile and the list of generated files go beside it.",
+            hint="write for example `podcov/overlay`: a Tiltfile and the list of generated files go beside it.",
         )
     return folder
 

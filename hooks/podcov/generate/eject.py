@@ -65,7 +65,7 @@ def refuse_hand_edits(changes: Iterable[Change]) -> None:
     found = [f"{change.path}: {change.reason}" for change in changes if change.by_hand]
     if found:
         raise DriftError(
-            "\n".join(found), hint="Keep what was changed elsewhere; `podcov eject --force` removes it all the same."
+            "\n".join(found), hint="keep what was changed elsewhere; `podcov eject --force` removes it all the same."
         )
 
 

@@ -83,7 +83,7 @@ def render(template: Mapping[str, File], wanted: Wanted) -> Rendered:
     }
     files = _Renderer(template, variables).files()
     if not files:
-        raise NewError("the template has no files", hint="A template is a folder of files: docs/new.md says what may be in it.")
+        raise NewError("the template has no files", hint="a template is a folder of files: docs/new.md says what may be in it.")
     _refuse_outside(files)
     lines = [_fill(line, f"{DESCRIPTION}: next[{n}]", variables) for n, line in enumerate(description.next)]
     return Rendered(files, tuple(lines) or _next(wanted.name, files))
@@ -156,7 +156,7 @@ def _refuse_reserved(name: str, package: str, reserved: Mapping[str, list[str]])
         if taken:
             raise NewError(
                 f"{name!r} cannot be the name of this service: {taken} is {reason}",
-                hint=f"Take another one, for example {name}-service.",
+                hint=f"take another one, for example {name}-service.",
             )
 
 
@@ -169,14 +169,14 @@ def _refuse_outside(files: Mapping[str, File]) -> None:
         path = getattr(generate, key)
         if path.startswith("/") or project.join(path).startswith(".."):
             raise NewError(
-                f"{CONFIG}: generate.{key}: {path} is outside of the project", hint="Name a place within the template."
+                f"{CONFIG}: generate.{key}: {path} is outside of the project", hint="name a place within the template."
             )
 
 
 def _settings(defaults: Mapping[str, Value], given: Mapping[str, str]) -> dict[str, Value]:
     unknown = sorted(given.keys() - defaults.keys())
     if unknown:
-        known = f"It has: {', '.join(sorted(defaults))}." if defaults else "It has none of its own."
+        known = f"it has: {', '.join(sorted(defaults))}." if defaults else "it has none of its own."
         raise NewError(f"--set {unknown[0]}: the template has no such variable", hint=known)
     return {name: _like(name, default, given[name]) if name in given else default for name, default in defaults.items()}
 
@@ -186,11 +186,11 @@ def _like(name: str, default: Value, text: str) -> Value:
     match default:
         case bool():
             if text not in ("true", "false"):
-                raise NewError(f"--set {name}={text}: {name} is true or false", hint=f"The default is {str(default).lower()}.")
+                raise NewError(f"--set {name}={text}: {name} is true or false", hint=f"the default is {str(default).lower()}.")
             return text == "true"
         case int():
             if not re.fullmatch(r"-?\d+", text, re.ASCII):
-                raise NewError(f"--set {name}={text}: {name} is a whole number", hint=f"The default is {default}.")
+                raise NewError(f"--set {name}={text}: {name} is a whole number", hint=f"the default is {default}.")
             return int(text)
         case _:
             return text
@@ -227,12 +227,12 @@ class _Renderer:
             if not target:
                 continue
             if target in origins:
-                raise NewError(f"{path}: renders to {target}, and so does {origins[target]}", hint="Two files need two paths.")
+                raise NewError(f"{path}: renders to {target}, and so does {origins[target]}", hint="two files need two paths.")
             origins[target] = path
             found[target] = self._file(path)
         both = next((folder for target in found for folder in _folders(target) if folder in found), None)
         if both is not None:
-            raise NewError(f"{origins[both]}: renders to {both}, which is also a folder", hint="A path is a file or a folder.")
+            raise NewError(f"{origins[both]}: renders to {both}, which is also a folder", hint="a path is a file or a folder.")
         return found
 
     def _target(self, path: str) -> str:
@@ -244,7 +244,7 @@ class _Renderer:
         wrong = next((part for part in parts if part in (".", "..") or "/" in part or "\0" in part), None)
         if wrong is not None:
             raise NewError(
-                f"{path}: renders to {'/'.join(parts)!r}", hint="A part of a path has to render to the name of a file."
+                f"{path}: renders to {'/'.join(parts)!r}", hint="a part of a path has to render to the name of a file."
             )
         return "/".join(parts)
 
@@ -286,7 +286,7 @@ def _environment(load: Callable[[str], tuple[str, str, None] | None]) -> Immutab
 
 
 def _wrong(message: str, variables: Mapping[str, Value]) -> NewError:
-    return NewError(message, hint=f"A template has these variables: {', '.join(sorted(variables))}.")
+    return NewError(message, hint=f"a template has these variables: {', '.join(sorted(variables))}.")
 
 
 def _said(error: Exception) -> str:
@@ -310,5 +310,5 @@ def _text(template: Mapping[str, File], path: str) -> str:
     try:
         return template[path].content.decode("utf-8")
     except UnicodeDecodeError as error:
-        hint = f"Files without {SUFFIX} are copied as they are." if path.endswith(SUFFIX) else "Save it as UTF-8."
+        hint = f"files without {SUFFIX} are copied as they are." if path.endswith(SUFFIX) else "save it as UTF-8."
         raise NewError(f"{path}: is not UTF-8: byte {error.start}", hint=hint) from error

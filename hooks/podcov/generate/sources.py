@@ -70,12 +70,12 @@ def of(generate: Generate, tools: Tools) -> Sources:
     if generate.by == "overlay" and not generate.kustomize:
         raise ManifestError(
             "podcov.yaml: `generate: kustomize:` is missing",
-            hint="It names the folder of the Kustomize base that the overlay stands on. Without one, write `by: inject`.",
+            hint="it names the folder of the Kustomize base that the overlay stands on. Without one, write `by: inject`.",
         )
     if generate.by == "overlay" and _holds(project.join(generate.kustomize), project.join(generate.overlay)):
         raise ManifestError(
             f"podcov.yaml: generate.overlay: {generate.overlay} is within its base {generate.kustomize}, which Kustomize refuses",
-            hint="Write `by: inject` under `generate:`, or put the base into a folder of its own.",
+            hint="write `by: inject` under `generate:`, or put the base into a folder of its own.",
         )
     stated = Sources(
         (project.join(generate.kustomize),) if generate.kustomize else (),
@@ -86,7 +86,7 @@ def of(generate: Generate, tools: Tools) -> Sources:
     if not found:
         raise ManifestError(
             "podcov.yaml: `generate:` names no manifests, and neither skaffold.yaml nor Tiltfile does",
-            hint="Name them: `kustomize: FOLDER`, `manifests: [FILE or FOLDER]` or `helm: [{release: NAME, chart: FOLDER}]`.",
+            hint="name them: `kustomize: FOLDER`, `manifests: [FILE or FOLDER]` or `helm: [{release: NAME, chart: FOLDER}]`.",
         )
     return found
 
@@ -126,7 +126,7 @@ def read(files: Project, renderer: Renderer, sources: Sources) -> Manifests:
             if workload.name and workload.key in places:
                 raise ManifestError(
                     f"{workload.where or name}: {workload.reference} is in {places[workload.key]} already",
-                    hint="The one would overwrite the other in the cluster: leave one of them out, or give it another name.",
+                    hint="the one would overwrite the other in the cluster: leave one of them out, or give it another name.",
                 )
             places[workload.key] = workload.where or name
     return Manifests(
@@ -144,7 +144,7 @@ def of_paths(files: Project, paths: Sequence[str]) -> Sources:
     names = [project.join(path) for path in paths]
     for path in names:
         if files.read(project.join(path, "Chart.yaml")) is not None:
-            raise ManifestError(f"{path}: it is a Helm chart", hint=f"Write `helm template RELEASE {path} | podcov inject`.")
+            raise ManifestError(f"{path}: it is a Helm chart", hint=f"write `helm template RELEASE {path} | podcov inject`.")
     folders = tuple(path for path in names if kustomizations.of_folder(files, path))
     return Sources(folders, tuple(path for path in names if path not in folders))
 
@@ -176,7 +176,7 @@ def _rendered(files: Project, renderer: Renderer, sources: Sources) -> Iterator[
         if not found:
             raise ManifestError(
                 f"{path}: there is no such file, and no folder with manifests in it",
-                hint="Correct its name in skaffold.yaml, Tiltfile, podcov.yaml (`generate: manifests:`) or the command.",
+                hint="correct its name in skaffold.yaml, Tiltfile, podcov.yaml (`generate: manifests:`) or the command.",
             )
         yield from ((project.text(files, file) or "", file) for file in found)
     for release in sources.helm:

@@ -57,7 +57,7 @@ def _of_tools(found: Generate, rendered: Sources, said: Tools, by: Way | None) -
     if by == "overlay":
         raise ManifestError(
             f"an overlay stands on one Kustomize base, and this project renders {rendered.names}",
-            hint="Leave `--by overlay` out: `podcov inject` gets into everything that is rendered.",
+            hint="leave `--by overlay` out: `podcov inject` gets into everything that is rendered.",
         )
     return _injected(found, "it gets into everything that is rendered; an overlay stands on one Kustomize base alone")
 
@@ -88,7 +88,7 @@ def _named(found: Generate, named: _Named, by: Way | None) -> tuple[Generate, Fi
     if len(named.kustomize) > 1:
         raise ManifestError(
             f"several Kustomize bases: {', '.join(named.kustomize)}",
-            hint="Name one that has the others among its `resources`.",
+            hint="name one that has the others among its `resources`.",
         )
     charts = tuple(HelmRelease(_release_name(chart), chart) for chart in named.charts)
     return _plainly(replace(found, kustomize="".join(named.kustomize)), named.plain, charts, by)
@@ -98,7 +98,7 @@ def _plainly(found: Generate, plain: Sequence[str], charts: tuple[HelmRelease, .
     if by == "overlay":
         raise ManifestError(
             f"an overlay stands on a Kustomize base, and {', '.join((*plain, *(c.chart for c in charts)))} is none",
-            hint="Leave `--by overlay` out: `podcov inject` gets into everything that is rendered.",
+            hint="leave `--by overlay` out: `podcov inject` gets into everything that is rendered.",
         )
     return _injected(replace(found, manifests=tuple(plain), helm=charts), "an overlay would need a Kustomize base")
 
@@ -112,7 +112,7 @@ def _searched(files: Project, found: Generate, said: Tools, by: Way | None) -> t
     everything = [path for path in walk.walk(files, depth=_DEPTH) if not _NOT_DEPLOYED & set(dirname(path).split("/"))]
     bases = _one_or_more([dirname(p) or "." for p in everything if basename(p) in kustomizations.NAMES], prefer="base")
     if len(bases) > 1:
-        raise ManifestError(f"several Kustomize bases: {', '.join(bases)}", hint=f"Say which: `podcov init {bases[0]}`.")
+        raise ManifestError(f"several Kustomize bases: {', '.join(bases)}", hint=f"say which: `podcov init {bases[0]}`.")
     if bases:
         return _on_base(found, bases[0], by)
     charts = [dirname(p) or "." for p in everything if basename(p) == _CHART]
@@ -125,7 +125,7 @@ def _searched(files: Project, found: Generate, said: Tools, by: Way | None) -> t
         )
         raise ManifestError(
             findings.below(message, (finding for one in said.tiltfiles for finding in one.findings)),
-            hint="Name their folder: `podcov init FOLDER`. For workloads that run already there is `podcov attach`.",
+            hint="name their folder: `podcov init FOLDER`. For workloads that run already there is `podcov attach`.",
         )
     return _plainly(found, plain, tuple(HelmRelease(_release_name(chart), chart) for chart in charts), by)
 
@@ -174,7 +174,7 @@ def _sort_in(named: _Named, files: Project, path: str) -> None:
     else:
         raise ManifestError(
             f"{path}: neither manifests, nor a folder of them, nor a chart, a Tiltfile or a skaffold.yaml",
-            hint="Name one of these, or nothing: `podcov init` finds them in the current folder.",
+            hint="name one of these, or nothing: `podcov init` finds them in the current folder.",
         )
 
 

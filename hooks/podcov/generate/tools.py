@@ -71,5 +71,5 @@ def _present(files: Project, path: str) -> str:
 
 def _tiltfiles(files: Project, path: str) -> tuple[Tiltfile, ...]:
     if files.read(path) is None:
-        raise ManifestError(f"{path}: there is no such file", hint="Correct the path in podcov.yaml under `generate`.")
+        raise ManifestError(f"{path}: there is no such file", hint="correct the path in podcov.yaml under `generate`.")
     return tiltfile.read_all(files, path)

@@ -52,5 +52,5 @@ _LANGUAGES: Final[Mapping[str, Language]] = {
 def of(name: str) -> Language:
     """The language of that name. Raises UsageError for one that podcov does not know."""
     if name not in _LANGUAGES:
-        raise UsageError(f"language {name!r} is not known", hint="known: " + ", ".join(sorted(_LANGUAGES)))
+        raise UsageError(f"language {name!r} is not known", hint=f"name one of: {', '.join(sorted(_LANGUAGES))}")
     return _LANGUAGES[name]

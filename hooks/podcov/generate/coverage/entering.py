@@ -60,7 +60,7 @@ def enter(config: Config, rendered: Manifests, known: Surroundings, services: It
             raise ManifestError(
                 f"{CONFIG}: services.{service.name}: it is the container {entered.container.name} of {workload.place}, "
                 f"as services.{other.service.name} is",
-                hint="Leave one of them out.",
+                hint="leave one of them out.",
             )
         group.append(entered)
     return [
@@ -139,16 +139,16 @@ def _not_the_one(service: Service, namespace: str, rendered: Manifests) -> Manif
     if len({w.key for w in found}) < len(found):
         return ManifestError(
             f"{where}: {found[0].place} is in the manifests twice",
-            hint="The one would overwrite the other in the cluster: leave one of them out, or give it another name.",
+            hint="the one would overwrite the other in the cluster: leave one of them out, or give it another name.",
         )
     if found:
         places = ", ".join(f"{w.place} ({w.api_version})" for w in found)
-        return ManifestError(f"{where}: {service.workload} may be any of {places}", hint="Say which by `namespace`.")
+        return ManifestError(f"{where}: {service.workload} may be any of {places}", hint="say which by `namespace`.")
     there = ", ".join(w.place for w in rendered.workloads)
     wanted = f"{service.workload} in {namespace}" if namespace else service.workload
     return ManifestError(
         f"{where}: there is no {wanted} in the manifests",
-        hint=f"There are: {there}." if there else "There is no workload at all in them.",
+        hint=f"there are: {there}." if there else "there is no workload at all in them.",
     )
 
 
@@ -156,7 +156,7 @@ def _enter(service: Service, workload: Workload, config: Config, known: Surround
     if service.language not in LANGUAGES:
         raise ManifestError(
             f"{CONFIG}: services.{service.name}.language: podcov cannot get into containers in {service.language}",
-            hint=f"It knows: {', '.join(LANGUAGES)}.",
+            hint=f"it knows: {', '.join(LANGUAGES)}.",
         )
     container = _container(service, workload)
     built = known.image(container, asking=service.entry == "environment")
@@ -191,6 +191,6 @@ def _container(service: Service, workload: Workload) -> Container:
         wrong = f"there is no container {service.container!r}" if service.container else "`container` is missing"
         raise ManifestError(
             f"{CONFIG}: services.{service.name}.container: {wrong} in {workload.reference}",
-            hint=f"There are: {', '.join(names)}.",
+            hint=f"there are: {', '.join(names)}.",
         )
     return workload.containers[names.index(service.container)]

@@ -164,7 +164,7 @@ def _refuse_doubled_keys(pieces: Iterable[Piece], name: str) -> None:
             line, key = doubled
             raise ManifestError(
                 f"{name}:{piece.line + line - 1}: `{key}` stands twice",
-                hint="Leave one of them: of two, Kubernetes takes the last.",
+                hint="leave one of them: of two, Kubernetes takes the last.",
             )
 
 

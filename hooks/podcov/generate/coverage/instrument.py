@@ -242,7 +242,7 @@ def _refuse_clashes(workload: Workload, parties: Sequence[_Party]) -> None:
 def _refuse(workload: Workload, found: str, what: str) -> None:
     raise ManifestError(
         f"{workload.located}: {found}",
-        hint=f"That is {what}. If it is yours, rename it, or leave the service out of podcov.yaml; if an earlier podcov put it "
+        hint=f"that is {what}. If it is yours, rename it, or leave the service out of podcov.yaml; if an earlier podcov put it "
         "there and kept no record, deploy the workload anew without it.",
     )
 
@@ -254,13 +254,13 @@ def _refuse_what_cannot_be_extended(workload: Workload, member: _Member) -> None
     if doubled := next((name for name in names if in_place and names.count(name) > 1), ""):
         raise ManifestError(
             f"{workload.located}, container {member.name}: {doubled} stands twice in env",
-            hint="Leave one of them: of two, Kubernetes takes the last.",
+            hint="leave one of them: of two, Kubernetes takes the last.",
         )
     elsewhere = (v["name"] for v in member.entered.container.env if v["name"] in member.added.extended and "valueFrom" in v)
     for name in elsewhere:
         raise ManifestError(
             f"{workload.located}, container {member.name}: {name} comes from elsewhere (valueFrom), so it cannot be extended",
-            hint=f"Write `entry: entrypoint` for the service {member.entered.service.name} in podcov.yaml, and its image's "
+            hint=f"write `entry: entrypoint` for the service {member.entered.service.name} in podcov.yaml, and its image's "
             "ENTRYPOINT and CMD as `command:`.",
         )
 
@@ -453,7 +453,7 @@ def _recall(document: Mapping[str, Any]) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ManifestError(
             f"{manifests.reference(document)}: the annotation {ORIGINAL} is damaged: {str(text)[:80]!r}",
-            hint="It says what the workload was without coverage. Deploy the workload anew from its own manifests.",
+            hint="it says what the workload was without coverage. Deploy the workload anew from its own manifests.",
         ) from None
     found: dict[str, Any] = memory
     return found

@@ -49,7 +49,7 @@ def _patch(workload: Workload, entered: Sequence[Entered], maps: instrument.Wrap
     if not workload.known:
         raise ManifestError(
             f"{workload.reference} ({workload.api_version}): Kustomize does not know how to merge the lists of a custom resource",
-            hint="Write `generate: {by: inject}` in podcov.yaml: that way reaches everything that has a pod template.",
+            hint="write `generate: {by: inject}` in podcov.yaml: that way reaches everything that has a pod template.",
         )
     return instrument.patch(workload, entered, maps, replicas=replicas)
 

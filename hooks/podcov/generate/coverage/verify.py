@@ -34,7 +34,7 @@ def comes_off_again(plain: Mapping[str, Any], instrumented: Mapping[str, Any]) -
     if place:
         raise ManifestError(
             f"coverage would not come off again as it came: {place}",
-            hint="Nothing was changed. What stands there that is unusual? A simpler form of the same may do.",
+            hint="nothing was changed. What stands there that is unusual? A simpler form of the same may do.",
         )
 
 
@@ -55,7 +55,7 @@ def difference(left: Any, right: Any, where: str) -> str:
 def _refusal(what: str) -> ManifestError:
     return ManifestError(
         f"coverage would change more than it should, or less: {what}",
-        hint="Nothing was written. Does the manifest have something there that a strategic merge does not keep?",
+        hint="nothing was written. Does the manifest have something there that a strategic merge does not keep?",
     )
 
 

@@ -183,20 +183,20 @@ def _begin(step: Instruction, build: _Build, name: str) -> _Stage:
     if not base:
         raise ManifestError(
             f"{name}:{step.line}: FROM {step.rest}: the image is empty",
-            hint="Give its ARG a default before the first FROM.",
+            hint="give its ARG a default before the first FROM.",
         )
     return _Stage(base, words[2].lower() if len(words) == 3 and words[1].upper() == "AS" else "", [])
 
 
 def _chosen(stages: Sequence[_Stage], target: str, name: str) -> int:
     if not stages:
-        raise ManifestError(f"{name}: there is no FROM in it", hint="Is this a Dockerfile?")
+        raise ManifestError(f"{name}: there is no FROM in it", hint="is this a Dockerfile?")
     if not target:
         return len(stages) - 1
     named = _named(stages, target)
     if named is None:
         names = ", ".join(stage.name for stage in stages if stage.name) or "none that has a name"
-        raise ManifestError(f"{name}: there is no stage {target!r}", hint=f"Its stages: {names}.")
+        raise ManifestError(f"{name}: there is no stage {target!r}", hint=f"its stages: {names}.")
     return named
 
 

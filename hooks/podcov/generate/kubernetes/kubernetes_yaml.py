@@ -17,7 +17,7 @@ import yaml
 
 from podcov.errors import ManifestError
 
-_NO_YAML = "Correct that line, or the one above it; where a tool such as Helm fills it in first, give podcov what that renders."
+_NO_YAML = "correct that line, or the one above it; where a tool such as Helm fills it in first, give podcov what that renders."
 _TAG = "tag:yaml.org,2002:"
 _TRUE, _FALSE = "y|Y|yes|Yes|YES|on|On|ON|true|True|TRUE", "n|N|no|No|NO|off|Off|OFF|false|False|FALSE"
 _ONLY_TRUE_OR_FALSE = re.compile("^(?:true|True|TRUE|false|False|FALSE)$")
@@ -171,11 +171,11 @@ def _not_a_manifest(text: str, document: Any) -> tuple[int, str, str] | None:
     """Where in its text something is wrong with a document, what it is, and what to do."""
     if document is not None and not (isinstance(document, dict) and (not document or document.keys() & {"apiVersion", "kind"})):
         found = f"this is no manifest: {' '.join(str(document).split())[:60]!r}"
-        what = "A manifest is a mapping with `apiVersion`, `kind` and `metadata`; was something else printed among them?"
+        what = "a manifest is a mapping with `apiVersion`, `kind` and `metadata`; was something else printed among them?"
         return 0, found, what
     kinds = list(re.finditer(r"^kind:", text, re.MULTILINE))
     if len(kinds) > 1 and doubled_key(text):
-        return kinds[1].start(), "`kind` stands twice", "Two manifests run into each other where there is no `---` between them."
+        return kinds[1].start(), "`kind` stands twice", "two manifests run into each other where there is no `---` between them."
     return None
 
 

@@ -70,7 +70,7 @@ def wants_command(service: Service) -> str:
     if service.dump.by != "killswitch":
         return ""
     return (
-        f"Write the image's ENTRYPOINT and CMD as `command:` of the service {service.name} in {_CONFIG}: `args` of a pod take "
+        f"write the image's ENTRYPOINT and CMD as `command:` of the service {service.name} in {_CONFIG}: `args` of a pod take "
         "the place of CMD, and the test binary needs one more argument."
     )
 
@@ -203,7 +203,7 @@ def _recorded(entered: Entered) -> Additions:
 
 def _asked_binary(service: Service) -> str:
     return (
-        f"Write the path that its program has in the image as `binary:` of the service {service.name} in {_CONFIG}, "
+        f"write the path that its program has in the image as `binary:` of the service {service.name} in {_CONFIG}, "
         "such as `binary: /app`."
     )
 
@@ -234,7 +234,7 @@ def _refuse_another_folder(entered: Entered, dump: Dump) -> None:
     said, where = _gocoverdir(entered.container.env), f"{_CONFIG}: services.{entered.service.name}.dump.folder"
     if dump.by != "killswitch" and said.startswith("/") and "$" not in said and said.rstrip("/") != dump.folder.rstrip("/"):
         raise ManifestError(
-            f"{where}: it is {dump.folder}, and the manifest's GOCOVERDIR is {said}", hint=f"Write `folder: {said}`."
+            f"{where}: it is {dump.folder}, and the manifest's GOCOVERDIR is {said}", hint=f"write `folder: {said}`."
         )
 
 
@@ -289,5 +289,5 @@ def _refuse_a_shell(entered: Entered, words: Sequence[str]) -> None:
         raise ManifestError(
             f"{_CONFIG}: services.{entered.service.name}: container {entered.container.name} is started by a shell "
             f"({' '.join(words)!r:.80}), which does not pass arguments on to the test binary",
-            hint='Write its ENTRYPOINT, or the manifest\'s command, as a list of words; a script passes them on by "$@".',
+            hint='write its ENTRYPOINT, or the manifest\'s command, as a list of words; a script passes them on by "$@".',
         )

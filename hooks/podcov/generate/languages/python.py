@@ -95,7 +95,7 @@ def wants_command(service: Service) -> str:
     if service.entry == "environment":
         return ""
     return (
-        f"Write the image's ENTRYPOINT and CMD as `command:` of the service {service.name} in podcov.yaml, "
+        f"write the image's ENTRYPOINT and CMD as `command:` of the service {service.name} in podcov.yaml, "
         "or `entry: environment`, which needs none."
     )
 

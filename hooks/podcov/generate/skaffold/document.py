@@ -119,7 +119,7 @@ def _read_into(found: dict[str, Skaffold], files: Project, path: str, *, require
             f"{required_by}: it requires {path}, and there is no such file" if required_by else f"{path}: there is no such file"
         )
         raise ManifestError(
-            said, hint=f"Correct the path {'under `requires`' if required_by else 'in podcov.yaml under `generate`'}."
+            said, hint=f"correct the path {'under `requires`' if required_by else 'in podcov.yaml under `generate`'}."
         )
     one = read(text, path=path)
     found[path] = one if required_by or _is_there(one, files) else _from_the_project(one, files)
@@ -272,7 +272,7 @@ def _refuse_another_profile(skaffold: Skaffold, name: str) -> None:
         if theirs == name:
             raise ManifestError(
                 f"{skaffold.path}:{line}: there is a profile {name!r} already",
-                hint="Give podcov's another name: `generate: {profile: NAME}` in podcov.yaml.",
+                hint="give podcov's another name: `generate: {profile: NAME}` in podcov.yaml.",
             )
 
 

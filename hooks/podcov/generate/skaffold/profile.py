@@ -171,12 +171,12 @@ def _post_render(made: _Profile, wanted: Wanted, where: str) -> None:
         if taken:
             raise ManifestError(
                 f"{where}: {place}.helm.flags.{command} has {taken} already, and Helm takes one post-renderer",
-                hint="Have that one pass its result through `podcov inject`; take this file out of `generate` in podcov.yaml.",
+                hint="have that one pass its result through `podcov inject`; take this file out of `generate` in podcov.yaml.",
             )
     if wanted.root != wanted.folder:
         raise ManifestError(
             f"{where}: deploy.helm: podcov is Helm's post-renderer there, and finds podcov.yaml only in the folder of this file",
-            hint="Put podcov.yaml beside it, or render the releases under `manifests.helm`.",
+            hint="put podcov.yaml beside it, or render the releases under `manifests.helm`.",
         )
     for command in ("install", "upgrade"):
         made.append((place, "helm", "flags", command), f"--post-renderer={POST_RENDERER}")

@@ -75,7 +75,7 @@ def _inserted(text: str, path: str, index: int, body: str) -> list[str]:
     if root.flow_style:
         raise ManifestError(
             f"{path}:{root.start_mark.line + 1}: the document is written in braces, which leaves no place for a marked block",
-            hint="Write it in lines, as `skaffold fix --overwrite` does.",
+            hint="write it in lines, as `skaffold fix --overwrite` does.",
         )
     theirs = _entries(root).get("profiles")
     if theirs is None:
@@ -84,22 +84,22 @@ def _inserted(text: str, path: str, index: int, body: str) -> list[str]:
     key, value = theirs
     after = _line(text, key.start_mark) + 1
     if lines[after - 1][: key.start_mark.column].strip():
-        raise _no_place(path, after, "has a sign before it", "Write the key alone at the beginning of its line.")
+        raise _no_place(path, after, "has a sign before it", "write the key alone at the beginning of its line.")
     return blocks.insert(lines, after, body, _list_indent(text, path, key, value))
 
 
 def _list_indent(text: str, path: str, key: yaml.Node, value: yaml.Node) -> str:
     line = _line(text, key.start_mark) + 1
     if isinstance(value, yaml.SequenceNode) and value.flow_style:
-        raise _no_place(path, line, "is written in brackets", "Write it as a list with dashes.")
+        raise _no_place(path, line, "is written in brackets", "write it as a list with dashes.")
     if isinstance(value, yaml.SequenceNode):
         if text[value.start_mark.index] != "-":
-            raise _no_place(path, line, "has an anchor or a tag", "Leave that out.")
+            raise _no_place(path, line, "has an anchor or a tag", "leave that out.")
         return " " * value.start_mark.column
     if isinstance(value, yaml.ScalarNode) and value.start_mark.index == value.end_mark.index:
         return " " * (key.start_mark.column + 2)
     raise _no_place(
-        path, line, "has a value that is no list", "Where there are no profiles, write `profiles:` alone, or nothing."
+        path, line, "has a value that is no list", "where there are no profiles, write `profiles:` alone, or nothing."
     )
 
 
@@ -120,12 +120,12 @@ def _refuse_other_changes(plain: str, written: str, path: str, bodies: Mapping[i
     if plain.endswith("\n"):
         raise ManifestError(
             f"{path}: a marked block would change more of it than `profiles`",
-            hint="Write it as `skaffold fix --overwrite` does: lines, indented by spaces, and lists with dashes.",
+            hint="write it as `skaffold fix --overwrite` does: lines, indented by spaces, and lists with dashes.",
         )
     last = len(blocks.split(plain))
     raise ManifestError(
         f"{path}:{last}: the last line has no line end, and with a marked block behind it would mean something else",
-        hint="End it: that alone may change the value that it belongs to.",
+        hint="end it: that alone may change the value that it belongs to.",
     )
 
 

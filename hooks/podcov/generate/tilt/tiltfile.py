@@ -132,7 +132,7 @@ def with_load(
             raise ManifestError(
                 f"{tiltfile.path}: it defines or loads a {function!r} of its own, "
                 "and podcov would have to put another in its place",
-                hint=f"Rename yours; podcov's calls Tilt's own {function}.",
+                hint=f"rename yours; podcov's calls Tilt's own {function}.",
             )
     folder = project.join(tiltfile.path, "..")
     body = assets.render(
