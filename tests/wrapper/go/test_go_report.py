@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ class Pods:
 
         checkout = Checkout(str(self.project), local.digests, {}, "")
         targets = pipeline.read_targets(self, RUN)  # type: ignore[arg-type]
-        record = RunRecord(RUN, "kubernetes", services=tuple(names))
+        record = RunRecord(RUN, "kubernetes", marked=time.time(), services=tuple(names))
         report, ledger = asyncio.run(pipeline.examine(record, targets, config, checkout, nothing, text))
         told = summary.build(report, ledger, run=RUN, platform="", git=None, tests=None, exit={"code": 0, "reason": ""})
         reports = self.folder / "reports"
