@@ -28,7 +28,7 @@ PULL_SECONDS = 120.0
 LAST_PULL_SECONDS = 60.0
 """how long pods that are ending are waited for once the tests are over: twice the default grace period"""
 COMING_SECONDS = 30.0
-"""how long pods that are just starting get to serve once the tests are over"""
+"""how long pods that are just starting get to serve once the tests are over, and programs in their containers to begin before"""
 COMING_POLL_SECONDS = 1.0
 WAIT_SECONDS = 10.0
 """of one long poll; between two of them we look whether there is still time"""
@@ -53,7 +53,8 @@ class Collected:
     unreached: dict[str, str] = field(default_factory=dict)
     """courier's id -> why this run's mark did not get there"""
     missed: dict[str, list[str]] = field(default_factory=dict)
-    """courier's id -> the container starts that ran when the mark did not get there, as `<container>/<restart>`"""
+    """courier's id -> the container starts that ran when the mark did not get there, as `<container>/<restart>`; empty where no
+    program of them had begun"""
     pulled: set[str] = field(default_factory=set)
     """couriers' ids"""
 
@@ -208,11 +209,25 @@ class Collector:
     # -- one courier
 
     async def _mark(self, address: CourierAddress) -> None:
+        """A program that has not begun in a container that runs gets to, within a bound; one that begins later missed nothing."""
+        begun, unbegun = await self._try_to_mark(address)
+        if unbegun:
+            self.progress.note(f"waiting for the program of {address.name} to begin")
+        loop = asyncio.get_running_loop()
+        end = loop.time() + COMING_SECONDS
+        while unbegun and loop.time() < end:
+            await asyncio.sleep(COMING_POLL_SECONDS)
+            begun, unbegun = await self._try_to_mark(address)
+        if begun and address.id in self.collected.unreached:
+            ran = [start for start in begun if not (start.ended or unbegun)]
+            self.collected.missed[address.id] = [f"{start.container}/{start.restart}" for start in ran]
+
+    async def _try_to_mark(self, address: CourierAddress) -> tuple[Sequence[ContainerStart], bool]:
+        """The starts that there had been; and whether there was nothing to mark, for no program had begun in them."""
         begun = await self._begun(address)
         self._marked[address.id] = len(begun)
-        await self._ask_to_mark(address)
-        if begun and address.id in self.collected.unreached:
-            self.collected.missed[address.id] = [f"{start.container}/{start.restart}" for start in begun if not start.ended]
+        trouble = await self._ask_to_mark(address)
+        return begun, isinstance(trouble, CourierUnreachable) and trouble.unbegun
 
     async def _mark_newcomer(self, address: CourierAddress) -> None:
         """As `mark`, while the tests run: what the cluster refuses now costs this pod its mark, and not the run."""
@@ -226,7 +241,8 @@ class Collector:
             self._not_marked(address, error)
         self._settled.add(address.id)
 
-    async def _ask_to_mark(self, address: CourierAddress) -> None:
+    async def _ask_to_mark(self, address: CourierAddress) -> _Trouble | None:
+        """What was in the way; None where the mark got there."""
         try:
             if address.sidecar:
                 await self._ask(address, "lease", str(LEASE_SECONDS))
@@ -234,13 +250,14 @@ class Collector:
             answers = read_answers(answer.stdout)
         except _TROUBLE as error:
             self._not_marked(address, error)
-            return
+            return error
         self._acknowledged.add(address.id)
         if address.id not in self.collected.missed:
             self.collected.unreached.pop(address.id, None)
         for target in answers.targets:
             self.collected.unmarked.setdefault(f"{address.pod_uid}/{target.name}", {}).update(target.failures)
         self.progress.note(f"marked {address.name}", verbose=True)
+        return None
 
     def _not_marked(self, address: CourierAddress, error: _Trouble) -> None:
         # A container that is started again begins in an epoch of its own: only the first mark must not be missed.

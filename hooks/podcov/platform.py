@@ -130,10 +130,15 @@ class Platform(Protocol):
 
 
 class CourierUnreachable(Exception):
-    """An exec did not come through. `gone`: the pod or container does not exist any more."""
+    """An exec did not come through.
 
-    def __init__(self, address: CourierAddress, reason: str, *, gone: bool = False) -> None:
+    `gone`: the pod or container does not exist any more. `unbegun`: the container runs, and the program that would be its own
+    courier has not begun in it, as far as can be seen; so nothing is recorded there yet.
+    """
+
+    def __init__(self, address: CourierAddress, reason: str, *, gone: bool = False, unbegun: bool = False) -> None:
         super().__init__(f"{address.name}/{address.container}: {reason}")
         self.address = address
         self.reason = reason
         self.gone = gone
+        self.unbegun = unbegun

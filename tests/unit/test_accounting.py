@@ -134,6 +134,13 @@ def test_which_starts_the_mark_missed_is_known_whatever_the_clocks_say(marked_at
     assert [target.slug for target in told.ledger.targets] == ["mark-unanswered", ""]
 
 
+@pytest.mark.parametrize("marked_at", [50.0, 500.0], ids=["a clock that is slow", "one that is fast"])
+def test_a_container_whose_program_had_not_begun_missed_no_mark(marked_at: float):
+    told = account([START], [TARGET], unreached={"uid-1": "it has not begun"}, missed={"uid-1": []}, marked_at=marked_at)
+    assert [target.state for target in told.ledger.targets] == ["collected"]
+    assert told.counted == {TARGET.id}
+
+
 def test_a_container_that_never_started_is_a_failure():
     ledger = account([replace(START, started=None, ended="ErrImagePull")], []).ledger
     assert ledger.targets[0].slug == "never-started"

@@ -125,6 +125,21 @@ def test_without_a_link_it_is_said_what_that_means() -> None:
     assert "coverage profile" in looked.reason
 
 
+def test_a_link_may_come_yet_where_every_container_lacks_its_own_and_nothing_else_may() -> None:
+    """A program leaves it when it begins; what an image does not have, it will not get."""
+    looked = search(go(), "app", "beside", sidecar=False)
+    assert not looked.unbegun
+    for way in looked:
+        looked.rule_out(way, NO_LINK)
+    assert looked.unbegun
+    other = Outcome(3, b"", "unknown argument: --podcov-courier")
+    for ended, service, sidecar in [(NO_PROGRAM, go("/app"), True), (MISSING, python(), False), (other, go(), False)]:
+        looked = search(service, "app", sidecar=sidecar)
+        for way in looked:
+            assert looked.rule_out(way, ended)
+        assert not looked.unbegun
+
+
 def test_the_sidecar_says_which_program_it_is() -> None:
     looked = search(go(), "podcov-courier", sidecar=True, command=("/ko-app/shop", "--podcov-courier", "serve"))
     assert next(iter(looked)).words == ("/ko-app/shop", "--podcov-courier")

@@ -509,6 +509,45 @@ def test_a_later_mark_makes_up_for_one_that_did_not_get_there_only_where_nothing
     assert collected.missed == ({"uid-1": ["app/0"]} if had_begun else {})
 
 
+def unbegun(address: CourierAddress) -> CourierUnreachable:
+    return CourierUnreachable(address, "no program with podcov in it has begun", unbegun=True)
+
+
+def test_a_program_that_is_about_to_begin_in_its_container_is_marked_before_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "COMING_POLL_SECONDS", 0.0)
+    services = Services(BARE)
+    services.troubles = {"mark": [unbegun(BARE)] * collecting.ATTEMPTS}
+    marked_first = []
+
+    async def tests(collector: Collector) -> None:
+        marked_first.append(collector.collected.unreached == {})
+
+    collected = conduct(services, tests).collected
+    assert marked_first == [True]
+    assert services.of(BARE) == ["mark"] * (collecting.ATTEMPTS + 1) + ["dump", "pull"]
+    assert (collected.unreached, collected.missed, collected.lost) == ({}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("trouble", "missed"), [(unbegun(BARE), {"uid-2": []}), (CourierUnreachable(BARE, "no answer"), {"uid-2": ["app/0"]})]
+)
+def test_a_program_that_began_after_all_waiting_has_missed_no_mark(
+    trouble: CourierUnreachable, missed: Mapping[str, Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it can have run before the tests; of one that only did not answer nobody knows."""
+    monkeypatch.setattr(collecting, "COMING_SECONDS", 0.0)
+    services = Services(BARE)
+    services.troubles = {"mark": [trouble] * collecting.ATTEMPTS}
+
+    async def tests(collector: Collector) -> None: ...
+
+    collected = conduct(services, tests).collected
+    assert services.of(BARE) == ["mark"] * collecting.ATTEMPTS + ["dump", "pull"]
+    assert collected.unreached == {"uid-2": trouble.reason}
+    assert collected.missed == missed
+    assert collected.lost == {}
+
+
 def test_a_pod_of_which_nobody_can_tell_whether_it_is_new_is_marked() -> None:
     services = Services(POD)
 

@@ -43,7 +43,7 @@ class RunRecord:
     unreached: Mapping[str, str] = field(default_factory=dict)
     """courier's id -> why this run's mark did not get there"""
     missed: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """courier's id -> the container starts that ran when it did not get there, as `<container>/<restart>`"""
+    """courier's id -> the container starts that ran when it did not get there, as `<container>/<restart>`; maybe none"""
 
 
 def dump(record: RunRecord) -> bytes:

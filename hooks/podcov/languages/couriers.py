@@ -45,6 +45,8 @@ class Missing:
     """which of the words, from 0"""
     reason: str
     """what is not there, and what to write or do, for people"""
+    unbegun: bool = False
+    """a program that records leaves it when it begins: it may come yet"""
 
 
 class Courier(Protocol):

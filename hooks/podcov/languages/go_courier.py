@@ -51,6 +51,7 @@ class GoCourier:
                 _PROGRAM,
                 "no program with podcov in it has begun in the container, or the one that did has been removed: was the image "
                 f"built by the coverage profile, and by this podcov? Is PODCOV_OFF set? ({said})",
+                unbegun=True,
             )
         if outcome.no_executable:
             return Missing(_PROGRAM, f"{words[0]} is not in the image; name its program as `binary` in podcov.yaml ({said})")

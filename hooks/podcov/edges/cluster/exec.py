@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from podcov.edges.cluster.api import Api
-from podcov.languages.couriers import Courier, Outcome, Words
+from podcov.languages.couriers import Courier, Missing, Outcome, Words
 
 STDIN, STDOUT, STDERR, STATUS = range(4)
 _CHUNK = 1 << 16
@@ -105,7 +105,8 @@ class Search:
     def __init__(self, ways: Iterable[Invocation], *, nowhere: str) -> None:
         """`nowhere` is the reason where there are no ways to begin with."""
         self._ways = list(dict.fromkeys(ways))
-        self._reason = nowhere
+        self._nowhere = nowhere
+        self._missing: list[Missing] = []
 
     def __iter__(self) -> Iterator[Invocation]:
         while self._ways:
@@ -116,14 +117,19 @@ class Search:
         missing = way.courier.missing(way.words, outcome)
         if missing is None:
             return False
-        self._reason = missing.reason
+        self._missing.append(missing)
         self._ways = [w for w in self._ways if not _shares(w, way, missing.place)]
         return True
 
     @property
     def reason(self) -> str:
         """Why the last way was ruled out."""
-        return self._reason
+        return self._missing[-1].reason if self._missing else self._nowhere
+
+    @property
+    def unbegun(self) -> bool:
+        """All that was missing may come yet."""
+        return bool(self._missing) and all(missing.unbegun for missing in self._missing)
 
 
 def _shares(way: Invocation, other: Invocation, place: int) -> bool:

@@ -407,7 +407,7 @@ class ClusterPlatform:
                 raise Cut(f"the courier was ended by signal {outcome.signal}: its container was ended, or is out of memory")
             self._invocations[key] = way
             return CourierAnswer(outcome.exit_code, outcome.stdout, outcome.stderr)
-        raise CourierUnreachable(address, search.reason)
+        raise CourierUnreachable(address, search.reason, unbegun=search.unbegun)
 
     @staticmethod
     def _containers(address: CourierAddress, entry: Entry | None) -> Sequence[str]:
