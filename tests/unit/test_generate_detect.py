@@ -389,6 +389,17 @@ def test_results_in_a_build_context_are_a_warning(context: str, ignored: str, wa
     assert [f.subject for f in plan.findings] == ([join(context, ".dockerignore")] if warned else [])
 
 
+@pytest.mark.parametrize(
+    ("own", "context", "warned"), [(".podcov\n", "", []), ("venv\n", ".podcov\n", ["app/Dockerfile.dockerignore"])]
+)
+def test_what_a_dockerfile_has_of_its_own_decides_what_its_context_leaves_out(own: str, context: str, warned: list[str]) -> None:
+    tiltfile = "docker_build('app', '.', dockerfile='app/Dockerfile')\nk8s_yaml(kustomize('k8s'))\n"
+    ignored = {"app/Dockerfile.dockerignore": own, ".dockerignore": context}
+    files = {"podcov.yaml": CONFIG, "Tiltfile": tiltfile, "app/Dockerfile": PYTHON, **ignored}
+    plan = planned(MemoryProject(files), workload("{name: app, image: app}"))
+    assert [f.subject for f in plan.findings] == warned
+
+
 def test_ko_takes_no_results_into_its_images() -> None:
     artifact = "{image: app, ko: {main: ./app}}"
     rendered = "manifests: {kustomize: {paths: [k8s]}}"

@@ -23,6 +23,7 @@ from podcov.generate.coverage.inject import Injector, Tracers
 from podcov.generate.coverage.rebuilding import Rebuilding
 from podcov.generate.findings import Finding
 from podcov.generate.images import builds
+from podcov.generate.images.artifacts import Artifact
 from podcov.generate.images.commands import Lookup
 from podcov.generate.kubernetes.manifests import Key, Manifests
 from podcov.generate.languages.entered import Entered
@@ -452,13 +453,17 @@ def _scaled(config: Config, deployed: Manifests, groups: Sequence[Group]) -> lis
 
 def _contexts(said: Tools, files: Project) -> list[Finding]:
     """Build contexts that podcov's results would be part of; ko takes Go packages alone."""
-    found = []
-    for context in dict.fromkeys(artifact.context for artifact in said.artifacts if artifact.builder != "ko"):
-        inside = not project.relative(".", context).startswith("..")
-        ignored = (project.text(files, project.join(context, ".dockerignore")) or "").split()
-        if inside and not {"*", "**", ".podcov", ".podcov/", "**/.podcov"} & set(ignored):
-            why = "the results in .podcov would change the image with every run, and have Tilt build it anew: name it there"
-            found.append(
-                Finding(project.join(context, ".dockerignore"), "it does not leave out .podcov", "left as it is", why, "warning")
-            )
-    return found
+    why = "the results in .podcov would change the image with every run, and have Tilt build it anew: name it there"
+    around = [a for a in said.artifacts if a.builder != "ko" and not project.relative(".", a.context).startswith("..")]
+    return [
+        Finding(path, "it does not leave out .podcov", "left as it is", why, "warning")
+        for path in dict.fromkeys(_dockerignore(artifact, files) for artifact in around)
+        if not {"*", "**", ".podcov", ".podcov/", "**/.podcov"} & set((project.text(files, path) or "").split())
+    ]
+
+
+def _dockerignore(artifact: Artifact, files: Project) -> str:
+    """The file that says what its context leaves out: builders prefer the one named after the Dockerfile."""
+    own = f"{artifact.dockerfile}.dockerignore"
+    has_own = artifact.dockerfile and files.read(own) is not None
+    return own if has_own else project.join(artifact.context, ".dockerignore")
