@@ -109,7 +109,7 @@ class _Builder:
         if isinstance(node, ScalarNode):
             return self._scalar(node, path)
         if any(node is outer for outer in self._open):
-            raise self._error(node, path, "an alias may not contain itself")
+            raise self._error(node, path, "an alias may not contain itself", hint="write out what is meant")
         self._open.append(node)
         try:
             if isinstance(node, MappingNode):
@@ -132,7 +132,7 @@ class _Builder:
             case "float":
                 return float(node.value.lower().replace(".inf", "inf").replace(".nan", "nan"))
             case tag:
-                raise self._error(node, path, f"the tag {tag} means nothing here")
+                raise self._error(node, path, f"the tag {tag} means nothing here", hint="leave the tag out")
 
     def _mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
         inherited: dict[str, Any] = {}
@@ -143,10 +143,11 @@ class _Builder:
             if _is_merge(key):
                 continue
             if not isinstance(key, ScalarNode):
-                raise self._error(key, path, "a key must be a text")
+                raise self._error(key, path, "a key must be a text", hint=_HINT)
             where = (*path, key.value)
             if key.value in found:
-                raise self._error(key, where, f"this key stands here already, in line {self.lines[where]}")
+                text = f"this key stands here already, in line {self.lines[where]}"
+                raise self._error(key, where, text, hint="leave one of the two out, or put what they hold under one key")
             self.lines[where] = _line(key)
             found[key.value] = self.value(value, where)
         return inherited | found
@@ -158,12 +159,13 @@ class _Builder:
                 continue
             for base in value.value if isinstance(value, SequenceNode) else [value]:
                 if not isinstance(base, MappingNode):
-                    raise self._error(value, path, "`<<` takes a mapping, or a list of mappings")
+                    text = "`<<` takes a mapping, or a list of mappings"
+                    raise self._error(value, path, text, hint="name anchors of mappings, such as `<<: *base`")
                 yield base
 
-    def _error(self, node: Node, path: Path, text: str) -> ConfigError:
+    def _error(self, node: Node, path: Path, text: str, *, hint: str) -> ConfigError:
         where = f"{name_path(path)}: " if path else ""
-        return ConfigError(f"{self.name}:{_line(node)}: {where}{text}")
+        return ConfigError(f"{self.name}:{_line(node)}: {where}{text}", hint=hint)
 
 
 def _is_merge(key: Node) -> bool:

@@ -83,6 +83,7 @@ def complaint(text: str) -> str:
     with pytest.raises(ConfigError) as caught:
         parse(textwrap.dedent(text))
     assert caught.value.exit_code == Exit.USAGE
+    assert caught.value.hint
     return caught.value.message
 
 
