@@ -244,6 +244,14 @@ def test_a_folder_without_a_base_is_told_what_is_missing(tmp_path: Path) -> None
     assert "podcov init FOLDER" in caught.value.hint
 
 
+def test_a_manifest_that_is_no_yaml_is_named_where_there_is_no_other(tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web\n")
+    (tmp_path / "settings.yaml").write_text("colours: [red\n")
+    with pytest.raises(ManifestError, match=r"\n  web\.yaml:4: this is no YAML: .*; correct that line") as caught:
+        project.init(tmp_path)
+    assert "settings.yaml" not in caught.value.message
+
+
 def test_a_tiltfile_that_cannot_be_read_is_named_where_nothing_else_renders(tmp_path: Path) -> None:
     (tmp_path / "Tiltfile").write_text("docker_build('a', 'a'\nk8s_yaml('a.yaml')\n")
     with pytest.raises(ManifestError, match=r"\n  Tiltfile: line 1: a text that podcov cannot read; what it builds"):

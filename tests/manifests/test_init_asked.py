@@ -124,6 +124,41 @@ def test_what_podcov_yaml_says_is_not_asked_for_again(
     assert f"write `{key}` in it under `generate:`" in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_project_above_is_named_and_a_first_configuration_below_it_is_written_all_the_same(
+    write: Write, podcov: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write({f"services/{name}": text for name, text in PLAIN.items()})
+    (folder / "podcov.yaml").write_text("version: 1\n")
+    assert podcov(folder / "services", "init") == Exit.OK
+    line = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("podcov.yaml"))
+    assert f"there is one above: {folder}/podcov.yaml" in line
+    assert line.endswith(f"go to {folder}, or name it with -c ../podcov.yaml")
+    assert podcov(folder / "services", "init") == Exit.OK
+    assert "one above" not in capsys.readouterr().err, "it is a project of its own by now"
+
+
+def test_a_project_above_is_named_where_there_is_nothing_to_set_up(
+    write: Write, podcov: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write({"podcov.yaml": "version: 1\n", "src/app.py": ""})
+    assert podcov(folder / "src", "init") == Exit.USAGE
+    said = capsys.readouterr().err
+    assert "there are no manifests" in said
+    assert f"go to {folder}, or name it with -c ../podcov.yaml. Else: name their folder" in said
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path, podcov: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert podcov(tmp_path, "init", "-c", "nowhere/podcov.yaml") == Exit.USAGE
+    assert capsys.readouterr().err.startswith("podcov: nowhere/podcov.yaml: there is no folder nowhere\n")
+
+
+def test_a_table_that_is_piped_ends_no_line_in_blanks(write: Write, podcov: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert podcov(write(PLAIN), "init") == Exit.OK
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].split() == ["what", "found", "decided", "why"]
+    assert [line for line in said if line != line.rstrip()] == []
+
+
 @pytest.mark.parametrize(
     ("files", "commands"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -15,7 +15,7 @@ from rich.table import Table
 from podcov.commands import diffs
 from podcov.commands.diffs import Edit
 from podcov.config import Config
-from podcov.edges import project
+from podcov.edges import configuration, project
 from podcov.errors import UsageError
 from podcov.generate.api import Asked, Plan
 from podcov.generate.coverage import entering
@@ -43,7 +43,22 @@ def init(
     if check and dry_run:
         raise UsageError("--check and --dry-run: both write nothing, and say different things", hint="give one of them")
     root = config.resolve().parent
-    done = project.plan(root, asked, adopt=adopt) if dry_run else project.init(root, asked, check=check, force=force, adopt=adopt)
+    if not root.is_dir():
+        raise UsageError(f"{config}: there is no folder {config.parent}", hint="make it, or name the project's folder")
+    above = None if config.is_file() else configuration.above(config)
+    try:
+        done = (
+            project.plan(root, asked, adopt=adopt)
+            if dry_run
+            else project.init(root, asked, check=check, force=force, adopt=adopt)
+        )
+    except UsageError as error:
+        if above is None:
+            raise
+        hint = f"for the project of {above}, {configuration.go_to(above)}. Else: {error.hint}"
+        raise type(error)(error.message, hint=hint) from None
+    if above:
+        done = replace(done, findings=(_another(above), *done.findings))
     if as_json:
         click.echo(json.dumps(_document(done, dry_run=dry_run)))
         return
@@ -59,6 +74,12 @@ def init(
     if not quiet:
         _offer(done)
         _say_next(done, dry_run=dry_run)
+
+
+def _another(above: Path) -> Finding:
+    """Said of a first configuration: its project may be meant to be a part of another."""
+    why = f"where that project was meant, {configuration.go_to(above)}"
+    return Finding(entering.CONFIG, f"there is one above: {above}", "another one for this folder", why, "warning")
 
 
 def _adopted(done: Plan) -> Iterator[Finding]:
@@ -179,6 +200,11 @@ def _print_findings(findings: Iterable[Finding]) -> None:
     for f in rows:
         table.add_row(f.subject, f.found, f.decided, f.why, style="yellow" if f.level == "warning" else "")
     console = Console(stderr=True, highlight=False, emoji=False, markup=False)
-    if not console.is_terminal:
-        console.width = _UNBOUNDED
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    console.width = _UNBOUNDED
+    with console.capture() as printed:
+        console.print(table)
+    for line in printed.get().splitlines():
+        click.echo(line.rstrip(), err=True)

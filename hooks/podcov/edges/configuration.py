@@ -20,9 +20,17 @@ def read(path: Path) -> Config:
     return parse(text, name=str(path))
 
 
+def above(path: Path) -> Path | None:
+    """The nearest file of that name in a folder above: whoever stands in a folder of a project meant that."""
+    return next((file for folder in path.absolute().parent.parents if (file := folder / path.name).is_file()), None)
+
+
+def go_to(found: Path) -> str:
+    """What to do to have that file used."""
+    return f"go to {found.parent}, or name it with -c {os.path.relpath(found)}"
+
+
 def _where_else(path: Path) -> str:
-    """What to do where there is no such file: whoever stands in a folder of the project meant the one above."""
-    above = [folder / path.name for folder in path.absolute().parent.parents]
-    if found := next((file for file in above if file.is_file()), None):
-        return f"there is one above: go to {found.parent}, or name it with -c {os.path.relpath(found)}"
+    if found := above(path):
+        return f"there is one above: {go_to(found)}"
     return "write one with `podcov init`, go to the project's folder, or name it with -c"

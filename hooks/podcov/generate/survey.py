@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from posixpath import basename, dirname
 
@@ -17,6 +17,7 @@ from podcov.generate.tools import Tools
 
 _DEPTH = 4
 _CHART = "Chart.yaml"
+_PLAIN = (".yaml", ".yml", ".json")
 _NOT_DEPLOYED = frozenset(("tests", "test", "e2e", "docs", "doc", "examples", "example", "samples", "sample", "demo", "demos"))
 """folders whose manifests are there to be read or tried; whoever deploys them names them"""
 
@@ -124,7 +125,7 @@ def _searched(files: Project, found: Generate, said: Tools, by: Way | None) -> t
             "and neither skaffold.yaml nor Tiltfile renders any"
         )
         raise ManifestError(
-            findings.below(message, (finding for one in said.tiltfiles for finding in one.findings)),
+            findings.below(message, (*(f for one in said.tiltfiles for f in one.findings), *_unread(files, everything))),
             hint="name their folder: `podcov init FOLDER`. For workloads that run already there is `podcov attach`.",
         )
     return _plainly(found, plain, tuple(HelmRelease(_release_name(chart), chart) for chart in charts), by)
@@ -141,9 +142,22 @@ def _folders_of_manifests(files: Project, paths: Sequence[str]) -> list[str]:
     """Folders with a workload in a file; where it is the project's own folder, the files."""
     found: dict[str, None] = {}
     for path in paths:
-        if path.endswith((".yaml", ".yml", ".json")) and _deploys(files, path):
+        if path.endswith(_PLAIN) and _deploys(files, path):
             found[dirname(path) or path] = None
     return list(found)
+
+
+def _unread(files: Project, paths: Sequence[str]) -> Iterator[Finding]:
+    """Manifests that are broken before anything in them tells of a workload."""
+    for path in paths:
+        text = walk.text(files, path) if path.endswith(_PLAIN) else None
+        if text is None or "{{" in text or "apiVersion:" not in text:
+            continue
+        try:
+            manifests.read(text, name=path)
+        except ManifestError as error:
+            place, _, found = error.message.partition(": ")
+            yield Finding(place, found, "left out", error.hint)
 
 
 def _deploys(files: Project, path: str) -> bool:
