@@ -109,6 +109,15 @@ def test_the_page_has_every_file_and_needs_nothing_else(tmp_path: Path) -> None:
     assert text == TEXT.splitlines() * 2
 
 
+def test_the_page_says_of_its_numbers_whether_they_are_of_all_files_or_of_the_chosen_one(tmp_path: Path) -> None:
+    other = file({BODY: 3, THEN: 3, REST: 3}, path="cart/all.go")
+    WRITERS["go"](material(file(RAN), other), tmp_path)
+    page = (tmp_path / "go.html").read_text()
+    assert re.findall(r'data-statements="(.*?)"', page) == ["this file: 3 of 3 statements", "this file: 2 of 3 statements"]
+    header = " ".join(re.sub("<[^>]*>", " ", page[page.index("</select>") : page.index("</header>")]).split())
+    assert re.search(r"all files 83%.* all files: 5 of 6 statements", header), header
+
+
 def test_the_page_shows_blocks_as_they_begin_and_end_in_lines() -> None:
     lines = list(go_html.coloured(TEXT, file(RAN).regions))
     assert lines[0] == "package cart"
