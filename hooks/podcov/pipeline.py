@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from podcov import languages
+from podcov import languages, signals
 from podcov.accounting import Account, ProcessFacts, TargetFacts, Unregistered, settle
 from podcov.collecting import Collector, Progress
 from podcov.config import Config, Service
@@ -231,7 +231,7 @@ def outcome(tests: SuiteRecord, ledger: Ledger, *, anything: bool, allow_partial
     The tests' own code comes first, then no data, then incomplete data. `anything`: some line was recorded somewhere.
     """
     if tests.exit_code:
-        return tests.exit_code, "tests failed"
+        return tests.exit_code, "tests interrupted" if signals.interrupted_by(tests.exit_code) else "tests failed"
     if not anything:
         return Exit.NO_DATA, "no data"
     if not ledger.complete and not allow_partial:

@@ -18,6 +18,8 @@ NOT_FOR_GO: Final = frozenset({"ILL", "TRAP", "BUS", "FPE", "KILL", "SEGV", "STK
 ENDS_GO: Final = frozenset({"HUP", "INT", "QUIT", "ABRT", "TERM"})
 """what a Go program ends of that does not wait for it; Go's runtime passes over the others"""
 
+_INTERRUPTING: Final = frozenset({"INT", "TERM"})
+
 
 def named(signal: str | int) -> str:
     """Its name without SIG, or its number where it has none: `SIGUSR1`, `USR1`, `10` and 10 are `USR1`."""
@@ -28,6 +30,12 @@ def named(signal: str | int) -> str:
 def number(name: str) -> int:
     """Of what `named` says."""
     return NUMBERS[name] if name in NUMBERS else int(name)
+
+
+def interrupted_by(exit_code: int) -> str:
+    """The title of the signal by which somebody ended what has this exit code, as a shell tells it; else empty."""
+    name = named(exit_code - 128)
+    return title(name) if name in _INTERRUPTING else ""
 
 
 def title(name: str) -> str:

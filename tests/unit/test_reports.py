@@ -239,6 +239,22 @@ def test_facts_leave_out_what_is_not_known() -> None:
     assert facts.facts(bare) == [("run", RUN), ("platform", "local"), ("exit code", "0")]
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (None, "pytest did not end in 2.0 s"),
+        (0, "pytest passed in 2.0 s"),
+        (1, "pytest failed with exit code 1 in 2.0 s"),
+        (130, "pytest was interrupted by SIGINT, exit code 130, in 2.0 s"),
+        (137, "pytest failed with exit code 137 in 2.0 s"),
+        (143, "pytest was interrupted by SIGTERM, exit code 143, in 2.0 s"),
+    ],
+)
+def test_facts_tell_tests_that_failed_from_those_that_somebody_interrupted(code: int | None, told: str) -> None:
+    tests = {"command": ["pytest"], "exit_code": code, "seconds": 2.0}
+    assert ("tests", told) in facts.facts({"tests": tests})
+
+
 def test_podcov_yaml_allows_exactly_the_reports_that_there_are() -> None:
     assert set(schema("podcov-yaml-1")["properties"]["reports"]["items"]["enum"]) == set(WRITERS)
     assert set(config.Config(()).reports) <= set(WRITERS)

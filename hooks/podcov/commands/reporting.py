@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from podcov import assets, languages, pipeline
+from podcov import assets, languages, pipeline, signals
 from podcov.collecting import Progress
 from podcov.commands.session import Project
 from podcov.edges import copies, coverage_config, coverdata
@@ -209,8 +209,10 @@ def show(result: Result, *, as_json: bool, files: bool, show_missing: bool = Fal
         for path in [html] if html else result.written:
             click.echo(f"\nReport: {relative(path)}")
         tests = result.summary["tests"]
-        if tests and tests["exit_code"]:
-            click.echo(f"\nThe tests FAILED, exit code {tests['exit_code']}: {' '.join(tests['command'])}")
+        if tests and (code := tests["exit_code"]):
+            interrupted_by = signals.interrupted_by(code)
+            ended = f"were INTERRUPTED ({interrupted_by})" if interrupted_by else "FAILED"
+            click.echo(f"\nThe tests {ended}, exit code {code}: {' '.join(tests['command'])}")
 
 
 def _analyse(

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from podcov import signals
 from podcov.reports.wording import plain
 
 
@@ -34,6 +35,12 @@ def _facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _tests(tests: Mapping[str, Any]) -> str:
     command = shlex.join(tests.get("command") or ())
     code, seconds = tests.get("exit_code"), tests.get("seconds")
-    ended = "did not end" if code is None else "passed" if code == 0 else f"failed with exit code {code}"
     took = f" in {seconds:.1f} s" if seconds is not None else ""
-    return f"{command} {ended}{took}".strip()
+    return f"{command} {_ended(code)}{took}".strip()
+
+
+def _ended(code: int | None) -> str:
+    if not code:
+        return "did not end" if code is None else "passed"
+    interrupted_by = signals.interrupted_by(code)
+    return f"was interrupted by {interrupted_by}, exit code {code}," if interrupted_by else f"failed with exit code {code}"
