@@ -118,7 +118,7 @@ class Service:
 @dataclass(frozen=True, slots=True)
 class PortForward:
     resource: str
-    """`service/NAME`, `deployment/NAME`, `statefulset/NAME` or `pod/NAME`"""
+    """`service/NAME`, `pod/NAME`, or a workload that has pods: `deployment/NAME`, ..."""
     port: int
     local_port: int = 0
     """0: a free one"""

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from podcov.config import PortForward
+from podcov.config import PortForward, parse
 from podcov.edges import forwards
 from podcov.edges.cluster import forwards as cluster_forwards
 from podcov.edges.forwards import Dial, Refused, Remote
-from podcov.errors import ClusterError, Exit, UsageError
+from podcov.errors import ClusterError, ConfigError, Exit, UsageError
 
 WEB = PortForward(resource="service/web", port=80)
 
@@ -307,3 +307,16 @@ def test_a_port_that_a_service_lacks_is_named_with_those_it_has() -> None:
     with pytest.raises(UsageError, match="service/web has no port 80") as caught:
         cluster_forwards.target_port({"ports": [{"port": 443}, {"port": 8080}]}, WEB)
     assert caught.value.hint == "its ports: 443, 8080"
+
+
+def test_podcov_yaml_allows_exactly_the_kinds_that_can_be_forwarded_to() -> None:
+    def allowed(kind: str) -> bool:
+        forward = f"{{resource: {kind}/web, port: 80}}"
+        try:
+            parse(f"version: 1\nservices: {{web: {{workload: deployment/web}}}}\nport_forwards: [{forward}]\n")
+        except ConfigError as error:
+            return "port_forwards[0].resource" not in error.message
+        return True
+
+    kinds = (*cluster_forwards.KINDS, "cronjob", "ingress", "node")
+    assert [kind for kind in kinds if allowed(kind)] == list(cluster_forwards.KINDS)

@@ -21,7 +21,8 @@ from podcov.errors import ClusterError, UsageError
 READY_SECONDS = 60.0
 """How long a connection waits for a pod to become ready."""
 
-_KINDS = ("service", "deployment", "statefulset", "daemonset", "replicaset", "job", "pod")
+KINDS = ("service", "deployment", "statefulset", "daemonset", "replicaset", "job", "pod")
+"""of what may be forwarded to"""
 _FRESH_SECONDS = 1.0
 _PAUSE = 0.25
 _DATA, _ERROR = 0, 1
@@ -42,7 +43,7 @@ async def open_forwards(api: Api, declared: Sequence[PortForward], namespace: st
 
 
 async def _route(api: Api, forward: PortForward, namespace: str) -> _Route:
-    resource = cluster_pods.workload(forward.resource, where="port_forwards", kinds=_KINDS)
+    resource = cluster_pods.workload(forward.resource, where="port_forwards", kinds=KINDS)
     if resource.kind != "service":
         return _Route(api, namespace, resource, resource.owns, forward.port)
     try:
