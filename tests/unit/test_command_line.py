@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from podcov.commands.main import COMMANDS, run
+from click.testing import CliRunner
+from podcov.commands.hook import hook
+from podcov.commands.main import COMMANDS, cli, run
 from podcov.edges.store import Store
 
 
@@ -26,6 +28,12 @@ def podcov(*arguments, cwd=None, stdin=None):
 def test_every_command_explains_itself(command, capsys):
     assert run([command, "--help"]) == 0
     assert "Usage: podcov " + command in capsys.readouterr().out
+
+
+def test_every_command_but_go_and_new_takes_the_configuration_s_path():
+    asked = [[command] for command in COMMANDS if command != "hook"] + [["hook", name] for name in hook.commands]
+    without = [words for words in asked if "--config" not in CliRunner().invoke(cli, [*words, "--help"]).output]
+    assert without == [["new"], ["go"]]
 
 
 def test_help_loads_every_command_and_nothing_that_only_its_work_needs():
