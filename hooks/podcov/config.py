@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from podcov import signals, yaml_document
 from podcov.errors import ConfigError
 from podcov.model import Mode
 from podcov.schemas import schema
-from podcov.yaml_document import Document, Path, Problem, name_path
+from podcov.yaml_document import Document, Path, Problem, name_path, nearest_line
 
 Entry = Literal["entrypoint", "environment"]
 Way = Literal["overlay", "inject"]
@@ -211,6 +211,14 @@ class Config:
     """files of the project that reports are copied to, and the reports, relative to the run's `reports/`; `{service}` in both
     stands for the name of each service"""
     generate: Generate = field(default_factory=Generate)
+    file: str = field(default="podcov.yaml", compare=False)
+    """what errors call the file that says all this"""
+    lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
+    """where in it each key stands"""
+
+    def place(self, *path: str | int) -> str:
+        """Where a key stands, or would stand: `podcov.yaml:7: services.web.workload`."""
+        return f"{self.file}:{nearest_line(self.lines, path)}: {name_path(path)}"
 
     def service(self, name: str) -> Service:
         return next(s for s in self.services if s.name == name)
@@ -230,7 +238,7 @@ def parse(text: str, *, name: str = "podcov.yaml") -> Config:
             "\n".join(f"{name}:{problem.line}: {problem.text}" for problem in found),
             hint="every key is described in docs/podcov-yaml.md.",
         )
-    return _config(document)
+    return replace(_config(document), file=name, lines=document.lines)
 
 
 def _config(document: Document) -> Config:

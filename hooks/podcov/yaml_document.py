@@ -52,10 +52,7 @@ class Document:
 
     def line(self, path: Iterable[str | int]) -> int:
         """The line of the nearest thing on `path` that the document has."""
-        where = tuple(path)
-        while where and where not in self.lines:
-            where = where[:-1]
-        return self.lines.get(where, 1)
+        return nearest_line(self.lines, path)
 
     def at(self, path: Iterable[str | int]) -> Any:
         """The value that stands at `path`."""
@@ -80,6 +77,14 @@ def read(text: str, *, name: str) -> Document:
     builder = _Builder(name)
     data = None if node is None else builder.value(node, ())
     return Document(data, builder.lines, builder.texts)
+
+
+def nearest_line(lines: Mapping[Path, int], path: Iterable[str | int]) -> int:
+    """Of the lines of things by their paths, that of the nearest on `path`."""
+    where = tuple(path)
+    while where and where not in lines:
+        where = where[:-1]
+    return lines.get(where, 1)
 
 
 def name_path(path: Iterable[str | int]) -> str:

@@ -188,7 +188,8 @@ def test_a_container_that_does_not_exist_is_named_with_those_that_do(example: Ex
     path = folder / "podcov.yaml"
     path.write_text(path.read_text().replace("workload: deployment/orders", "workload: deployment/orders\n    container: ordres"))
     with pytest.raises(
-        ManifestError, match=r"services\.orders\.container: there is no container 'ordres' in deployment/orders"
+        ManifestError,
+        match=r"^podcov\.yaml:\d+: services\.orders\.container: there is no container 'ordres' in deployment/orders",
     ) as caught:
         project.init(folder)
     assert caught.value.hint == "there are: orders."
@@ -200,6 +201,8 @@ def test_a_workload_that_does_not_exist_is_named_with_those_that_do(example: Exa
     path.write_text(path.read_text().replace("deployment/orders", "statefulset/orders"))
     with pytest.raises(ManifestError, match="there is no statefulset/orders in the manifests") as caught:
         project.init(folder)
+    line = path.read_text().splitlines().index("    workload: statefulset/orders") + 1
+    assert caught.value.message.startswith(f"podcov.yaml:{line}: services.orders.workload: ")
     assert caught.value.hint == "there are: deployment/catalog, deployment/orders, deployment/shipping."
 
 

@@ -54,11 +54,11 @@ def enter(config: Config, rendered: Manifests, known: Surroundings, services: It
     found: dict[Key, list[Entered]] = {}
     known = known.of(rendered)
     for service in services:
-        workload = _workload(service, service.namespace or config.namespace, rendered)
+        workload = _workload(service, config, rendered)
         entered, group = _enter(service, workload, config, known), found.setdefault(workload.key, [])
         for other in (other for other in group if other.container is entered.container):
             raise ManifestError(
-                f"{CONFIG}: services.{service.name}: it is the container {entered.container.name} of {workload.place}, "
+                f"{config.place('services', service.name)}: it is the container {entered.container.name} of {workload.place}, "
                 f"as services.{other.service.name} is",
                 hint="leave one of them out.",
             )
@@ -124,17 +124,17 @@ def _may_come_along(name: str, container: Container) -> bool:
     return any(name.startswith(str(source.get("prefix") or "")) for source in sources)
 
 
-def _workload(service: Service, namespace: str, rendered: Manifests) -> Workload:
-    workload = rendered.workload(service.workload, namespace)
+def _workload(service: Service, config: Config, rendered: Manifests) -> Workload:
+    workload = rendered.workload(service.workload, service.namespace or config.namespace)
     if workload is None:
-        raise _not_the_one(service, namespace, rendered)
+        raise _not_the_one(service, config, rendered)
     if workload.problem:
         raise ManifestError(f"{workload.located}: {workload.problem}", hint="`kubectl apply --dry-run=server` refuses it, too.")
     return workload
 
 
-def _not_the_one(service: Service, namespace: str, rendered: Manifests) -> ManifestError:
-    where = f"{CONFIG}: services.{service.name}.workload"
+def _not_the_one(service: Service, config: Config, rendered: Manifests) -> ManifestError:
+    where, namespace = config.place("services", service.name, "workload"), service.namespace or config.namespace
     found = rendered.candidates(service.workload, namespace)
     if len({w.key for w in found}) < len(found):
         return ManifestError(
@@ -155,10 +155,10 @@ def _not_the_one(service: Service, namespace: str, rendered: Manifests) -> Manif
 def _enter(service: Service, workload: Workload, config: Config, known: Surroundings) -> Entered:
     if service.language not in LANGUAGES:
         raise ManifestError(
-            f"{CONFIG}: services.{service.name}.language: podcov cannot get into containers in {service.language}",
+            f"{config.place('services', service.name, 'language')}: podcov cannot get into containers in {service.language}",
             hint=f"it knows: {', '.join(LANGUAGES)}.",
         )
-    container = _container(service, workload)
+    container = _container(service, workload, config)
     built = known.image(container, asking=service.entry == "environment")
     entered = Entered(service, container, service.mode or config.mode, image=built.image, dockerfile=_dockerfile(built))
     if container.command:
@@ -183,14 +183,14 @@ def _dockerfile(built: Built) -> str:
     return built.artifact.dockerfile if built.artifact and built.image and not built.guess else ""
 
 
-def _container(service: Service, workload: Workload) -> Container:
+def _container(service: Service, workload: Workload, config: Config) -> Container:
     names = [container.name for container in workload.containers]
     if not service.container and len(names) == 1:
         return workload.containers[0]
     if service.container not in names:
         wrong = f"there is no container {service.container!r}" if service.container else "`container` is missing"
         raise ManifestError(
-            f"{CONFIG}: services.{service.name}.container: {wrong} in {workload.reference}",
+            f"{config.place('services', service.name, 'container')}: {wrong} in {workload.reference}",
             hint=f"there are: {', '.join(names)}.",
         )
     return workload.containers[names.index(service.container)]
