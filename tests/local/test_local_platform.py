@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ from podcov.config import Config, LocalService, PortForward, Service
 from podcov.edges.local.platform import LocalPlatform
 from podcov.errors import UsageError
 from podcov.formats.bundle import read_bundle
-from podcov.formats.courier import frame, read_answers, read_status, run_input
+from podcov.formats.courier import frame, read_answers, run_input, status_of
 from podcov.platform import CourierUnreachable
 
 SERVER = """\
@@ -135,7 +136,7 @@ def test_a_service_is_up_marked_pulled_and_gone(platform: Any, project: Path) ->
             assert any(path.endswith(".hits") for path in bundle.files)
             (source,) = bundle.manifest["targets"][0]["sources"]
             assert source["digest"]
-            (status,) = read_status((await local.call(address, ("status",))).stdout).targets
+            (status,) = status_of(json.loads((await local.call(address, ("status",))).stdout)).targets
             assert (status.scanned, status.unregistered, status.epoch) == (True, (), 1)
         assert running(project / "run") == []
 
@@ -187,7 +188,7 @@ def test_two_runs_at_a_time_see_and_end_their_own_processes_alone(project: Path,
                 await asyncio.to_thread(wait_until, lambda: [log.read_text().count("up") for log in logs] == [2, 2])
                 for local in (one, other):
                     (address,) = await local.addresses()
-                    (status,) = read_status((await local.call(address, ("status",))).stdout).targets
+                    (status,) = status_of(json.loads((await local.call(address, ("status",))).stdout)).targets
                     assert (f"{address.pod_uid}/{status.name}", status.unregistered) == ("stubborn/stubborn/1", ())
             assert running(project / "other") == []
             assert running(project / "one")

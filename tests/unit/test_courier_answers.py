@@ -16,7 +16,6 @@ from podcov.formats.courier import (
     UnregisteredProcess,
     read_answers,
     read_ended,
-    read_status,
     run_input,
     status_of,
     target_status,
@@ -73,7 +72,7 @@ ANSWERS: dict[str, Any] = {
 
 
 def test_a_status_is_read() -> None:
-    status = read_status(json.dumps(STATUS).encode())
+    status = status_of(STATUS)
     (target,) = status.targets
     assert (status.time, target.name, target.epoch, target.scanned) == (5, "app/1-2", 1, True)
     assert target.epochs == (EpochRecord(1, "r", "l", 4),)
@@ -84,7 +83,6 @@ def test_a_status_is_read() -> None:
     assert target.unregistered == (UnregisteredProcess(9, 10, ("python3", "-I")),)
     assert target.sources[1] == SourceStatus("/app/b.py", -1, -1, None, "deleted")
     assert target.digests() == {("/app/a.py", 1, 2): "sha256:00"}
-    assert status_of(STATUS) == status
     assert target_status(STATUS["targets"][0]) == target
 
 
@@ -107,15 +105,22 @@ def test_what_run_reads() -> None:
     "data", [b"", b"{", b"[]", b"{}", b"\xff", b'{"protocol": 2}', b'{"protocol": 1, "targets": 3, "time": 1}']
 )
 def test_what_is_no_answer_is_damaged(data: bytes) -> None:
-    for read in (read_status, read_answers, read_ended):
+    for read in (read_answers, read_ended):
         with pytest.raises(DamagedError) as caught:
             read(data)
         assert caught.value.hint
 
 
+@pytest.mark.parametrize("manifest", [{}, {"time": 1}, {"time": 1, "targets": 3}])
+def test_a_manifest_that_says_no_status_is_damaged(manifest: dict[str, Any]) -> None:
+    with pytest.raises(DamagedError) as caught:
+        status_of(manifest)
+    assert caught.value.hint
+
+
 def test_a_newer_protocol_is_named() -> None:
     with pytest.raises(DamagedError, match="protocol 2, this podcov reads 1"):
-        read_status(json.dumps(STATUS | {"protocol": 2}).encode())
+        read_answers(json.dumps(ANSWERS | {"protocol": 2}).encode())
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
@@ -129,11 +134,11 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 @given(st.data())
 def test_an_answer_with_something_else_in_it_is_read_or_damaged(data: st.DataObject) -> None:
-    for document, read in ((STATUS, read_status), (ANSWERS, read_answers)):
+    for document, read in ((STATUS, status_of), (ANSWERS, lambda changed: read_answers(json.dumps(changed).encode()))):
         changed = json.loads(json.dumps(document))
         container, key = data.draw(st.sampled_from(range(len(places(changed)))).map(places(changed).__getitem__))
         container[key] = data.draw(st.sampled_from([None, True, -1, 1.5, "x", [], {}, [1], ["x"], {"x": 1}]))
         try:
-            read(json.dumps(changed).encode())
+            read(changed)
         except DamagedError:
             continue

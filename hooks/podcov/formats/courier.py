@@ -128,11 +128,6 @@ class Answers:
     targets: tuple[TargetAnswer, ...]
 
 
-def read_status(data: bytes) -> Status:
-    """What `status` printed. Raises DamagedError."""
-    return _reading("status", lambda: status_of(_document(data)))
-
-
 def read_answers(data: bytes) -> Answers:
     """What `mark` or `dump` printed. Raises DamagedError."""
     return _reading("mark and dump", lambda: _answers(_document(data)))
@@ -144,7 +139,7 @@ def read_ended(data: bytes) -> bool:
 
 
 def status_of(manifest: Mapping[str, Any]) -> Status:
-    """The status that a pull's manifest holds. Raises DamagedError."""
+    """What a pull's manifest says, as `status` alone does. Raises DamagedError."""
     return _reading("status", lambda: Status(_typed(manifest["time"], int), _each(manifest["targets"], _target)))
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from podcov.formats.bundle import Bundle, read_bundle
-from podcov.formats.courier import Answers, Status, TargetAnswer, TargetStatus, frame, read_answers, read_status, status_of
+from podcov.formats.courier import Answers, Status, TargetAnswer, TargetStatus, frame, read_answers, status_of
+from podcov.formats.records import PROTOCOL
 
 SECONDS = 60
 FAKE = Path(__file__).with_name("fake_process.py")
@@ -66,7 +67,9 @@ class Courier:
         return json.loads(self.output(*arguments))
 
     def status(self) -> Status:
-        return read_status(self.output("status"))
+        document = self.json("status")
+        assert document["protocol"] == PROTOCOL
+        return status_of(document)
 
     def target(self) -> TargetStatus:
         """The status of the only target."""

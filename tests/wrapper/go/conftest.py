@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 from podcov.edges import go_toolchain
 from podcov.formats.bundle import Bundle, read_bundle
-from podcov.formats.courier import Answers, Status, read_answers, read_status, status_of
+from podcov.formats.courier import Answers, Status, read_answers, status_of
 from podcov.formats.go_records import CountersFile, counters_files, meta_digests
+from podcov.formats.records import PROTOCOL
 
 SECONDS = 120
 PROGRAMS = Path(__file__).parent / "programs"
@@ -151,7 +153,9 @@ class Container:
         return done.stdout
 
     def status(self) -> Status:
-        return read_status(self.courier("status"))
+        document = json.loads(self.courier("status"))
+        assert document["protocol"] == PROTOCOL
+        return status_of(document)
 
     def mark(self, run: str = "run", label: str = "tests") -> Answers:
         return read_answers(self.courier("mark", run, label))
