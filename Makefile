@@ -6,16 +6,22 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint unit cluster machine bench examples wheel clean
 
 $(VENV)/.installed: pyproject.toml
+	@echo "installing podcov and its tools into $(VENV), which takes a while"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $@
 
+SHOP := examples/shop/catalog/requirements.txt examples/shop/orders/requirements.txt
+$(VENV)/.shop: $(VENV)/.installed $(SHOP)
+	@echo "installing what the shop's services need into $(VENV)"
+	$(BIN)/python -m pip install --quiet $(addprefix --requirement ,$(SHOP))
+	touch $@
+
 # The main job on the embedded default: the shop's services as processes on this machine, no cluster. One of them is in Go, and
 # left out where there is no Go to build it.
 WITHOUT_GO := --without shipping -- python3 -m pytest tests/integration --ignore tests/integration/test_shipping.py
-demo: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --requirement examples/shop/catalog/requirements.txt --requirement examples/shop/orders/requirements.txt
+demo: $(VENV)/.shop
 	@command -v go >/dev/null || echo "there is no go on the PATH: shipping, the service in Go, is left out"
 	PATH="$(CURDIR)/$(BIN):$$PATH" podcov run -c examples/shop/podcov.yaml --platform local $$(command -v go >/dev/null || echo "$(WITHOUT_GO)")
 
