@@ -162,7 +162,8 @@ def test_go_s_own_tools_take_what_they_left(storage: Storage, expected: dict[str
 def test_they_are_there_again_after_a_failure_in_the_middle(storage: Storage, wait_until: Callable[..., Any]) -> None:
     done = storage.podcov("run", "--", "sh", "-c", SPOIL, check=False)
     assert "starting " in done.stderr, "it failed before the middle"
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 2, done.stderr
+    assert "raw" in done.stderr and "Not a directory" in done.stderr
     wait_until(storage.is_as_before, 120, "they are there again")
 
 
