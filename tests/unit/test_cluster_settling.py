@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,6 +79,16 @@ def test_of_a_rollout_that_has_failed_it_is_said_why_and_it_is_not_waited_for_lo
         f"{orders}: 0 of 1 pods are new and ready; {refused}; pod orders-b-1, container app: ImagePullBackOff", FAILED_SECONDS
     )
     assert settling.missing_of(orders, Rollout(False, "0 of 1 pods are new and ready"), []).seconds == READY_SECONDS
+
+
+def test_a_workload_that_still_counts_a_pod_that_has_gone_is_not_believed() -> None:
+    orders, done = Scaled("deployment", "orders", "shop"), Rollout(True, "2 of 2 pods are new and ready", wanted=2)
+    ready = replica("orders-b-1", "b")
+    there = [ready, replica("orders-b-2", "b")]
+    assert settling.missing_of_done(orders, done, [*there, member("ledger-0", "r1")]) is None
+    said = Missing(f"{orders}: 1 of 2 pods are there and ready")
+    others = [member("ledger-0", "r1"), replica("orders-b-2", "b", ready=False), replace(ready, name="orders-b-3", deleting=True)]
+    assert settling.missing_of_done(orders, done, [ready, *others]) == said
 
 
 def test_what_is_missing_gets_its_time_from_when_it_is() -> None:

@@ -16,11 +16,15 @@ WAITS_FOR_ITS_TURN = ("PodInitializing", "ContainerCreating")
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """`text` says how far it is; `failure`, where it will not get further by itself, what Kubernetes says about it."""
+    """`text` says how far it is; `failure`, where it will not get further by itself, what Kubernetes says about it.
+
+    `wanted` is how many pods there are to be, at least, of one that is done.
+    """
 
     done: bool
     text: str
     failure: str = ""
+    wanted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def _counted(
         return Rollout(False, f"{ready} of {wanted} pods are new and ready", failure)
     if old and not old_ones_stay:
         return Rollout(False, f"{old} of the old pods {'is' if old == 1 else 'are'} still there", failure)
-    return Rollout(True, f"{wanted} of {wanted} pods are new and ready")
+    return Rollout(True, f"{wanted} of {wanted} pods are new and ready", wanted=wanted)
 
 
 def _failure(status: Json) -> str:

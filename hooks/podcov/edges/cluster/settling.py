@@ -89,7 +89,8 @@ async def _first_missing(api: Api, services: Mapping[str, Sequence[Service]], ch
 async def _missing_in(api: Api, namespace: str, services: Sequence[Service], chosen: LabelSelector) -> Missing | None:
     """What the workloads say, and of pods whose workload cannot be looked at, what they themselves do."""
     documents, _ = await api.list_pods(namespace)
-    present = [(pod, document) for document in documents if _serves(pod := cluster_pods.parse(document), services)]
+    every = [(cluster_pods.parse(document), document) for document in documents]
+    present = [(pod, document) for pod, document in every if _serves(pod, services)]
     seen: set[Scaled] = set()
     for workload in dict.fromkeys([*_named(services, namespace), *_owners(pod for pod, _ in present)]):
         rollout = await _rollout(api, workload)
@@ -98,6 +99,8 @@ async def _missing_in(api: Api, namespace: str, services: Sequence[Service], cho
         if not rollout.done:
             troubles = cluster_rollout.troubles(document for pod, document in present if scale.workload_of(pod) == workload)
             return missing_of(workload, rollout, troubles)
+        if missing := missing_of_done(workload, rollout, [pod for pod, _ in every]):
+            return missing
         seen.add(workload)
     return missing_pods([pod for pod, _ in present if scale.workload_of(pod) not in seen], chosen)
 
@@ -106,6 +109,12 @@ def missing_of(workload: Scaled, rollout: Rollout, troubles: Iterable[Trouble]) 
     """What a workload says that is not there, and why as far as Kubernetes tells."""
     text = "; ".join(filter(None, (f"{workload}: {rollout.text}", rollout.failure, *map(str, troubles))))
     return Missing(text, FAILED_SECONDS if rollout.failure else READY_SECONDS)
+
+
+def missing_of_done(workload: Scaled, rollout: Rollout, pods: Iterable[Pod]) -> Missing | None:
+    """What a workload has not noticed yet: for a moment after a pod has gone it still counts it."""
+    ready = sum(pod.ready and not pod.ending and scale.workload_of(pod) == workload for pod in pods)
+    return Missing(f"{workload}: {ready} of {rollout.wanted} pods are there and ready") if ready < rollout.wanted else None
 
 
 def missing_pods(pods: Sequence[Pod], chosen: LabelSelector) -> Missing | None:
