@@ -137,7 +137,17 @@ class Storage:
         return all(self.state(workload)[::2] == (0, True) for workload in WORKLOADS)
 
     def is_as_before(self) -> bool:
-        return all(self.state(workload) == (replicas, replicas, False) for workload, replicas in WORKLOADS.items())
+        """A StatefulSet counts a pod that is ending as ready for as long as its containers run: so the pods are counted, too."""
+        return all(
+            self.state(workload) == (replicas, replicas, False) and self._ready(workload) == replicas
+            for workload, replicas in WORKLOADS.items()
+        )
+
+    def _ready(self, workload: str) -> int:
+        """Its pods that are ready, and stay."""
+        pods = self.space.get("pods", "--selector", f"app={workload.partition('/')[2]}")["items"]
+        stay = [pod["status"].get("conditions") or [] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return sum(any((c["type"], c["status"]) == ("Ready", "True") for c in conditions) for conditions in stay)
 
 
 @pytest.fixture(scope="module")
