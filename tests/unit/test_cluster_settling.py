@@ -81,7 +81,7 @@ def test_of_a_rollout_that_has_failed_it_is_said_why_and_it_is_not_waited_for_lo
     assert settling.missing_of(orders, Rollout(False, "0 of 1 pods are new and ready"), []).seconds == READY_SECONDS
 
 
-def test_a_workload_that_still_counts_a_pod_that_has_gone_is_not_believed() -> None:
+def test_a_workload_that_counts_a_pod_that_is_ending_is_not_believed() -> None:
     orders, done = Scaled("deployment", "orders", "shop"), Rollout(True, "2 of 2 pods are new and ready", wanted=2)
     ready = replica("orders-b-1", "b")
     there = [ready, replica("orders-b-2", "b")]

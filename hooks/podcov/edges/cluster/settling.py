@@ -112,7 +112,7 @@ def missing_of(workload: Scaled, rollout: Rollout, troubles: Iterable[Trouble]) 
 
 
 def missing_of_done(workload: Scaled, rollout: Rollout, pods: Iterable[Pod]) -> Missing | None:
-    """What a workload has not noticed yet: for a moment after a pod has gone it still counts it."""
+    """What a workload does not say: it counts a pod that is ending as ready for as long as its containers run."""
     ready = sum(pod.ready and not pod.ending and scale.workload_of(pod) == workload for pod in pods)
     return Missing(f"{workload}: {ready} of {rollout.wanted} pods are there and ready") if ready < rollout.wanted else None
 
