@@ -48,24 +48,22 @@ def test_pods_that_end_together_have_the_checkout_read_once(project: Project, mo
     read, loop_goes_on = [], threading.Event()
     really_read = coverage_config.read
 
-    def counted(root, services):
-        asked = list(services)
-        read.append(sorted(service.name for service in asked))
-        loop_goes_on.clear()
-        assert loop_goes_on.wait(10)
-        return really_read(root, asked)
-
     async def end_both():
+        loop = asyncio.get_running_loop()
+
+        def counted(root, services):
+            asked = list(services)
+            read.append(sorted(service.name for service in asked))
+            loop.call_soon_threadsafe(loop_goes_on.set)
+            assert loop_goes_on.wait(10), "the event loop waits for this"
+            return really_read(root, asked)
+
+        monkeypatch.setattr(coverage_config, "read", counted)
         folder = project.store.run("latest")
         ending = EndingPods(project, folder, run_json.load(folder.read("run.json")))
         addresses = [CourierAddress(name, "", name, name, name, False, (name,)) for name in ("one", "two", "one")]
-        both = asyncio.gather(*(ending.analyse(address, unused) for address in addresses))
-        while not both.done():
-            loop_goes_on.set()
-            await asyncio.sleep(0.001)
-        await both
+        await asyncio.gather(*(ending.analyse(address, unused) for address in addresses))
 
-    monkeypatch.setattr(coverage_config, "read", counted)
     asyncio.run(end_both())
     assert read == [["one", "two"]]
     assert list((project.store.cache / "analysis").iterdir())

@@ -12,7 +12,9 @@ CONFIG = "version: 1\nservices: {app: {source: [.], local: {command: [python3, a
 APP = "import os\nopen('pid', 'w').write(str(os.getpid()))\nraise SystemExit('no database')\n"
 TESTS = """\
 import os, time
+end = time.monotonic() + 60
 while not os.path.exists("pid") or not (pid := open("pid").read()) or os.path.exists(f"/proc/{pid}"):
+    assert time.monotonic() < end, "the service has not ended"
     time.sleep(0.01)
 """
 """until the service has ended"""

@@ -15,8 +15,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import api_servers
 import pytest
-import yaml
 from podcov.edges.cluster import access as cluster_access
 from podcov.edges.cluster.api import Api
 
@@ -84,16 +84,8 @@ def server(certificate: Certificate) -> Iterator[SilentServer]:
 
 @pytest.fixture
 def kubeconfig(server: SilentServer, certificate: Certificate, tmp_path: Path) -> Path:
-    cluster = {"server": f"https://127.0.0.1:{server.port}", "certificate-authority": str(certificate.path)}
-    document = {
-        "current-context": "silent",
-        "contexts": [{"name": "silent", "context": {"cluster": "silent", "user": "silent"}}],
-        "clusters": [{"name": "silent", "cluster": cluster}],
-        "users": [{"name": "silent", "user": {"token": "secret"}}],
-    }
-    path = tmp_path / "kubeconfig"
-    path.write_text(yaml.safe_dump(document))
-    return path
+    authority = {"certificate-authority": str(certificate.path)}
+    return api_servers.kubeconfig(tmp_path, f"https://127.0.0.1:{server.port}", **authority)
 
 
 async def a_list(api: Api) -> None:

@@ -6,12 +6,12 @@ import asyncio
 import copy
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import api_servers
 import pytest
-import yaml
 from podcov.config import COURIER_CONTAINER
 from podcov.edges.cluster import attach as cluster_attach
 from podcov.edges.cluster import sidecars
@@ -152,15 +152,13 @@ async def api_server(cluster: Cluster) -> AsyncIterator[int]:
     """Yields its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with closing(writer):
-            request = await reader.readuntil(b"\r\n\r\n")
-            body = cluster.answer(request.split()[1].decode().partition("?")[0])
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body))
-            await writer.drain()
+        request = await reader.readuntil(b"\r\n\r\n")
+        body = cluster.answer(request.split()[1].decode().partition("?")[0])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    async with api_servers.listening(serve) as port:
+        yield port
 
 
 @pytest.fixture
@@ -169,15 +167,7 @@ def attach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Cluster
 
     async def conduct(cluster: Cluster) -> cluster_attach.Done:
         async with api_server(cluster) as port:
-            document = {
-                "current-context": "one",
-                "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one", "namespace": "shop"}}],
-                "clusters": [{"name": "one", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-                "users": [{"name": "one", "user": {"token": "secret"}}],
-            }
-            kubeconfig = tmp_path / "kubeconfig"
-            kubeconfig.write_text(yaml.safe_dump(document))
-            monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+            monkeypatch.setenv("KUBECONFIG", str(api_servers.kubeconfig(tmp_path, f"http://127.0.0.1:{port}")))
             async with cluster_attach.connect("", lambda _: None) as attachments:
                 target = Target.of(deployment(SIDECAR))
                 return await attachments.attach([target], lambda workload: Injected((workload,), (), {}, ()), seconds=20)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import api_servers
 import pytest
-import yaml
 from podcov.config import Config, Service
 from podcov.edges.cluster import platform as cluster
 from podcov.edges.cluster.platform import ClusterPlatform
@@ -72,39 +72,25 @@ async def api_server(to_exec: bytes = NOTHING, last: Mapping[str, Any] | None = 
 
     `last` is what a watch says of the pod in the end, when the second list is there that does not have it.
     """
-    held: set[asyncio.Task[None]] = set()
     server = Server()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with closing(writer):
-            asked = (await reader.readuntil(b"\r\n\r\n")).splitlines()[0].lower()
-            if b"watch=true" in asked:
-                writer.write(WATCHING)
-                if last:
-                    await server.listed_without.wait()
-                    writer.write(json.dumps({"type": "DELETED", "object": last}).encode() + b"\n")
-                await reader.read()
-            elif b"/exec" in asked:
-                writer.write(to_exec)
-                await (writer.drain() if to_exec else reader.read())
-            else:
-                writer.write(answer("200 OK", "application/json", json.dumps(server.found(one=b"/pods/web-1" in asked))))
-                await writer.drain()
+        asked = (await reader.readuntil(b"\r\n\r\n")).splitlines()[0].lower()
+        if b"watch=true" in asked:
+            writer.write(WATCHING)
+            if last:
+                await server.listed_without.wait()
+                writer.write(json.dumps({"type": "DELETED", "object": last}).encode() + b"\n")
+            await reader.read()
+        elif b"/exec" in asked:
+            writer.write(to_exec)
+            await (writer.drain() if to_exec else reader.read())
+        else:
+            writer.write(answer("200 OK", "application/json", json.dumps(server.found(one=b"/pods/web-1" in asked))))
+            await writer.drain()
 
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(serve(reader, writer))
-        held.add(task)
-        task.add_done_callback(held.discard)
-
-    listening = await asyncio.start_server(accept, "127.0.0.1", 0)
-    server.port = listening.sockets[0].getsockname()[1]
-    try:
+    async with api_servers.listening(serve) as server.port:
         yield server
-    finally:
-        listening.close()
-        for task in held:
-            task.cancel()
-        await asyncio.gather(*held, return_exceptions=True)
 
 
 @pytest.fixture
@@ -112,14 +98,7 @@ def connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Serv
     """The platform of that server's cluster."""
 
     def platform(server: Server) -> ClusterPlatform:
-        document = {
-            "current-context": "one",
-            "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one", "namespace": "shop"}}],
-            "clusters": [{"name": "one", "cluster": {"server": f"http://127.0.0.1:{server.port}"}}],
-            "users": [{"name": "one", "user": {"token": "secret"}}],
-        }
-        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(document))
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        monkeypatch.setenv("KUBECONFIG", str(api_servers.kubeconfig(tmp_path, f"http://127.0.0.1:{server.port}")))
         return ClusterPlatform(Config((Service("web", selector="app=web", container="app"),)))
 
     return platform

@@ -6,8 +6,8 @@ import asyncio
 import json
 from pathlib import Path
 
+import api_servers
 import pytest
-import yaml
 from aiohttp import web
 from podcov.config import Config, Service
 from podcov.edges.cluster.api import CHANNELS
@@ -80,13 +80,6 @@ def test_a_call_that_finds_no_link_says_that_the_program_may_come_yet(
             await runner.cleanup()
 
     def name_the_cluster(port: int) -> None:
-        document = {
-            "current-context": "one",
-            "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one", "namespace": "shop"}}],
-            "clusters": [{"name": "one", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-            "users": [{"name": "one", "user": {"token": "secret"}}],
-        }
-        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(document))
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        monkeypatch.setenv("KUBECONFIG", str(api_servers.kubeconfig(tmp_path, f"http://127.0.0.1:{port}")))
 
     asyncio.run(asyncio.wait_for(conduct(), 60))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import api_servers
 import pytest
-import yaml
 from podcov.config import Config, Service
 from podcov.edges.cluster import platform as cluster
 from podcov.edges.cluster.platform import ClusterPlatform
@@ -23,31 +23,18 @@ ACCEPTED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 @asynccontextmanager
 async def api_server(watching: bytes) -> AsyncIterator[int]:
     """Lists no pods; answers a watch with these bytes, and then holds the connection open. Yields its port."""
-    held: set[asyncio.Task[None]] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with closing(writer):
-            request = await reader.readuntil(b"\r\n\r\n")
-            if b"watch=true" in request.splitlines()[0].lower():
-                writer.write(watching)
-                await reader.read()
-            else:
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(PODS), PODS))
-                await writer.drain()
+        request = await reader.readuntil(b"\r\n\r\n")
+        if b"watch=true" in request.splitlines()[0].lower():
+            writer.write(watching)
+            await reader.read()
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(PODS), PODS))
+            await writer.drain()
 
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(answer(reader, writer))
-        held.add(task)
-        task.add_done_callback(held.discard)
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in held:
-            task.cancel()
-        await asyncio.gather(*held, return_exceptions=True)
+    async with api_servers.listening(answer) as port:
+        yield port
 
 
 @pytest.fixture
@@ -59,14 +46,7 @@ def enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], 
 
     async def conduct(watching: bytes) -> None:
         async with api_server(watching) as port:
-            document = {
-                "current-context": "half",
-                "contexts": [{"name": "half", "context": {"cluster": "half", "user": "half", "namespace": "shop"}}],
-                "clusters": [{"name": "half", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-                "users": [{"name": "half", "user": {"token": "secret"}}],
-            }
-            kubeconfig = tmp_path / "kubeconfig"
-            kubeconfig.write_text(yaml.safe_dump(document))
+            kubeconfig = api_servers.kubeconfig(tmp_path, f"http://127.0.0.1:{port}", context="half")
             monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
             async with ClusterPlatform(Config((Service("orders", workload="deployment/orders"),))):
                 pass
