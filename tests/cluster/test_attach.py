@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -176,25 +177,37 @@ class TestEditsInBetween:
         folder = project("deployment/orders")
         deploy(space, workload("Deployment", image))
         before = space.get("deployment/orders")
-        over = threading.Event()
         edits: list[str] = []
-
-        def edit() -> None:
-            while not over.is_set():
-                space.kubectl("annotate", "deployment/orders", "--overwrite", f"edit={len(edits)}")
-                edits.append(str(len(edits)))
-
-        editor = threading.Thread(target=edit)
-        editor.start()
-        try:
-            podcov(space, "attach", cwd=folder)
-            podcov(space, "detach", cwd=folder)
-        finally:
-            over.set()
-            editor.join()
+        for command, attached in {"attach": True, "detach": False}.items():
+            with edits_until(space, edits, attached=attached):
+                podcov(space, command, cwd=folder)
         after = steady(space.get("deployment/orders"))
         assert after["metadata"]["annotations"].pop("edit") == edits[-1]
         assert after == steady(before)
+
+
+@contextmanager
+def edits_until(space: Any, edits: list[str], *, attached: bool) -> Iterator[None]:
+    """Has somebody annotate deployment/orders again and again until it is attached, or is not any more. Notes what they wrote.
+
+    No longer than that: a controller whose writes of the status lose against edits without a pause backs off for minutes.
+    """
+    over = threading.Event()
+
+    def edit() -> None:
+        while not over.is_set():
+            edits.append(str(len(edits)))
+            change = ("annotate", "deployment/orders", "--overwrite", f"edit={edits[-1]}", "--output", "json")
+            if ("podcov/original" in json.loads(space.kubectl(*change))["metadata"]["annotations"]) == attached:
+                return
+
+    editor = threading.Thread(target=edit)
+    editor.start()
+    try:
+        yield
+    finally:
+        over.set()
+        editor.join()
 
 
 def without(document: dict[str, Any], *path: str) -> dict[str, Any]:
