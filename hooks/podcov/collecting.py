@@ -131,6 +131,7 @@ class Collector:
 
         What hands over only at its end is ended first, and is there again afterwards. That needs `following`.
         """
+        await self._until_newcomers_serve()
         async with self._stopped():
             await self._collect()
 
@@ -168,7 +169,6 @@ class Collector:
             return ()
 
     async def _collect(self) -> None:
-        await self._until_newcomers_serve()
         addresses = await self._addresses()
         await self.platform.starts()  # meanwhile we hear of those that the list shows to be ending
         self._collecting = True

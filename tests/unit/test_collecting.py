@@ -452,6 +452,25 @@ def test_a_newcomer_gets_to_serve_before_it_is_asked(monkeypatch: pytest.MonkeyP
     assert services.of(POD) == ["dump", "pull", "lease"]
 
 
+def test_a_newcomer_gets_to_serve_before_it_is_ended_to_be_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "COMING_POLL_SECONDS", 0.1)
+    services = Services(POD)
+    services.ending = (LATE,)
+
+    async def tests(collector: Collector) -> None:
+        services.present.append(LATE)
+        services.awaited.append(LATE)
+        asyncio.get_running_loop().call_later(2 * collecting.COMING_POLL_SECONDS, begins)
+
+    def begins() -> None:
+        services.awaited.clear()
+        services.events.put_nowait(PlatformEvent("ready", LATE))
+
+    conduct(services, tests)
+    assert services.scaled == ["to 0", "back"]
+    assert services.of(LATE)[:2] == ["lease", "mark"]
+
+
 def test_what_is_never_ready_is_collected_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collecting, "COMING_SECONDS", 0.0)
     services = Services(POD)
