@@ -15,6 +15,7 @@ from podcov.config import Config
 from podcov.errors import ManifestError
 from podcov.generate.coverage import entering, instrument, verify
 from podcov.generate.coverage.entering import Group, Surroundings
+from podcov.generate.coverage.volumes import WrapperMaps
 from podcov.generate.findings import Finding
 from podcov.generate.kubernetes import config_maps, kubernetes_yaml, manifests, yaml_text
 from podcov.generate.kubernetes.config_maps import ConfigMap
@@ -117,7 +118,7 @@ def _maps_of(group: Sequence[Entered], maps: Sequence[ConfigMap]) -> list[Config
     return [config_map for config_map in maps if config_map.wrapper in wrappers]
 
 
-def names_by_wrapper(maps: Iterable[ConfigMap], name: Callable[[ConfigMap], str]) -> instrument.WrapperMaps:
+def names_by_wrapper(maps: Iterable[ConfigMap], name: Callable[[ConfigMap], str]) -> WrapperMaps:
     """`name` says what a workload calls one of them."""
     named: dict[str, list[str]] = {}
     for config_map in maps:

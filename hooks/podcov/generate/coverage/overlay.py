@@ -9,6 +9,7 @@ from typing import Any
 from podcov.errors import ManifestError
 from podcov.generate.coverage import inject, instrument
 from podcov.generate.coverage.entering import Group
+from podcov.generate.coverage.volumes import WrapperMaps
 from podcov.generate.kubernetes import config_maps, yaml_text
 from podcov.generate.kubernetes.config_maps import ConfigMap
 from podcov.generate.kubernetes.manifests import Workload
@@ -45,7 +46,7 @@ def files(
     }
 
 
-def _patch(workload: Workload, entered: Sequence[Entered], maps: instrument.WrapperMaps, replicas: int | None) -> dict[str, Any]:
+def _patch(workload: Workload, entered: Sequence[Entered], maps: WrapperMaps, replicas: int | None) -> dict[str, Any]:
     if not workload.known:
         raise ManifestError(
             f"{workload.reference} ({workload.api_version}): Kustomize does not know how to merge the lists of a custom resource",
