@@ -96,6 +96,49 @@ def test_errors_are_one_json_object_for_machines(tmp_path):
     assert error["hint"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said", "asked"),
+    [
+        (["run", "--nonsense", "--json"], "'--nonsense'", "podcov run --help"),
+        (["run", "--json", "--platform", "nonsense"], "'nonsense'", "podcov run --help"),
+        (["report", "--json", "too", "many"], "(too many)", "podcov report --help"),
+        (["rum", "--json"], "'rum'", "podcov --help"),
+        (["--json", "run"], "podcov run --json", "podcov --help"),
+    ],
+)
+def test_a_wrong_command_line_is_one_json_object_for_machines(arguments, said, asked, capsys):
+    assert run(arguments) == 2
+    printed = capsys.readouterr()
+    error = json.loads(printed.out)["error"]
+    assert (error["slug"], error["exit_code"]) == ("usage", 2)
+    assert said in error["message"]
+    assert asked in error["hint"]
+    assert error["message"] in printed.err, "people read it there"
+
+
+@pytest.mark.parametrize("arguments", [["inject", "--nonsense", "--json"], ["--json", "inject"]])
+def test_a_wrong_command_line_of_inject_leaves_stdout_to_manifests(arguments, capsys):
+    assert run(arguments) == 2
+    printed = capsys.readouterr()
+    assert json.loads(printed.err)["error"]["slug"] == "usage"
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--nonsense", "--", "--json"],
+        ["hook", "tilt-coverage", "--json"],
+        ["go", "--directory", "/nowhere/at/all", "make", "--json"],
+    ],
+)
+def test_a_wrong_command_line_is_in_words_where_no_machine_reads(arguments, capsys):
+    assert run(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("Usage: podcov ")
+
+
 @pytest.mark.parametrize("given", ["kind: A\n---\nkind: [\n", "words\n"])
 def test_an_error_of_inject_is_on_stderr_for_machines_too(given, tmp_path):
     done = podcov("inject", "--json", cwd=tmp_path, stdin=given)

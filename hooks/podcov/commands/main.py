@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
+from itertools import takewhile
 
 import click
 from rich.console import Console
 
-from podcov.commands.options import Machine, Stream
-from podcov.errors import Exit, FilesError, PodcovError
+from podcov.commands.options import Machine, Stream, stream_of
+from podcov.errors import Exit, FilesError, PodcovError, UsageError
 
 COMMANDS = (
     "run",
@@ -46,6 +47,14 @@ _REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
 """What a machine answers for files where nothing is wrong with podcov."""
 
 
+def _command(name: str) -> click.Command | None:
+    if name not in COMMANDS:
+        return None
+    command = getattr(import_module(f"podcov.commands.{name}"), name)
+    assert isinstance(command, click.Command)
+    return command
+
+
 class LazyGroup(click.Group):
     """Imports a command's module when it is asked for, so that hooks start fast."""
 
@@ -53,11 +62,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        command = getattr(import_module(f"podcov.commands.{cmd_name}"), cmd_name)
-        assert isinstance(command, click.Command)
-        return command
+        return _command(cmd_name)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Names the commands that a mistyped one is near to: click knows only those that are loaded."""
@@ -108,7 +113,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo(error.format_message(), err=True)
         return Exit.USAGE
     except click.ClickException as error:
-        error.show()
+        reads = _reader(given)
+        if reads is not Stream.STDERR:
+            error.show()
+        _tell_machines(_misunderstood(error), reads)
         return Exit.USAGE
     except click.Abort:
         click.echo("podcov: stopped", err=True)
@@ -133,6 +141,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else Exit.OK
 
 
+def _reader(arguments: Sequence[str]) -> Stream | None:
+    """Where a machine expects an error of words that click does not understand; None where no machine reads."""
+    own = list(takewhile(lambda word: word != "--", arguments))
+    if "--json" not in own:
+        return None
+    named = next((command for command in map(_command, own) if command), None)
+    return stream_of(named) if named else Stream.STDOUT
+
+
+def _misunderstood(error: click.ClickException) -> UsageError:
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    return UsageError(error.format_message(), hint=f"`{ctx.command_path if ctx else 'podcov'} --help` says what there is.")
+
+
 def _refused_by_the_machine(error: Exception) -> FilesError | None:
     """Where a file or folder is somebody else's, or the disk is read-only or full; None for everything that is a bug."""
     if not isinstance(error, OSError) or error.errno not in _REFUSALS:
@@ -145,6 +167,10 @@ def show(error: PodcovError, machine: Stream | None) -> None:
     """Prints what happened and what to do: in words on stderr, for machines as one JSON object, alone on its stream."""
     if machine is not Stream.STDERR:
         _say(error)
+    _tell_machines(error, machine)
+
+
+def _tell_machines(error: PodcovError, machine: Stream | None) -> None:
     if machine is not None:
         problem = {"slug": error.slug, "message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
         click.echo(json.dumps({"error": problem}), err=machine is Stream.STDERR)

@@ -33,6 +33,14 @@ class Machine:
     """where it expects an error, too; None where no machine reads"""
 
 
+class ForMachines(click.Option):
+    """`--json`. Its `stream` tells where an error is to be even where click does not understand the rest of the words."""
+
+    def __init__(self, *args: Any, stream: Stream, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stream = stream
+
+
 def common(command: F) -> F:
     """Adds `config`, `as_json`, `quiet`, `verbose`."""
     return config(output(command))
@@ -63,7 +71,12 @@ def as_json(stream: Stream, help_text: str) -> Callable[[F], F]:
             ctx.ensure_object(Machine).reads = stream
         return asked
 
-    return click.option("--json", "as_json", is_flag=True, help=help_text, callback=tell)
+    return click.option("--json", "as_json", cls=ForMachines, stream=stream, is_flag=True, help=help_text, callback=tell)
+
+
+def stream_of(command: click.Command) -> Stream | None:
+    """Where it has what a machine reads; None where it takes no `--json`."""
+    return next((option.stream for option in command.params if isinstance(option, ForMachines)), None)
 
 
 def talk(command: F) -> F:
