@@ -58,12 +58,19 @@ def project(root: Path, tmp_path: Path) -> Path:
     return copy_of(root / "examples/go-killswitch", tmp_path / "go-killswitch", asking(NAME, QUESTIONS))
 
 
-def test_each_life_of_the_binary_is_kept_by_skaffold(space: Any, project: Path, expected: dict[str, bool]) -> None:
+@pytest.fixture(scope="module")
+def deployed(space: Any, root: Path) -> Any:
+    """The example, deployed and asked by Skaffold; the summary of that run, and which blocks ran in it."""
+    project = copy_of(root / "examples/go-killswitch", space.folder / "go-killswitch", asking(NAME, QUESTIONS))
     space.podcov("init", cwd=project)
     space.skaffold("run", "--profile", "coverage", cwd=project, env=where(space))
-    told = left(project, "summary.json")["ledger"]
+    return left(project, "summary.json")["ledger"], seen(project, NAME)
+
+
+def test_each_life_of_the_binary_is_kept_by_skaffold(space: Any, deployed: Any, project: Path, expected: dict[str, bool]) -> None:
+    told, blocks = deployed
     assert (told["complete"], told["targets"]["collected"]) == (True, 2)
-    assert seen(project, NAME) == expected
+    assert blocks == expected
     serves_again_without_a_restart(space, NAME)
     space.podcov("run", "--namespace", space.name, "--", "true", cwd=project, env=where(space))
     idle = {block for block, yes in seen(project, NAME).items() if yes}
@@ -75,7 +82,9 @@ def serves_again_without_a_restart(space: Any, name: str) -> None:
         assert all(status["ready"] and not status["restartCount"] for status in pod["status"]["containerStatuses"])
 
 
-def test_pods_that_are_deleted_meanwhile_hand_over_what_they_ran(space: Any, project: Path, expected: dict[str, bool]) -> None:
+def test_pods_that_are_deleted_meanwhile_hand_over_what_they_ran(
+    space: Any, deployed: Any, project: Path, expected: dict[str, bool]
+) -> None:
     """Their loop does not end at SIGTERM."""
     ask_and_delete = asking(NAME, QUESTIONS, delete=True)
     space.podcov("run", "--namespace", space.name, "--", *ask_and_delete, cwd=project, env=where(space))
@@ -86,15 +95,15 @@ def test_pods_that_are_deleted_meanwhile_hand_over_what_they_ran(space: Any, pro
     assert seen(project, NAME) == expected
 
 
-def test_without_a_loop_the_container_is_started_again(space: Any, project: Path, expected: dict[str, bool]) -> None:
+def test_without_a_loop_the_container_is_started_again(namespace: Any, project: Path, expected: dict[str, bool]) -> None:
     """Its profile outlives it in podcov's volume."""
     manifest = project / "k8s/deployment.yaml"
     deployment = yaml.safe_load(manifest.read_text())
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     container["command"] = ["/calendar.test"]
     manifest.write_text(yaml.safe_dump(deployment))
-    space.podcov("init", cwd=project)
-    space.skaffold("run", "--profile", "coverage", cwd=project, env=where(space))
+    namespace.podcov("init", cwd=project)
+    namespace.skaffold("run", "--profile", "coverage", cwd=project, env=where(namespace))
     told = left(project, "summary.json")["ledger"]
     assert (told["complete"], told["targets"]["collected"], told["targets"]["failed"]) == (True, 2, 0)
     assert seen(project, NAME) == expected
