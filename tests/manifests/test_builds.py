@@ -312,6 +312,30 @@ def test_where_a_makefile_builds_the_image_it_finds_a_derived_dockerfile(tools: 
     project.init(folder, check=True)
 
 
+@pytest.mark.parametrize(
+    ("dockerfile", "decided", "why"),
+    [
+        (
+            DOCKERFILE,
+            "recorded by a toolchain with podcov in it, no sidecar; see orders/Dockerfile.podcov",
+            ("is a guess", "take `sidecar` out", "`docker build -f orders/Dockerfile.podcov orders` has coverage in it"),
+        ),
+        (
+            'FROM python:3.13\nCOPY app.py .\nCMD ["python", "app.py"]\n',
+            "entered by environment, no sidecar",
+            ("is a guess", "write the image's ENTRYPOINT and CMD", "a PYTHONPATH of its own is hidden"),
+        ),
+    ],
+)
+def test_of_a_dockerfile_that_is_but_guessed_everything_stands_in_one_row(
+    dockerfile: str, decided: str, why: tuple[str, ...], tools: None, write: Write
+) -> None:
+    folder = write({"k8s/orders.yaml": deployment("orders"), "orders/Dockerfile": dockerfile})
+    _, *rows = project.plan(folder).findings
+    assert [(row.subject, row.decided, row.level) for row in rows] == [("deployment/orders orders", decided, "warning")]
+    assert [part for part in why if part not in rows[0].why] == []
+
+
 BY_ARGUMENT = (
     'ARG BASE\nFROM $BASE AS build\nCOPY . .\nRUN go build -o /app .\nFROM scratch\nCOPY --from=build /app /app\nCMD ["/app"]\n'
 )

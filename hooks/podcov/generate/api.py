@@ -22,7 +22,7 @@ from podcov.generate.coverage.entering import CONFIG, Group, Surroundings
 from podcov.generate.coverage.inject import Injector, Tracers
 from podcov.generate.coverage.rebuilding import Rebuilding
 from podcov.generate.findings import Finding
-from podcov.generate.images import builds
+from podcov.generate.images import artifacts, builds
 from podcov.generate.images.artifacts import Artifact
 from podcov.generate.images.commands import Lookup
 from podcov.generate.kubernetes.manifests import Key, Manifests
@@ -131,16 +131,19 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED, adopted
         config=config,
         sources=rendered,
         changes=tuple(sorted(changes, key=lambda change: change.path)),
-        findings=(
-            *found,
-            *_unnamed(beside),
-            *_advice(config, said),
-            *built.findings,
-            *tiltfile.unreplaced(said.tiltfiles, built),
-            *_contexts(said, files),
-            *_without_files(config, files),
-            *_scaled(config, deployed, groups),
-            *entering.isolated(groups),
+        findings=findings.joined(
+            found,
+            (
+                *_unnamed(beside),
+                *_advice(config, said),
+                *built.findings,
+                *tiltfile.unreplaced(said.tiltfiles, built),
+                *_contexts(said, files),
+                *_without_files(config, files),
+                *_scaled(config, deployed, groups),
+                *entering.isolated(groups),
+            ),
+            _guessed(groups, others),
         ),
         adoptions=handover.measured(adoptions, config),
         replaceable={r.path: files.read(r.path) for a in adoptions for r in a.replaces},
@@ -323,6 +326,13 @@ def _own_files(
             **tiltfile.builds(said.tiltfiles, built),
         ).encode()
     return {**files, seal.NAME: seal.write(files)} if files else {}
+
+
+def _guessed(groups: Sequence[Group], others: Sequence[Artifact]) -> dict[str, str]:
+    """By container, as findings name it: the Dockerfile that it may be built from, where nobody says so."""
+    containers = [(workload.said(e.container), e.container.image) for workload, group in groups for e in group]
+    found = {name: artifacts.of_image(others, image) for name, image in containers}
+    return {name: artifact.dockerfile for name, artifact in found.items() if artifact is not None and artifact.guessed}
 
 
 def _ends_to_hand_over(entered: Entered) -> bool:
