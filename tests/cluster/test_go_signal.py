@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,19 @@ def project(root: Path, tmp_path: Path) -> Path:
     return copy_of(root / "examples/go-signal", tmp_path / "go-signal", asking(NAME, QUESTIONS))
 
 
-def test_an_image_from_scratch_by_skaffold(space: Any, project: Path, expected: dict[str, bool]) -> None:
+@pytest.fixture(scope="module")
+def deployed(space: Any, root: Path) -> Any:
+    """The example, deployed and asked by Skaffold; the ledger of that run, and which blocks ran in it."""
+    project = copy_of(root / "examples/go-signal", space.folder / "go-signal", asking(NAME, QUESTIONS))
     space.podcov("init", cwd=project)
     space.skaffold("run", "--profile", "coverage", cwd=project, env=where(space))
-    assert left(project, "summary.json")["ledger"]["complete"]
-    assert left(project, "summary.json")["ledger"]["targets"]["collected"] == 2
-    assert seen(project, NAME) == expected
+    return left(project, "summary.json")["ledger"], seen(project, NAME)
+
+
+def test_an_image_from_scratch_by_skaffold(space: Any, deployed: Any, project: Path, expected: dict[str, bool]) -> None:
+    told, blocks = deployed
+    assert (told["complete"], told["targets"]["collected"]) == (True, 2)
+    assert blocks == expected
     space.podcov("run", "--namespace", space.name, "--", "true", cwd=project, env=where(space))
     idle = seen(project, NAME)
     assert idle.keys() == expected.keys()
@@ -74,17 +81,15 @@ def test_an_image_from_scratch_by_skaffold(space: Any, project: Path, expected: 
 
 def crash_all(space: Any) -> None:
     """Go ends a program at SIGQUIT, which writes nothing then."""
-    pods = [pod["metadata"]["name"] for pod in space.get("pods", "--selector", f"app={NAME}")["items"]]
-    for pod in pods:
+    before = restarts(space)
+    for pod in before:
         quit_it = (f"/podcov/wrapper/hand-{platform.machine()}", "signal", "QUIT", "1")
         space.kubectl("exec", pod, "--container", "app", "--", *quit_it, check=False)  # it may end with the container
-    for pod in pods:
-        restarted = '--for=jsonpath={.status.containerStatuses[?(@.name=="app")].restartCount}=1'
-        space.kubectl("wait", f"pod/{pod}", restarted, "--timeout=110s")
-        space.kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=110s")
+    for step in until_started_again(before):
+        space.kubectl(*step)
 
 
-def test_pods_that_end_meanwhile_are_taken_along(space: Any, project: Path, expected: dict[str, bool]) -> None:
+def test_pods_that_end_meanwhile_are_taken_along(space: Any, deployed: Any, project: Path, expected: dict[str, bool]) -> None:
     """At its end a Go program writes its counters by itself; podcov's sidecar keeps them until they are taken."""
     ask_and_end = asking(NAME, QUESTIONS, delete=True)
     space.podcov("run", "--namespace", space.name, "--", *ask_and_end, cwd=project, env=where(space))
@@ -94,25 +99,42 @@ def test_pods_that_end_meanwhile_are_taken_along(space: Any, project: Path, expe
     assert seen(project, NAME) == expected
 
 
-def test_a_signal_that_ends_the_service_ends_it_once(space: Any, project: Path) -> None:
+def test_a_signal_that_ends_the_service_ends_it_once(space: Any, deployed: Any, project: Path) -> None:
     """Other runs were there before: what this one's own mark ended is in its ledger all the same."""
     config = project / "podcov.yaml"
     settings = yaml.safe_load(config.read_text())
     settings["services"][NAME]["dump"]["signal"] = "ABRT"  # which no parent ever has it ignore, as nohup does with HUP
     config.write_text(yaml.safe_dump(settings))
     before = restarts(space)
-    done = space.podcov("run", "--namespace", space.name, "--", "true", cwd=project, env=where(space), check=False)
+    serves_again = "\n".join(shlex.join([*kubectl(space), *step]) for step in until_started_again(before))
+    tests = ("sh", "-ec", serves_again)
+    done = space.podcov("run", "--namespace", space.name, "--", *tests, cwd=project, env=where(space), check=False)
     assert done.returncode in (3, 5), done.stderr
-    assert [after - count for after, count in zip(restarts(space), before, strict=True)] == [1, 1]
+    assert restarts(space) == {pod: count + 1 for pod, count in before.items()}
     reasons = [p["reason"] for t in left(project, "ledger.json")["targets"] for p in t["processes"]]
     assert sum("it ended of SIGABRT: it has no handler for it" in reason for reason in reasons) == 2
     assert sum("it was not sent SIGABRT, because the one before it ended of that" in reason for reason in reasons) == 2
 
 
-def restarts(space: Any) -> list[int]:
-    """Of the pods of the service, by their names."""
-    counts = "jsonpath={.items[*].status.containerStatuses[0].restartCount}"
-    return [int(count) for count in space.kubectl("get", "pods", "--selector", f"app={NAME}", "--output", counts).split()]
+def restarts(space: Any) -> dict[str, int]:
+    """How often the service was started again in each of its pods that is not ending."""
+    pods = [p for p in space.get("pods", "--selector", f"app={NAME}")["items"] if "deletionTimestamp" not in p["metadata"]]
+    return {
+        p["metadata"]["name"]: s["restartCount"] for p in pods for s in p["status"]["containerStatuses"] if s["name"] == "app"
+    }
+
+
+def until_started_again(before: Mapping[str, int]) -> Iterator[tuple[str, ...]]:
+    """The words of kubectl that wait until each of the pods has had one start more than that, and serves."""
+    for pod, count in before.items():
+        restarted = f'jsonpath={{.status.containerStatuses[?(@.name=="app")].restartCount}}={count + 1}'
+        yield "wait", f"pod/{pod}", f"--for={restarted}", "--timeout=110s"
+        yield "wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=110s"
+
+
+def kubectl(space: Any) -> list[str]:
+    """For the tests of a run: with the rights of an administrator."""
+    return ["kubectl", "--kubeconfig", space.cluster.env["KUBECONFIG"], "--namespace", space.name]
 
 
 def test_as_the_tutorial_has_it(space: Any, tmp_path: Path, expected: dict[str, bool]) -> None:
@@ -150,10 +172,9 @@ def service(name: str) -> dict[str, Any]:
 
 def crash(space: Any, name: str) -> str:
     """Kills the program in the deployment's pod, and waits until it serves again. What kills it may end with the container."""
-    kubectl = ["kubectl", "--kubeconfig", space.cluster.env["KUBECONFIG"], "--namespace", space.name]
     started_again = "--for=jsonpath={.status.containerStatuses[0].restartCount}=1"
-    wait = [*kubectl, "wait", "pod", "--selector", f"app={name}", "--timeout=110s"]
-    kill = [*kubectl, "exec", f"deployment/{name}", "--", "python3", "-c", KILL_IT]
+    wait = [*kubectl(space), "wait", "pod", "--selector", f"app={name}", "--timeout=110s"]
+    kill = [*kubectl(space), "exec", f"deployment/{name}", "--", "python3", "-c", KILL_IT]
     steps = (kill, [*wait, started_again], [*wait, "--for=condition=Ready"])
     return "{} || true\n{}\n{}\n".format(*map(shlex.join, steps))
 
