@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
-from kubernetes.aio.client import ApiClient, CoreV1Api
+from kubernetes.aio.client import ApiClient
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.stream import WsApiClient
 from kubernetes.aio.stream.ws_client import get_websocket_url
@@ -80,6 +80,10 @@ class Resource:
     def path(self, namespace: str, name: str = "") -> str:
         root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
         return f"{root}/namespaces/{namespace}/{self.plural}" + (f"/{name}" if name else "")
+
+
+_PODS = Resource("v1", "pods", "Pod")
+_SERVICES = Resource("v1", "services", "Service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +167,6 @@ class Api:
                 f"context {access.context!r}: its certificates cannot be used: {error}",
                 hint="check it with `kubectl get pods`",
             ) from error
-        self._core = CoreV1Api(self._rest)
-        self._streams = CoreV1Api(self._websockets)
         self._sockets.serve(self._rest)
         self._sockets.serve(self._websockets)
 
@@ -184,24 +186,17 @@ class Api:
 
     async def list_pods(self, namespace: str, selector: str = "") -> tuple[list[Json], str]:
         """The pods, and the resource version from which a watch goes on."""
-        action = _Action("list", "pods", namespace)
-        document = await self._document(
-            action,
-            self._core.list_namespaced_pod_without_preload_content(
-                namespace, label_selector=selector or None, _request_timeout=REQUEST_SECONDS
-            ),
-        )
+        request = self._request("GET", _PODS.path(namespace), _selected(selector))
+        document = await self._document(_Action("list", "pods", namespace), request)
         return list(document.get("items") or ()), document["metadata"]["resourceVersion"]
 
     async def pod(self, namespace: str, name: str) -> Json | None:
         """None where there is none of this name."""
-        request = self._core.read_namespaced_pod_without_preload_content(name, namespace, _request_timeout=REQUEST_SECONDS)
-        return await self._if_there(_Action("get", "pods", namespace), request)
+        return await self.get_object(_PODS, namespace, name)
 
     async def service(self, namespace: str, name: str) -> Json | None:
         """None where there is none of this name."""
-        request = self._core.read_namespaced_service_without_preload_content(name, namespace, _request_timeout=REQUEST_SECONDS)
-        return await self._if_there(_Action("get", "services", namespace), request)
+        return await self.get_object(_SERVICES, namespace, name)
 
     async def watch_pods(self, namespace: str, selector: str, version: str) -> AsyncGenerator[tuple[str, Json], None]:
         """What happens after `version`: (`ADDED`, `MODIFIED`, `DELETED` or `BOOKMARK`, the pod).
@@ -209,17 +204,11 @@ class Api:
         First yields (`WATCHING`, {}) when the server has accepted. Ends after WATCH_SECONDS, to be begun anew from the last
         version seen. Raises Failed with status 410 where `version` is too old for that.
         """
-        action = _Action("watch", "pods", namespace)
-        request = self._core.list_namespaced_pod_without_preload_content(
-            namespace,
-            label_selector=selector or None,
-            watch=True,
-            allow_watch_bookmarks=True,
-            resource_version=version,
-            timeout_seconds=WATCH_SECONDS,
-            _request_timeout=WATCH_SECONDS + REQUEST_SECONDS,
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
+        request = self._request(
+            "GET", _PODS.path(namespace), {**_selected(selector), **query}, seconds=WATCH_SECONDS + REQUEST_SECONDS
         )
-        async with self._response(action, request) as response:
+        async with self._response(_Action("watch", "pods", namespace), request) as response:
             yield "WATCHING", {}
             async for line in _lines(response.content):
                 event = json.loads(line)
@@ -236,9 +225,8 @@ class Api:
 
     async def list_objects(self, resource: Resource, namespace: str, selector: str = "") -> list[Json]:
         """Each with its kind, which the server leaves out in lists. Empty, too, where the server has no such kind."""
-        query = {"labelSelector": selector} if selector else {}
         action = _Action("list", resource.plural, namespace)
-        found = await self._if_there(action, self._request("GET", resource.path(namespace), query)) or {}
+        found = await self._if_there(action, self._request("GET", resource.path(namespace), _selected(selector))) or {}
         return [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in found.get("items") or ()]
 
     async def list_namespaces(self) -> list[str]:
@@ -297,8 +285,8 @@ class Api:
     async def pod_log(self, namespace: str, pod: str, container: str, *, lines: int, previous: bool = False) -> str:
         """The last lines that a container printed, or its previous start did."""
         query = {"container": container, "tailLines": str(lines), **({"previous": "true"} if previous else {})}
-        path = Resource("v1", "pods", "Pod").path(namespace, f"{pod}/log")
-        async with self._response(_Action("get", "pods/log", namespace), self._request("GET", path, query)) as response:
+        request = self._request("GET", _PODS.path(namespace, f"{pod}/log"), query)
+        async with self._response(_Action("get", "pods/log", namespace), request) as response:
             return (await response.read()).decode(errors="replace")
 
     async def follow_log(self, namespace: str, pod: str, container: str, *, since: str = "") -> AsyncGenerator[bytes, None]:
@@ -307,8 +295,7 @@ class Api:
         `since` is an RFC 3339 time; lines of that second come again. The last line may lack its newline.
         """
         query = {"container": container, "follow": "true", "timestamps": "true", **({"sinceTime": since} if since else {})}
-        path = Resource("v1", "pods", "Pod").path(namespace, f"{pod}/log")
-        request = self._request("GET", path, query, seconds=_LONGEST_LOG_SECONDS)
+        request = self._request("GET", _PODS.path(namespace, f"{pod}/log"), query, seconds=_LONGEST_LOG_SECONDS)
         async with self._response(_Action("get", "pods/log", namespace), request) as response:
             rest = b""
             async for chunk in response.content.iter_any():
@@ -322,15 +309,15 @@ class Api:
         self, namespace: str, pod: str, container: str, command: Sequence[str], *, stdin: bool
     ) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
         """A websocket to a command in a container, without a terminal."""
-        request = self._streams.connect_get_namespaced_pod_exec_without_preload_content(
-            pod, namespace, command=list(command), container=container, stdin=stdin, stdout=True, stderr=True, tty=False
-        )
-        return self._websocket(_Action("get and create", "pods/exec", namespace), request)
+        streams = {"stdin": stdin, "stdout": True, "stderr": True, "tty": False}
+        query = [("container", container), *(("command", part) for part in command)]
+        query += [(stream, str(wanted).lower()) for stream, wanted in streams.items()]
+        return self._websocket(_Action("get and create", "pods/exec", namespace), _PODS.path(namespace, f"{pod}/exec"), query)
 
     def portforward(self, namespace: str, pod: str, port: int) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
         """A websocket to a port of a pod."""
-        request = self._streams.connect_get_namespaced_pod_portforward_without_preload_content(pod, namespace, ports=str(port))
-        return self._websocket(_Action("get and create", "pods/portforward", namespace), request)
+        path = _PODS.path(namespace, f"{pod}/portforward")
+        return self._websocket(_Action("get and create", "pods/portforward", namespace), path, [("ports", str(port))])
 
     async def _request(
         self,
@@ -341,16 +328,10 @@ class Api:
         content_type: str = "application/json",
         seconds: float = REQUEST_SECONDS,
     ) -> aiohttp.ClientResponse:
-        serialized = await self._rest.param_serialize(
-            method,
-            path,
-            query_params=list((query or {}).items()),
-            header_params={"Accept": "application/json", "Content-Type": content_type},
-            body=body,
-            auth_settings=["BearerToken"],
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        response: aiohttp.ClientResponse = await _send(
+            self._rest, method, path, list((query or {}).items()), headers, body=body, seconds=seconds
         )
-        answer = await self._rest.call_api(*serialized, _preload_content=False, _request_timeout=seconds)
-        response: aiohttp.ClientResponse = answer.response
         return response
 
     async def _if_there(self, action: _Action, request: Any) -> Json | None:
@@ -376,9 +357,11 @@ class Api:
                 yield response
 
     @asynccontextmanager
-    async def _websocket(self, action: _Action, request: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    async def _websocket(
+        self, action: _Action, path: str, query: Sequence[tuple[str, str]]
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         async with self._translated(action):
-            websocket = await (await request)
+            websocket = await (await _send(self._websockets, "GET", path, query, {"Accept": "*/*"}))
         try:
             yield websocket
         finally:
@@ -420,6 +403,30 @@ class Api:
             + (f": {message}" if message else ""),
             hint=hint,
         )
+
+
+async def _send(
+    client: ApiClient,
+    method: str,
+    path: str,
+    query: Sequence[tuple[str, str]],
+    headers: Mapping[str, str],
+    *,
+    body: object = None,
+    seconds: float = REQUEST_SECONDS,
+) -> Any:
+    """What the client's `request` returns, sent with the user's credentials.
+
+    The client has a class for each group of the API, which is not used: importing one takes longer than all of podcov does.
+    """
+    serialized = await client.param_serialize(
+        method, path, query_params=list(query), header_params=dict(headers), body=body, auth_settings=["BearerToken"]
+    )
+    return (await client.call_api(*serialized, _preload_content=False, _request_timeout=seconds)).response
+
+
+def _selected(selector: str) -> dict[str, str]:
+    return {"labelSelector": selector} if selector else {}
 
 
 def _changing(dry_run: bool) -> dict[str, str]:
