@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +16,18 @@ Make = Callable[..., Path]
 
 
 @pytest.fixture
-def make(namespace: Any, tmp_path: Path) -> Make:
-    """`make("orders-api", node_port)`: the folder of a new service. A node's port is all namespaces': each test has its own."""
+def node_port(cluster: Any) -> int:
+    """One that no Service has. A node's ports are all namespaces', those that other tests have, or are about to give back."""
+    services = json.loads(cluster.run("kubectl", "get", "services", "--all-namespaces", "--output", "json").stdout)["items"]
+    taken = {port.get("nodePort") for service in services for port in service["spec"]["ports"]}
+    return random.choice([port for port in range(30000, 32768) if port not in taken])
 
-    def new(name: str, node_port: int) -> Path:
+
+@pytest.fixture
+def make(namespace: Any, node_port: int, tmp_path: Path) -> Make:
+    """`make("orders-api")`: the folder of a new service."""
+
+    def new(name: str) -> Path:
         namespace.podcov("new", name, "--language", "python", "--port", "8086", "--set", f"node_port={node_port}", cwd=tmp_path)
         return tmp_path / name
 
@@ -32,7 +41,7 @@ def summary(folder: Path) -> dict[str, Any]:
 
 def test_make_cluster_test_deploys_a_new_service_and_reports_every_line_of_it(namespace: Any, make: Make) -> None:
     """It is `skaffold run --profile coverage`, with the service's own virtual environment for the tests."""
-    orders = make("orders-api", 31081)
+    orders = make("orders-api")
     told_by_ci = {"BASE": namespace.cluster.image("python:3.13"), "SKAFFOLD_NAMESPACE": namespace.name}
     command = ("make", "cluster-test", f"PYTHON={sys.executable}")
     done = namespace.cluster.run(*command, cwd=orders, env={**namespace.podcov_env, **told_by_ci}, seconds=600)
@@ -48,9 +57,11 @@ def test_make_cluster_test_deploys_a_new_service_and_reports_every_line_of_it(na
     assert "orders-api" in (orders / ".podcov/runs/latest/reports/summary.md").read_text()
 
 
-def test_a_new_service_in_go_runs_where_every_privilege_has_to_be_given_up(restricted_namespace: Any, tmp_path: Path) -> None:
+def test_a_new_service_in_go_runs_where_every_privilege_has_to_be_given_up(
+    restricted_namespace: Any, node_port: int, tmp_path: Path
+) -> None:
     space = restricted_namespace
-    space.podcov("new", "orders-api", "--language", "go", "--port", "8086", "--set", "node_port=31085", cwd=tmp_path)
+    space.podcov("new", "orders-api", "--language", "go", "--port", "8086", "--set", f"node_port={node_port}", cwd=tmp_path)
     orders = tmp_path / "orders-api"
     told_by_ci = {"BASE": space.cluster.image("golang:1.26"), "SKAFFOLD_NAMESPACE": space.name}
     space.cluster.run("make", "cluster-test", cwd=orders, env={**space.podcov_env, **told_by_ci}, seconds=600)
@@ -64,8 +75,10 @@ def test_a_new_service_in_go_runs_where_every_privilege_has_to_be_given_up(restr
     assert "example.com/orders-api/internal/greetings/greetings.go:" in profile
 
 
-def test_its_pods_may_run_where_every_privilege_has_to_be_given_up(restricted_namespace: Any, tmp_path: Path) -> None:
-    restricted_namespace.podcov("new", "orders", "--set", "node_port=31082", cwd=tmp_path)
+def test_its_pods_may_run_where_every_privilege_has_to_be_given_up(
+    restricted_namespace: Any, node_port: int, tmp_path: Path
+) -> None:
+    restricted_namespace.podcov("new", "orders", "--set", f"node_port={node_port}", cwd=tmp_path)
     orders = tmp_path / "orders"
     for folder in ("k8s", "podcov/overlay"):
         said = restricted_namespace.cluster.run(
@@ -76,7 +89,7 @@ def test_its_pods_may_run_where_every_privilege_has_to_be_given_up(restricted_na
 
 
 def test_tilt_ci_deploys_a_new_service_and_reports(namespace: Any, make: Make) -> None:
-    orders = make("orders-api", 31083)
+    orders = make("orders-api")
     context = namespace.cluster.run("kubectl", "config", "current-context").stdout.strip()
     tiltfile = orders / "Tiltfile"
     # Tilt has to be told of a cluster that it does not know to be a local one; a port of the machine is not the test's to take.
@@ -91,17 +104,17 @@ def test_tilt_ci_deploys_a_new_service_and_reports(namespace: Any, make: Make) -
 
 
 def test_the_port_of_the_node_that_kind_opens_leads_to_the_service(
-    namespace: Any, make: Make, wait_until: Callable[..., Any]
+    namespace: Any, make: Make, node_port: int, wait_until: Callable[..., Any]
 ) -> None:
-    orders = make("orders-api", 31084)
-    assert "containerPort: 31084" in (orders / "kind.yaml").read_text()
+    orders = make("orders-api")
+    assert f"containerPort: {node_port}" in (orders / "kind.yaml").read_text()
     namespace.skaffold("run", cwd=orders, env={"BASE": namespace.cluster.image("python:3.14")})
     [node, *_] = namespace.get("nodes")["items"]
     address = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
-    command = ("curl", "--silent", "--fail", "--max-time", "5", f"http://{address}:31084/greetings/Ada")
+    command = ("curl", "--silent", "--fail", "--max-time", "5", f"http://{address}:{node_port}/greetings/Ada")
 
     def answer() -> str:
         said: str = namespace.cluster.run(*command, check=False).stdout
         return said
 
-    assert json.loads(wait_until(answer, 30, "the node's port answers")) == {"greeting": "Hello, Ada!"}
+    assert json.loads(wait_until(answer, 60, "the node's port answers")) == {"greeting": "Hello, Ada!"}
