@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 GREET = "import urllib.request as u; print(u.urlopen('http://localhost:8080/hello?name=Ada').read().decode())"
 
 
-def test_a_mark_begins_a_run_that_collect_ends(namespace: Any, root: Path, tmp_path: Path) -> None:
+def test_a_mark_begins_a_run_that_collect_ends(
+    namespace: Any, root: Path, tmp_path: Path, wait_until: Callable[..., Any]
+) -> None:
     hello = tmp_path / "hello"
     shutil.copytree(root / "examples/hello", hello, ignore=shutil.ignore_patterns(".podcov"))
     config = hello / "podcov.yaml"
@@ -38,6 +41,8 @@ def test_a_mark_begins_a_run_that_collect_ends(namespace: Any, root: Path, tmp_p
 
     step("mark")
     namespace.kubectl("delete", "pod", "--all", "--grace-period", "2")
+    ready = ("wait", "pod", "--all", "--for=condition=Ready", "--timeout=5s")
+    wait_until(lambda: namespace.kubectl(*ready, check=False), 110, "what takes its place has begun, and is collected")
     lost = step("collect", check=False)
     assert lost.returncode == 3
     assert "podcov run" in lost.stdout, "it says how pods that end are not lost"
