@@ -121,10 +121,10 @@ def test_under_tilt_up_it_is_triggered_by_hand_and_again_after_a_change(
             told = summary(hello)
             return told if told and told["run"] != before else None
 
-        told: dict[str, Any] = wait_until(later, 90, "coverage ran")
+        told: dict[str, Any] = wait_until(later, 240, "coverage ran")
         return told
 
-    wait_until(running, 120, "hello runs under tilt up")
+    wait_until(running, 240, "hello runs under tilt up")
     assert summary(hello) is None, "nothing runs before it is asked to"
     first = triggered()
     assert first["ledger"]["complete"]
@@ -135,8 +135,8 @@ def test_under_tilt_up_it_is_triggered_by_hand_and_again_after_a_change(
     old = pods()
     source = hello / "src/hello.py"
     source.write_text(source.read_text().replace("GREETINGS = ", 'EXTRA = "one more statement"\nGREETINGS = '))
-    wait_until(lambda: pods() and not pods() & old, 120, "the changed service was deployed")
-    wait_until(running, 60, "the changed service is up")
+    wait_until(lambda: pods() and not pods() & old, 240, "the changed service was deployed")
+    wait_until(running, 240, "the changed service is up")
     second = triggered()
     assert second["ledger"]["complete"]
     assert second["total"]["statements"] == first["total"]["statements"] + 1
