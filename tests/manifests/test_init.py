@@ -12,6 +12,7 @@ import pytest
 import yaml
 from podcov.edges import project
 from podcov.errors import ConfigError, DriftError, ManifestError
+from podcov.generate.api import Asked
 
 Example = Callable[[str], Path]
 
@@ -253,6 +254,84 @@ def test_a_manifest_that_is_no_yaml_is_named_where_there_is_no_other(tmp_path: P
     with pytest.raises(ManifestError, match=r"\n  web\.yaml:4: this is no YAML: .*; correct that line") as caught:
         project.init(tmp_path)
     assert "settings.yaml" not in caught.value.message
+
+
+DEPLOYMENT = (
+    "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n"
+    "    spec: {containers: [{name: web, image: web, command: [python3, web.py]}]}\n"
+)
+BROKEN_SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web\n"
+BROKEN_JSON = '{"apiVersion": "v1", "kind": "Service", "metadata":\n'
+TEMPLATE = "apiVersion: v1\nkind: Service\nmetadata: {name: {{ .Release.Name }}}\n{{- end }}\n"
+
+
+def in_project(folder: Path, **files: str) -> Path:
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(("manifest", "rendered"), [("web.yaml", "web.yaml"), ("k8s/web.yaml", "k8s")])
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [("service.yaml", BROKEN_SERVICE, "service.yaml:4"), ("other/service.json", BROKEN_JSON, "other/service.json:2")],
+)
+def test_a_broken_manifest_beside_good_ones_is_named(
+    manifest: str, rendered: str, name: str, text: str, place: str, tmp_path: Path
+) -> None:
+    folder = in_project(tmp_path, **{manifest: DEPLOYMENT, name: text})
+    found, unread, *_ = project.init(folder).findings
+    assert (found.subject, unread.subject, unread.decided, unread.level) == (rendered, place, "left out", "warning")
+    assert unread.found.startswith("this is no YAML: ")
+    assert "correct that line" in unread.why
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "found"),
+    [
+        ("service.yaml", TEMPLATE, 5, "this is no YAML: "),
+        ("values.yaml", "image: [a\nreplicas: 3\n", 2, "this is no YAML: "),
+        ("values.yaml", "image: a\nreplicas: 3\n", 1, "document 1: this is no manifest: "),
+    ],
+)
+@pytest.mark.parametrize("asked", [(), ("k8s",)])
+def test_what_lies_among_manifests_and_is_none_is_named_and_left_out(
+    asked: tuple[str, ...], name: str, text: str, line: int, found: str, tmp_path: Path
+) -> None:
+    folder = in_project(tmp_path, **{"k8s/web.yaml": DEPLOYMENT, f"k8s/{name}": text})
+    _, unread, *_ = project.init(folder, Asked(asked)).findings
+    assert (unread.subject, unread.decided) == (f"k8s/{name}:{line}", "left out")
+    assert unread.found.startswith(found)
+    assert yaml.safe_load((folder / "podcov.yaml").read_text())["generate"]["manifests"] == ["k8s/web.yaml"]
+    assert project.init(folder, check=True).changes == ()
+
+
+@pytest.mark.parametrize("text", [TEMPLATE, "image: [a\nreplicas: 3\n"])
+def test_what_is_no_manifest_and_lies_elsewhere_is_none_of_init_s_concern(text: str, tmp_path: Path) -> None:
+    folder = in_project(tmp_path, **{"k8s/web.yaml": DEPLOYMENT, "settings.yaml": text})
+    assert [finding.subject for finding in project.init(folder).findings] == ["k8s", "deployment/web web"]
+
+
+BY_SKAFFOLD = {
+    "skaffold.yaml": "apiVersion: skaffold/v4beta11\nkind: Config\nmanifests: {rawYaml: [k8s/web.yaml, k8s/service.yaml]}\n"
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "text", "place"),
+    [
+        (BY_SKAFFOLD, BROKEN_SERVICE, r"k8s/service\.yaml:4"),
+        (BY_SKAFFOLD, TEMPLATE, r"k8s/service\.yaml:5"),
+        ({}, BROKEN_SERVICE, r"k8s/service\.yaml:4"),
+    ],
+)
+def test_a_manifest_that_is_to_be_rendered_and_cannot_be_read_is_an_error(
+    more: dict[str, str], text: str, place: str, tmp_path: Path
+) -> None:
+    folder = in_project(tmp_path, **{"k8s/web.yaml": DEPLOYMENT, "k8s/service.yaml": text}, **more)
+    with pytest.raises(ManifestError, match=rf"^{place}: this is no YAML: "):
+        project.init(folder)
 
 
 def test_a_tiltfile_that_cannot_be_read_is_named_where_nothing_else_renders(tmp_path: Path) -> None:

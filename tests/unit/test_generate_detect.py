@@ -316,7 +316,7 @@ def kustomizations(*folders: str) -> MemoryProject:
     [(["k8s"], "k8s"), (["deploy/base", "deploy/overlays/dev"], "deploy/base"), (["a/b", "podcov/overlay"], "a/b"), (["."], ".")],
 )
 def test_the_only_base_is_found(folders: list[str], base: str) -> None:
-    assert survey.look(kustomizations(*folders))[0].kustomize == base
+    assert survey.look(kustomizations(*folders)).generate.kustomize == base
 
 
 def test_several_bases_are_named_and_one_can_be_chosen() -> None:
@@ -324,12 +324,12 @@ def test_several_bases_are_named_and_one_can_be_chosen() -> None:
     with pytest.raises(api.ManifestError, match="several Kustomize bases: one, two") as caught:
         survey.look(files)
     assert caught.value.hint == "say which: `podcov init one`."
-    assert survey.look(files, ["two"])[0].kustomize == "two"
+    assert survey.look(files, ["two"]).generate.kustomize == "two"
 
 
 def test_files_that_the_user_names_are_told_apart() -> None:
     files = MemoryProject({"k8s/kustomization.yaml": "", "dev/Tiltfile": "", "dev/build.yaml": "apiVersion: skaffold/v4beta11\n"})
-    found, _ = survey.look(files, ["k8s", "dev/Tiltfile", "dev/build.yaml"])
+    found = survey.look(files, ["k8s", "dev/Tiltfile", "dev/build.yaml"]).generate
     assert (found.kustomize, found.tiltfile, found.skaffold) == ("k8s", "dev/Tiltfile", "dev/build.yaml")
     with pytest.raises(api.ManifestError, match=r"^nothing: neither"):
         survey.look(files, ["nothing"])

@@ -221,14 +221,14 @@ def _first(
     decided: Generate | None = None,
 ) -> tuple[str, tuple[Finding, ...]]:
     """`decided` is what an earlier `podcov.yaml` has, which nobody has edited since."""
-    looked, chosen = survey.look(files, asked.paths, asked.by)
-    said = tools.read(files, decided or looked)
-    rendered = sources.of(decided or looked, said)
-    generate = decided or replace(looked, replicas=asked.replicas, profile=_free_profile(said, adoptions))
+    looked = survey.look(files, asked.paths, asked.by)
+    said = tools.read(files, decided or looked.generate)
+    rendered = sources.of(decided or looked.generate, said)
+    generate = decided or replace(looked.generate, replicas=asked.replicas, profile=_free_profile(said, adoptions))
     known = Surroundings(files, said.artifacts, outside.lookup)
     deployed = sources.read(files, outside.renderer, rendered)
     text, found = first_config(deployed, generate, known, name=rendered.names, adopted=adopted)
-    return text, (replace(chosen, subject=rendered.names), *found)
+    return text, (replace(looked.chosen, subject=rendered.names), *looked.unread, *found)
 
 
 def _with_what_is_kept(error: ManifestError, adoptions: Sequence[Adoption]) -> ManifestError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from posixpath import basename, dirname
@@ -10,7 +11,7 @@ from podcov.config import Generate, HelmRelease, Way
 from podcov.errors import ManifestError
 from podcov.generate import findings, project, sources, tools, walk
 from podcov.generate.findings import Finding
-from podcov.generate.kubernetes import kustomizations, manifests
+from podcov.generate.kubernetes import kubernetes_yaml, kustomizations, manifests
 from podcov.generate.project import Project
 from podcov.generate.sources import Sources
 from podcov.generate.tools import Tools
@@ -18,6 +19,7 @@ from podcov.generate.tools import Tools
 _DEPTH = 4
 _CHART = "Chart.yaml"
 _PLAIN = (".yaml", ".yml", ".json")
+_API_VERSION = re.compile(r"\bapiVersion[\"']?\s*:")
 _NOT_DEPLOYED = frozenset(("tests", "test", "e2e", "docs", "doc", "examples", "example", "samples", "sample", "demo", "demos"))
 """folders whose manifests are there to be read or tried; whoever deploys them names them"""
 
@@ -33,8 +35,18 @@ class _Named:
     plain: list[str] = field(default_factory=list)
 
 
-def look(files: Project, paths: Sequence[str] = (), by: Way | None = None) -> tuple[Generate, Finding]:
-    """What a first `podcov.yaml` has under `generate`, and why. `paths` are those that the user named, `by` the way.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a first `podcov.yaml` has under `generate`, and why."""
+
+    generate: Generate
+    chosen: Finding
+    unread: tuple[Finding, ...] = ()
+    """files that stand beside manifests, or would be some, and could not be read"""
+
+
+def look(files: Project, paths: Sequence[str] = (), by: Way | None = None) -> Look:
+    """Looks for what the project renders. `paths` are those that the user named, `by` the way.
 
     Raises ManifestError where there are no manifests, or several sets of them and nothing says which.
     """
@@ -45,9 +57,10 @@ def look(files: Project, paths: Sequence[str] = (), by: Way | None = None) -> tu
     found = Generate(skaffold=named.skaffold or usual.skaffold, tiltfile=named.tiltfile or usual.tiltfile)
     said = tools.read(files, found)
     if named.kustomize or named.charts or named.plain:
-        return _named(found, named, by)
+        named.plain, strangers = _without_strangers(files, named.plain)
+        return Look(*_named(found, named, by), unread=strangers)
     rendered = sources.of_skaffold(said) or sources.of_tilt(said)
-    return _of_tools(found, rendered, said, by) if rendered else _searched(files, found, said, by)
+    return Look(*_of_tools(found, rendered, said, by)) if rendered else _searched(files, found, said, by)
 
 
 def _of_tools(found: Generate, rendered: Sources, said: Tools, by: Way | None) -> tuple[Generate, Finding]:
@@ -108,14 +121,14 @@ def _release_name(chart: str) -> str:
     return basename(chart) if chart != "." else "app"
 
 
-def _searched(files: Project, found: Generate, said: Tools, by: Way | None) -> tuple[Generate, Finding]:
+def _searched(files: Project, found: Generate, said: Tools, by: Way | None) -> Look:
     """Nothing says what is rendered: one Kustomize base, else the charts, else the folders of plain manifests."""
     everything = [path for path in walk.walk(files, depth=_DEPTH) if not _NOT_DEPLOYED & set(dirname(path).split("/"))]
     bases = _one_or_more([dirname(p) or "." for p in everything if basename(p) in kustomizations.NAMES], prefer="base")
     if len(bases) > 1:
         raise ManifestError(f"several Kustomize bases: {', '.join(bases)}", hint=f"say which: `podcov init {bases[0]}`.")
     if bases:
-        return _on_base(found, bases[0], by)
+        return Look(*_on_base(found, bases[0], by))
     charts = [dirname(p) or "." for p in everything if basename(p) == _CHART]
     charts = [c for c in charts if not any(c.startswith(f"{other}/charts/") or other == "." != c for other in charts)]
     plain = [] if charts else _folders_of_manifests(files, everything)
@@ -125,10 +138,12 @@ def _searched(files: Project, found: Generate, said: Tools, by: Way | None) -> t
             "and neither skaffold.yaml nor Tiltfile renders any"
         )
         raise ManifestError(
-            findings.below(message, (*(f for one in said.tiltfiles for f in one.findings), *_unread(files, everything))),
+            findings.below(message, (*(f for one in said.tiltfiles for f in one.findings), *_broken(files, everything))),
             hint="name their folder: `podcov init FOLDER`. For workloads that run already there is `podcov attach`.",
         )
-    return _plainly(found, plain, tuple(HelmRelease(_release_name(chart), chart) for chart in charts), by)
+    plain, strangers = _without_strangers(files, plain)
+    unread = (*strangers, *_broken(files, everything)) if plain else ()
+    return Look(*_plainly(found, plain, tuple(HelmRelease(_release_name(chart), chart) for chart in charts), by), unread=unread)
 
 
 def _one_or_more(folders: Sequence[str], *, prefer: str) -> list[str]:
@@ -147,17 +162,44 @@ def _folders_of_manifests(files: Project, paths: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def _unread(files: Project, paths: Sequence[str]) -> Iterator[Finding]:
+def _without_strangers(files: Project, paths: Sequence[str]) -> tuple[list[str], tuple[Finding, ...]]:
+    """The same, with the manifests of a folder in its place where other things lie beside them: templates, values, settings."""
+    found: list[str] = []
+    strangers: list[Finding] = []
+    for path in paths:
+        names = sources.plain_files(files, path)
+        theirs = {name: stranger for name in names if (stranger := _stranger(files, name))}
+        alone = names == (path,) or len(theirs) in (0, len(names))
+        found += [path] if alone else [name for name in names if name not in theirs]
+        strangers += [] if alone else theirs.values()
+    return found, tuple(strangers)
+
+
+def _stranger(files: Project, path: str) -> Finding | None:
+    """What is wrong with a file of a folder of manifests that does not mean to be one."""
+    text = walk.text(files, path)
+    if text is None or _means_to_be_a_manifest(text):
+        return None
+    try:
+        kubernetes_yaml.split(text, name=path)
+    except ManifestError as error:
+        place, _, found = error.message.partition(": ")
+        why = f"it does not look like a manifest; podcov.yaml names those of {dirname(path) or '.'} one by one"
+        return Finding(place, found, "left out", why)
+    return None
+
+
+def _broken(files: Project, paths: Sequence[str]) -> Iterator[Finding]:
     """Manifests that are broken before anything in them tells of a workload."""
     for path in paths:
         text = walk.text(files, path) if path.endswith(_PLAIN) else None
-        if text is None or "{{" in text or "apiVersion:" not in text:
+        if text is None or not _means_to_be_a_manifest(text):
             continue
         try:
             manifests.read(text, name=path)
         except ManifestError as error:
             place, _, found = error.message.partition(": ")
-            yield Finding(place, found, "left out", error.hint)
+            yield Finding(place, found, "left out", error.hint, "warning")
 
 
 def _deploys(files: Project, path: str) -> bool:
@@ -167,9 +209,14 @@ def _deploys(files: Project, path: str) -> bool:
     try:
         return bool(manifests.read(text, name=path).workloads)
     except ManifestError:
-        if "{{" in text or "apiVersion:" not in text:
-            return False  # a template, or anything else that is no manifest
+        if not _means_to_be_a_manifest(text):
+            return False
         raise
+
+
+def _means_to_be_a_manifest(text: str) -> bool:
+    """Whether a file that cannot be read would be one; what Helm and others fill in first is none yet."""
+    return _API_VERSION.search(text) is not None and "{{" not in text
 
 
 def _sort_in(named: _Named, files: Project, path: str) -> None:
