@@ -30,11 +30,15 @@ def hello(create_namespace: Callable[..., Any], root: Path, tmp_path_factory: py
     """The example, deployed with coverage by Skaffold, whose hook ran the tests as a Job; and a pod to execute tests in."""
     space = create_namespace(tmp_path_factory.mktemp("suite") / "suite")
     space.kubectl("apply", "--filename", root / "overlays/rbac/suite.yaml")
-    account = f"--serviceaccount={space.name}:podcov"
-    space.kubectl("create", "rolebinding", "podcov-suite", "--role", "podcov-suite", account)
+    let_it_run_tests(space)
     folder = shutil.copytree(root / "examples/hello", space.folder / "hello", ignore=shutil.ignore_patterns(".podcov"))
     yield Hello(space, folder)
     space.kubectl("delete", "namespace", space.name, "--wait=false")
+
+
+def let_it_run_tests(space: Any) -> None:
+    account = f"--serviceaccount={space.name}:podcov"
+    space.kubectl("create", "rolebinding", "podcov-suite", "--role", "podcov-suite", account)
 
 
 class Hello:
@@ -176,9 +180,12 @@ def test_tests_that_cannot_begin_are_an_error_that_says_why(hello: Hello, tests:
     wait_until(lambda: not hello.jobs, 60, "nothing of the Job is left")
 
 
-def test_without_the_role_it_is_said_which_one_allows_it(hello: Hello) -> None:
+def test_without_the_role_it_is_said_which_one_allows_it(hello: Hello, wait_until: Any) -> None:
     hello.space.kubectl("delete", "rolebinding", "podcov-suite")
+    asked = ("auth", "can-i", "create", "jobs", "--as", f"system:serviceaccount:{hello.space.name}:podcov")
+    wait_until(lambda: hello.space.kubectl(*asked, check=False).strip() == "no", 60, "the API server has heard of it")
     done = hello.run(job={"image": hello.image})
+    let_it_run_tests(hello.space)
     assert done.returncode == 2
     assert "forbidden: create on jobs" in done.stderr
     assert "overlays/rbac/suite.yaml" in done.stderr
