@@ -65,7 +65,7 @@ def test_pods_of_a_deployment_that_is_scaled_to_nothing_are_reported(app: Any) -
     with app.tested() as tests:
         tests.get("/first")
         app.space.kubectl("scale", "deployment", app.name, "--replicas=0")
-        app.wait_until(lambda: not app.space.get("pods", "--selector", f"app={app.name}")["items"], 60, "all pods are gone")
+        app.wait_until(lambda: not app.space.get("pods", "--selector", f"app={app.name}")["items"], 120, "all pods are gone")
     result = tests.result
     assert result.exit_code == 0, result
     assert result.names() == {"start-up", "first", "terminated", "left"}
@@ -85,9 +85,9 @@ def test_a_container_that_the_node_kills(app: Any, recording: str) -> None:
         if recording == "saved":
             app.podcov("dump", "-n", app.space.name)
         tests.get("/hang")
-        app.wait_until(lambda: app.restarts() == 1, 60, "it is started again")
+        app.wait_until(lambda: app.restarts() == 1, 120, "it is started again")
         tests.get("/second")
-    judge(tests.result, recording, ended="Error", last={"hang", "last words"})
+    judge(app, tests.result, recording, ended="Error", last={"hang", "last words"})
 
 
 @pytest.mark.parametrize(
@@ -103,21 +103,31 @@ def test_a_container_that_takes_too_much_memory(app: Any, recording: str) -> Non
         if recording == "saved":
             app.podcov("dump", "-n", app.space.name)
         assert tests.try_get("/burst") is None
-        app.wait_until(lambda: app.restarts() == 1, 60, "it is started again")
+        app.wait_until(lambda: app.restarts() == 1, 120, "it is started again")
         tests.get("/second")
-    judge(tests.result, recording, ended="OOMKilled", last={"burst"})
+    judge(app, tests.result, recording, ended="OOMKilled", last={"burst"})
 
 
-def judge(result: Any, recording: str, *, ended: str, last: set[str]) -> None:
+def judge(app: Any, result: Any, recording: str, *, ended: str, last: set[str]) -> None:
     """Everything up to the kill is there, where recording is mapped; else everything up to the last save, and a note."""
     assert result.exit_code == 0, result
     assert result.complete
-    assert [(t["state"], t["start"], t["ended"]) for t in result.targets] == [("collected", 0, ended), ("collected", 1, "")]
+    assert [(t["state"], t["start"]) for t in result.targets] == [("collected", 0), ("collected", 1)]
+    assert [t["ended"] for t in result.targets] in ([ended, ""], *([] if is_told_of(app) else [["unseen", ""]]))
     assert {"start-up", "first", "second"} <= result.names()
     killed = result.processes[0]
     assert killed["recording"] == recording
     assert killed["note"] == (BOUND if recording == "saved" else "")
     assert recording == "saved" or last <= result.names()
+
+
+def is_told_of(app: Any) -> bool:
+    """Whether Kubernetes says how the container ended.
+
+    Its kubelet cleans up each minute, and keeps of containers that do not run the latest: it may be about to start that one.
+    """
+    (pod,) = app.pods()
+    return "terminated" in pod["status"]["containerStatuses"][0]["lastState"]
 
 
 @pytest.mark.deployed("vanished")
