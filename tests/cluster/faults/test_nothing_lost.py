@@ -17,6 +17,8 @@ for number in range(int(sys.argv[2])):
         sys.exit("mark or pull failed")
 """
 ROUNDS = 120
+LONGEST = 600
+"""seconds that all of the rounds may take"""
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ ROUNDS = 120
 def test_no_line_is_lost_while_couriers_mark_and_read_and_none_before_a_kill(app: Any, once: Any, recording: str) -> None:
     with app.tested() as tests, ThreadPoolExecutor() as pool:
         (run,) = (folder.name for folder in app.folder.glob(".podcov/runs/2*"))
-        storm = pool.submit(tests.get, "/storm", seconds=300)
+        storm = pool.submit(tests.get, "/storm", seconds=LONGEST)
         marks = (
             "exec",
             app.pod(),
@@ -45,7 +47,7 @@ def test_no_line_is_lost_while_couriers_mark_and_read_and_none_before_a_kill(app
             run,
             str(ROUNDS),
         )
-        app.space.kubectl(*marks, seconds=300)
+        app.space.kubectl(*marks, seconds=LONGEST)
         assert storm.result() == "over"
         assert tests.get("/sacrifice") == "killed"
     result = tests.result

@@ -14,8 +14,10 @@ STARTED = os.getpid()  # start-up
 VOLUME = os.environ.get("PODCOV_DATA", "/podcov/data")
 THREADS = 8
 LEFT_FOR_CHILDREN = 240
+PATIENCE_SECONDS = 5.0
 healthy = True
 obedient = True
+marked = True
 
 
 def first():
@@ -70,7 +72,10 @@ def fill():
 
 
 def storm():
-    """Lines that run once, in threads, each function right when a mark begins an epoch; all but those left for `sacrifice`."""
+    """Lines that run once, in threads, each function right when a mark begins an epoch; all but those left for `sacrifice`.
+
+    How long a mark takes is the machine's matter: what is left when none has come for long runs without.
+    """
     functions = once()[LEFT_FOR_CHILDREN:]
     threads = [threading.Thread(target=keep_pace, args=(functions[n::THREADS],)) for n in range(THREADS)]
     for thread in threads:
@@ -81,11 +86,14 @@ def storm():
 
 
 def keep_pace(functions):
+    global marked
     for function in functions:
         begun = epoch()
         function()
-        patience = time.monotonic() + 0.25
-        while epoch() == begun and time.monotonic() < patience:
+        patience = time.monotonic() + PATIENCE_SECONDS
+        while marked and epoch() == begun:
+            if time.monotonic() > patience:
+                marked = False
             time.sleep(0.002)
 
 
