@@ -21,7 +21,7 @@ def replacement(app: Any, spec: Mapping[str, Any]) -> str:
     before = app.pod()
     update = json.dumps({"spec": {"template": {"spec": spec}}})
     app.space.kubectl("patch", "deployment", app.name, "--patch", update)
-    app.wait_until(lambda: len(app.pods()) == 2, 60, "the new pod is there")
+    app.wait_until(lambda: len(app.pods()) == 2, 120, "the new pod is there")
     return next(pod["metadata"]["name"] for pod in app.pods() if pod["metadata"]["name"] != before)
 
 
@@ -37,8 +37,12 @@ def states(result: Any) -> list[tuple[str, str]]:
 
 @pytest.mark.deployed("replaced-last", grace=30)
 def test_a_pod_that_takes_the_place_of_one_that_the_tests_deleted_last_is_collected(app: Any) -> None:
+    """It is there, and no more, when they end: what nobody has made yet, nobody can wait for."""
     deleted = app.pod()
-    result = app.run(*kubectl(app, "delete", "pod", deleted, "--wait=false"))
+    with app.tested() as tests:
+        app.space.kubectl("delete", "pod", deleted, "--wait=false")
+        app.wait_until(lambda: {pod["metadata"]["name"] for pod in app.pods()} - {deleted}, 120, "another is there")
+    result = tests.result
     assert result.exit_code == 0, result
     assert result.complete
     assert states(result) == [("collected", ""), ("collected", "")]
@@ -60,10 +64,10 @@ def test_a_pod_that_never_begins_has_run_nothing(app: Any) -> None:
 def test_a_pod_that_is_deleted_while_its_init_container_runs_has_run_nothing(app: Any) -> None:
     image = app.pods()[0]["spec"]["containers"][0]["image"]
     newcomer = replacement(app, {"initContainers": [{"name": "migrate", "image": image, "command": ["sleep", "600"]}]})
-    app.wait_until(lambda: is_begun(app, newcomer, "migrate"), 60, "its init container runs")
+    app.wait_until(lambda: is_begun(app, newcomer, "migrate"), 120, "its init container runs")
     with app.tested() as tests:
         app.space.kubectl("rollout", "undo", f"deployment/{app.name}")
-        app.space.kubectl("wait", "--for=delete", f"pod/{newcomer}", "--timeout=60s")
+        app.space.kubectl("wait", "--for=delete", f"pod/{newcomer}", "--timeout=110s")
     assert tests.result.exit_code == 0, tests.result
     assert states(tests.result) == [("collected", ""), ("empty", "not-begun")]
 
@@ -74,7 +78,7 @@ def test_a_pod_that_is_deleted_by_force_may_have_run_what_nobody_told_of(app: An
     hook = {"postStart": {"exec": {"command": ["sleep", "600"]}}}
     newcomer = replacement(app, {"containers": [{"name": "app", "lifecycle": hook}]})
     recorded = ("exec", newcomer, "--container", "podcov-courier", "--", "ls", "/podcov/data/targets/app")
-    app.wait_until(lambda: app.space.kubectl(*recorded, check=False).strip(), 60, "it runs")
+    app.wait_until(lambda: app.space.kubectl(*recorded, check=False).strip(), 120, "it runs")
     with app.tested() as tests:
         app.space.kubectl("delete", "pod", newcomer, "--grace-period=0", "--force")
         app.space.kubectl("rollout", "undo", f"deployment/{app.name}")
