@@ -11,7 +11,9 @@ The overlay is what `podcov init` makes of a Kustomize base, so the generator is
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 import signal
@@ -170,13 +172,13 @@ class Tests:
         self.result: Result
         """once they have ended"""
 
-    def get(self, path: str, *, forward: str = "app", seconds: float = 60) -> str:
+    def get(self, path: str, *, forward: str = "app", seconds: float = 120) -> str:
         """The app's answer; asks again, for so long, until there is one."""
-        return str(self._wait_until(lambda: self.try_get(path, forward=forward), seconds, f"an answer to {path}"))
+        return str(self._wait_until(lambda: self.try_get(path, forward=forward, seconds=seconds), seconds, f"answer to {path}"))
 
-    def try_get(self, path: str, *, forward: str = "app") -> str | None:
+    def try_get(self, path: str, *, forward: str = "app", seconds: float = 120) -> str | None:
         try:
-            with urllib.request.urlopen(self.env[f"{variable_prefix(forward)}_URL"] + path, timeout=120) as answer:
+            with urllib.request.urlopen(self.env[f"{variable_prefix(forward)}_URL"] + path, timeout=seconds) as answer:
                 return str(answer.read().decode())
         except (URLError, OSError):
             return None
@@ -215,7 +217,8 @@ class App:
         return sum(pod["status"]["containerStatuses"][0]["restartCount"] for pod in self.pods())
 
     def ready(self) -> None:
-        self.space.kubectl("rollout", "status", f"deployment/{self.name}", "--timeout=120s")
+        """The first waits for all the others, too, which start at the same time, and for their images."""
+        self.space.kubectl("rollout", "status", f"deployment/{self.name}", "--timeout=300s", seconds=330)
 
     def deploy_again(self) -> None:
         """The same overlay as it was generated, unchanged."""
@@ -250,13 +253,28 @@ class App:
             tests = Tests(env, process, self.wait_until)
             yield tests
             if tests.exit_code is not None:
-                (gate / "end").write_text(f"{tests.exit_code}\n")
+                self.wait_until(lambda: told(gate / "end", f"{tests.exit_code}\n") or process.poll() is not None, 60, "they end")
             stdout, stderr = process.communicate(timeout=240)
             tests.result = Result(process.returncode, stdout, stderr, self.folder)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
                 process.communicate(timeout=60)
+
+
+def told(pipe: Path, text: str) -> bool:
+    """Whether there was somebody who reads. Who opens a pipe to write otherwise waits for that, for ever if need be."""
+    try:
+        writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return False
+    try:
+        os.write(writer, text.encode())
+    finally:
+        os.close(writer)
+    return True
 
 
 def generate(space: Any, folder: Path, manifests: Sequence[Mapping[str, Any]], services: Mapping[str, Any] | None = None) -> Path:
