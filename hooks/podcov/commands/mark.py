@@ -15,7 +15,8 @@ from podcov.commands import options
 def mark(context: str, namespace: str, config: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Begin a run: what services do from now on counts for it. Prints the run's id.
 
-    Then test in whatever way; `podcov collect` ends the run with its report.
+    Then test in whatever way; `podcov collect` ends the run with its report. Nobody watches in between: where pods come and go
+    while the tests run, use `podcov run -- COMMAND`.
     """
     from podcov.commands import steps
 
