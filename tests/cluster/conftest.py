@@ -180,7 +180,7 @@ def create_namespace(cluster: Cluster, wait_until: Callable[..., object]) -> Cal
         space = Namespace(name, cluster, folder)
         space.kubectl("apply", "--kustomize", rbac_in(space))
         space.podcov_env.update(podcov_environment(space, kubeconfig_of("podcov", space)))
-        wait_until(lambda: space.kubectl("get", "serviceaccount", "default", check=False), 30, "the default account is there")
+        wait_until(lambda: space.kubectl("get", "serviceaccount", "default", check=False), 90, "the default account is there")
         return space
 
     return create
