@@ -237,9 +237,12 @@ def test_marks_and_collecting_in_separate_commands(storage: Storage, expected: d
     assert storage.is_as_before()
 
 
-def test_without_the_role_it_is_said_which_one_allows_it(storage: Storage) -> None:
+def test_without_the_role_it_is_said_which_one_allows_it(storage: Storage, root: Path, wait_until: Callable[..., Any]) -> None:
     storage.space.kubectl("delete", "rolebinding", "podcov-exit")
+    asked = ("auth", "can-i", "patch", "deployments", "--as", f"system:serviceaccount:{storage.space.name}:podcov")
+    wait_until(lambda: storage.space.kubectl(*asked, check=False).strip() == "no", 60, "the API server has heard of it")
     done = storage.podcov("run", "--", "true", check=False)
+    let_it_scale(storage.space, root)
     assert done.returncode == 5, done.stdout + done.stderr
     assert "overlays/rbac/exit.yaml" in done.stderr
     assert "it still runs" in done.stdout
