@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ SIDECAR = {
 }
 
 
-def deployment(*couriers: Mapping[str, Any], ready: bool = False) -> dict[str, Any]:
+def deployment(*couriers: Mapping[str, Any], ready: bool = False, namespace: str = "shop") -> dict[str, Any]:
     pods = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1} if ready else {}
     template = {
         "metadata": {"labels": {"app": "orders"}},
@@ -45,7 +45,7 @@ def deployment(*couriers: Mapping[str, Any], ready: bool = False) -> dict[str, A
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": "orders", "namespace": "shop", "generation": 1},
+        "metadata": {"name": "orders", "namespace": namespace, "generation": 1},
         "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "orders"}}, "template": template},
         "status": {"observedGeneration": 1, **pods},
     }
@@ -147,8 +147,19 @@ class Cluster:
         return json.dumps(found).encode()
 
 
+class Fleet:
+    """Of several Deployments, each in a namespace of its own: what the API server says of each."""
+
+    def __init__(self, **clusters: Cluster) -> None:
+        self._clusters = clusters
+
+    def answer(self, path: str) -> bytes:
+        namespace = path.partition("/namespaces/")[2].partition("/")[0]
+        return self._clusters[namespace].answer(path)
+
+
 @asynccontextmanager
-async def api_server(cluster: Cluster) -> AsyncIterator[int]:
+async def api_server(cluster: Cluster | Fleet) -> AsyncIterator[int]:
     """Yields its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -162,20 +173,20 @@ async def api_server(cluster: Cluster) -> AsyncIterator[int]:
 
 
 @pytest.fixture
-def attach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Cluster], cluster_attach.Done]:
-    """`podcov attach` of a Deployment whose coverage is up to date already."""
+def attach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., cluster_attach.Done]:
+    """`podcov attach` of a Deployment whose coverage is up to date already, or of one in each of these namespaces."""
 
-    async def conduct(cluster: Cluster) -> cluster_attach.Done:
+    async def conduct(cluster: Cluster | Fleet, namespaces: Sequence[str]) -> cluster_attach.Done:
         async with api_server(cluster) as port:
             monkeypatch.setenv("KUBECONFIG", str(api_servers.kubeconfig(tmp_path, f"http://127.0.0.1:{port}")))
             async with cluster_attach.connect("", lambda _: None) as attachments:
-                target = Target.of(deployment(SIDECAR))
-                return await attachments.attach([target], lambda workload: Injected((workload,), (), {}, ()), seconds=20)
+                targets = [Target.of(deployment(SIDECAR, namespace=namespace)) for namespace in namespaces]
+                return await attachments.attach(targets, lambda workload: Injected((workload,), (), {}, ()), seconds=20)
 
-    return lambda cluster: asyncio.run(conduct(cluster))
+    return lambda cluster, *namespaces: asyncio.run(conduct(cluster, namespaces or ("shop",)))
 
 
-def test_attach_does_not_wait_for_an_image_without_podcov(attach: Callable[[Cluster], cluster_attach.Done]) -> None:
+def test_attach_does_not_wait_for_an_image_without_podcov(attach: Callable[..., cluster_attach.Done]) -> None:
     starting = {"waiting": {"reason": "PodInitializing"}}
     pods = [pod({"running": {}}, uid="1"), pod(starting, uid="2"), pod(BACK_OFF, ended(LAST_WORDS), uid="2")]
     with pytest.raises(ClusterError) as caught:
@@ -189,9 +200,30 @@ def test_attach_does_not_wait_for_an_image_without_podcov(attach: Callable[[Clus
 
 
 def test_attach_waits_for_a_pod_of_before_whose_image_was_built_anew(
-    attach: Callable[[Cluster], cluster_attach.Done],
+    attach: Callable[..., cluster_attach.Done],
 ) -> None:
     before, again = pod(BACK_OFF, ended(LAST_WORDS)), pod({"running": {}}, ended(LAST_WORDS))
     looks = [(deployment(SIDECAR), state) for state in (before, before, before, again)]
     done = attach(Cluster(*looks, (deployment(SIDECAR, ready=True), again)))
     assert [changed.difference for changed in done.workloads] == [""]
+
+
+@pytest.mark.parametrize("namespaces", [("slow", "hopeless", "fine"), ("hopeless", "fine", "slow")])
+def test_one_that_never_gets_ready_ends_the_wait_for_others(
+    namespaces: tuple[str, ...], attach: Callable[..., cluster_attach.Done]
+) -> None:
+    starting = pod({"waiting": {"reason": "PodInitializing"}}, uid="2")
+    slow, hopeless, fine = (deployment(SIDECAR, ready=name == "fine", namespace=name) for name in ("slow", "hopeless", "fine"))
+    fleet = Fleet(
+        slow=Cluster((slow, starting)),
+        hopeless=Cluster((hopeless, starting), (hopeless, pod(BACK_OFF, ended(LAST_WORDS), uid="3"))),
+        fine=Cluster((fine, pod({"running": {}}, uid="4"))),
+    )
+    with pytest.raises(ClusterError) as caught:
+        attach(fleet, *namespaces)
+    assert "deployment/orders in namespace hopeless did not get ready and will not" in caught.value.message
+    assert "deployment/orders in namespace slow has coverage too, and was waited for no longer" in caught.value.message
+    assert "did not get ready within" not in caught.value.message
+    assert caught.value.hint.startswith("build its image anew with podcov")
+    assert "`podcov detach deployment/orders --namespace hopeless`" in caught.value.hint
+    assert "`podcov detach deployment/orders --namespace slow`" in caught.value.hint

@@ -5,16 +5,18 @@ What is added is decided in `podcov.generate`, where in `targets`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import cycle
 
 from podcov.edges.cluster import access as cluster_access
 from podcov.edges.cluster import leftovers, owners, patch, rollout, scale
 from podcov.edges.cluster.api import FIELD_MANAGER, Api, Failed, Json
 from podcov.edges.cluster.leftovers import Leftovers
 from podcov.edges.cluster.owners import AUTOSCALERS, CONFIG_MAPS
-from podcov.edges.cluster.readiness import Readiness, Unready
+from podcov.edges.cluster.readiness import POLL, Readiness, Unready
 from podcov.edges.cluster.scale import Scaled
 from podcov.edges.cluster.targets import Note, Target, Targets
 from podcov.errors import ClusterError, PodcovError
@@ -49,6 +51,25 @@ class Done:
     workloads: tuple[Changed, ...]
     config_maps: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+
+
+@dataclass(slots=True)
+class _Waited:
+    """What became of the workloads that are waited for, as far as that is known."""
+
+    ready: set[Target] = field(default_factory=set)
+    unready: dict[Target, Unready] = field(default_factory=dict)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether one is certain to never get ready, however long the others are waited for."""
+        return any(unready.remedy for unready in self.unready.values())
+
+    def note(self, target: Target, unready: Unready | None) -> None:
+        if unready is None:
+            self.ready.add(target)
+        else:
+            self.unready[target] = unready
 
 
 @asynccontextmanager
@@ -98,6 +119,8 @@ class Attachments:
         prepare: Callable[[], None] = lambda: None,
     ) -> Done:
         """Adds coverage to workloads, or brings it up to date, and waits until their pods have it: `seconds` for each.
+
+        Where one of them is certain to never get ready, the others are waited for no longer.
 
         `scales` says that `inject` sets the number of replicas. No workload is changed where `inject` raises for any of them, or
         Kubernetes would refuse the change. Raises ClusterError for that, and where pods do not get ready. `prepare` is called
@@ -190,17 +213,40 @@ class Attachments:
 
         `older` are the pods that were there before the workloads were changed, by their uids.
         """
-        failures: dict[Target, Unready] = {}
-        for target, remark in ((change.target, change.remark) for change in changed):
-            if remark:
-                self._note(f"{target.reference}: {remark}")
-            elif unready := await self._readiness.wait(target, seconds, older=(older or {}).get(target, ())):
-                failures[target] = unready
-        if failures:
-            commands = ", ".join(f"`podcov detach {t.reference} --namespace {t.namespace}`" for t in failures)
-            remedies = dict.fromkeys(unready.remedy for unready in failures.values() if unready.remedy)
-            whys = "\n".join(unready.why for unready in failures.values())
-            raise ClusterError(whys, hint="; ".join([*remedies, hint.format(commands)]))
+        targets: list[Target] = []
+        for change in changed:
+            if change.remark:
+                self._note(f"{change.target.reference}: {change.remark}")
+            else:
+                targets.append(change.target)
+        waited = _Waited()
+        in_turn = self._wait_in_turn(targets, seconds, older or {}, waited)
+        if older and len(targets) > 1:
+            await _until_either(in_turn, self._find_hopeless(targets, older, waited))
+        else:  # without coverage no sidecar is hopeless; of one alone the wait itself tells
+            await in_turn
+        if waited.unready:
+            raise _not_ready(waited, targets, hint)
+
+    async def _wait_in_turn(
+        self, targets: Sequence[Target], seconds: float, older: Mapping[Target, frozenset[str]], waited: _Waited
+    ) -> None:
+        """Until all are ready, or one is hopeless. Each has its time from when those before it, which may be in its way, end."""
+        for target in targets:
+            waited.note(target, await self._readiness.wait(target, seconds, older=older.get(target, ())))
+            if waited.hopeless:
+                return
+
+    async def _find_hopeless(self, targets: Sequence[Target], older: Mapping[Target, frozenset[str]], waited: _Waited) -> None:
+        """Until one is certain to never get ready. Looks at one at a time: many cost the API server no more than two."""
+        readiness = Readiness(self._api, lambda _: None)
+        for target in cycle(targets):
+            unready = await readiness.wait(target, 0, older=older.get(target, ()))
+            if unready is None or unready.remedy:
+                waited.note(target, unready)
+            if waited.hopeless:
+                return
+            await asyncio.sleep(POLL)
 
     async def _change(self, target: Target, change: Callable[[Json], Json], *, dry_run: bool = False) -> tuple[Json, Json]:
         """Changes the workload where it is held; what its holder was, and is now. No change of others in between is lost."""
@@ -246,6 +292,28 @@ class Attachments:
 def told(finding: Finding) -> str:
     """A finding as a line of progress."""
     return f"{finding.subject}: {finding.found}: {finding.decided}{f'; {finding.why}' if finding.why else ''}"
+
+
+def _not_ready(waited: _Waited, targets: Iterable[Target], hint: str) -> ClusterError:
+    left = [target for target in targets if target not in waited.ready and target not in waited.unready]
+    whys = [unready.why for unready in waited.unready.values()]
+    whys += [f"{target} has coverage too, and was waited for no longer" for target in left]
+    commands = ", ".join(f"`podcov detach {t.reference} --namespace {t.namespace}`" for t in (*waited.unready, *left))
+    remedies = dict.fromkeys(unready.remedy for unready in waited.unready.values() if unready.remedy)
+    return ClusterError("\n".join(whys), hint="; ".join([*remedies, hint.format(commands)]))
+
+
+async def _until_either(one: Coroutine[None, None, None], other: Coroutine[None, None, None]) -> None:
+    """Whichever ends first ends the other. Raises what that raises."""
+    tasks = [asyncio.create_task(one), asyncio.create_task(other)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _config_map(place: str) -> str:
