@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,9 @@ def tilt_in_the_background(space: Any, project: Path) -> Iterator[tuple[subproce
             yield running, log.read_text
         finally:
             running.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(60)
+            running.kill()
 
 
 def ci(space: Any, project: Path) -> list[str]:
