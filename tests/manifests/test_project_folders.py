@@ -108,13 +108,13 @@ CHART = "apiVersion: v2\nname: web\nversion: 1.0.0\n"
 )
 def test_what_is_there_to_be_read_or_tried_is_not_deployed(write: Write, folder: str, beside: Mapping[str, str]) -> None:
     files = {"deploy/d.yaml": DEPLOYMENT, f"{folder}/d.yaml": DEPLOYMENT}
-    found, _ = survey.look(DiskProject(write({**files, **{f"{folder}/{name}": text for name, text in beside.items()}})))
+    found = survey.look(DiskProject(write({**files, **{f"{folder}/{name}": text for name, text in beside.items()}}))).generate
     assert (found.manifests, found.kustomize, found.helm) == (("deploy",), "", ())
 
 
 def test_what_is_there_to_be_tried_can_be_named(write: Write) -> None:
     files = DiskProject(write({"examples/demo/d.yaml": DEPLOYMENT}))
-    assert survey.look(files, ["examples/demo"])[0].manifests == ("examples/demo",)
+    assert survey.look(files, ["examples/demo"]).generate.manifests == ("examples/demo",)
     with pytest.raises(ManifestError, match="there are no manifests") as caught:
         survey.look(files)
     assert "`podcov init FOLDER`" in caught.value.hint
