@@ -72,7 +72,7 @@ def reference(space: Any, subject: Subject, ask: Ask, folder: Path) -> Counts:
     program = _program(space.cluster, subject, folder)
     pods = [f"{subject.name}-reference-{number}" for number in range(subject.replicas)]
     space.apply(*(_pod(space, subject, pod, program) for pod in pods))
-    space.kubectl("wait", "--for=condition=Ready", *(f"pod/{pod}" for pod in pods), "--timeout=110s")
+    space.kubectl("wait", "--for=condition=Ready", *(f"pod/{pod}" for pod in pods), "--timeout=300s", seconds=330)
     with ExitStack() as forwards:
         where = ("--kubeconfig", space.cluster.env["KUBECONFIG"], "--namespace", space.name)
         ask([forwards.enter_context(forwarded(pod, subject.port, *where)) for pod in pods])
@@ -81,7 +81,7 @@ def reference(space: Any, subject: Subject, ask: Ask, folder: Path) -> Counts:
         space.kubectl("exec", pod, "--container", "app", "--", "python3", "-c", END, check=False)
     for pod in pods:
         ended = "jsonpath={.status.containerStatuses[?(@.name=='app')].state.terminated.exitCode}=0"
-        space.kubectl("wait", f"--for={ended}", f"pod/{pod}", "--timeout=110s")
+        space.kubectl("wait", f"--for={ended}", f"pod/{pod}", "--timeout=300s", seconds=330)
         _copy(space, pod, folder / pod)
     space.kubectl("delete", "pod", *pods, "--wait=false", "--grace-period=0", "--force")
     return merged(space.cluster, folder, pods)
@@ -108,7 +108,7 @@ def _program(cluster: Any, subject: Subject, folder: Path) -> _Program:
     plain, image = cluster.image(f"{subject.name}:plain"), cluster.image(f"{subject.name}:reference")
     given = {"BASE": cluster.image("golang:1.26"), **subject.build_args}
     options = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
-    cluster.run("docker", "build", "--quiet", "--tag", plain, *options, _context(subject, folder))
+    cluster.run("docker", "build", "--quiet", "--tag", plain, *options, _context(subject, folder), seconds=600)
     config = json.loads(cluster.run("docker", "image", "inspect", plain).stdout)[0]["Config"]
     recipe = f"FROM {cluster.image('python:3.13')}\nCOPY --from={plain} / /\n"
     cluster.run("docker", "build", "--quiet", "--tag", image, "-", stdin=recipe)
