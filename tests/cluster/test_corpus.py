@@ -5,15 +5,15 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from corpus_shapes import Shape, documents, output, render, shapes
+from custom_kinds import defined
 
 SHAPES = [shape for shape in shapes() if shape.base]
-OPEN_SCHEMA = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
 Judge = Callable[[str], None]
@@ -40,15 +40,12 @@ def judge(cluster: Any, create_namespace: Callable[..., Any], tmp_path_factory: 
 
 
 @pytest.fixture(params=SHAPES, ids=lambda shape: shape.name)
-def shape(request: pytest.FixtureRequest, cluster: Any) -> Iterator[Shape]:
+def shape(request: pytest.FixtureRequest, cluster: Any, wait_until: Callable[..., object]) -> Iterator[Shape]:
     """A shape whose custom resources the cluster knows."""
-    definitions = [definition(**crd) for crd in request.param.crds]
-    for crd in definitions:
-        cluster.run("kubectl", "apply", "--filename", "-", stdin=yaml.safe_dump(crd))
-        cluster.run("kubectl", "wait", "--for=condition=established", f"crd/{crd['metadata']['name']}")
-    yield request.param
-    for crd in definitions:
-        cluster.run("kubectl", "delete", "crd", crd["metadata"]["name"])
+    with ExitStack() as kinds:
+        for crd in request.param.crds:
+            kinds.enter_context(defined(cluster, wait_until, **crd))
+        yield request.param
 
 
 def test_the_api_server_takes_it_as_it_is_and_with_coverage(shape: Shape, cluster: Any, judge: Judge, tmp_path: Path) -> None:
@@ -58,14 +55,3 @@ def test_the_api_server_takes_it_as_it_is_and_with_coverage(shape: Shape, cluste
     podcov = str(Path(sys.executable).with_name("podcov"))
     output([podcov, "init", *shape.init], folder, cluster.env)
     judge(output([podcov, "inject"], folder, cluster.env, stdin=base))
-
-
-def definition(*, group: str, version: str, kind: str, plural: str) -> dict[str, Any]:
-    """A CustomResourceDefinition that takes anything."""
-    served = {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": OPEN_SCHEMA}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {"group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural}, "versions": [served]},
-    }
