@@ -7,12 +7,13 @@ import json
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from custom_kinds import defined
 from podcov.edges.cluster import access as cluster_access
 from podcov.edges.cluster.access import Access
 from podcov.edges.cluster.api import Api, Resource
@@ -77,7 +78,7 @@ def test_only_what_is_ours_and_unused_goes(space: Any, cluster: Any, tmp_path: P
     space.apply(
         *ours, *theirs, deployment(image, "user", "podcov-wrapper-used"), idle, replica_set(image, "set", "podcov-wrapper-set")
     )
-    space.kubectl("rollout", "status", "deployment/user", "--timeout=90s")
+    space.kubectl("rollout", "status", "deployment/user", "--timeout=110s")
     before = space.get("deployments")["items"]
 
     told = clean(space, tmp_path, "--dry-run")
@@ -100,22 +101,11 @@ def test_what_was_deployed_just_now_stays(space: Any, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def custom_kind(cluster: Any) -> Iterator[str]:
+def custom_kind(cluster: Any, wait_until: Callable[..., object]) -> Iterator[str]:
     """The API version of a kind with a pod template: `Batch`. Its group is this test's own."""
     group = f"g{uuid.uuid4().hex[:8]}.example.com"
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    spec = {
-        "group": group,
-        "scope": "Namespaced",
-        "names": {"plural": "batches", "singular": "batch", "kind": "Batch"},
-        "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
-    }
-    name = f"batches.{group}"
-    head = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name}}
-    cluster.run("kubectl", "apply", "--filename", "-", stdin=json.dumps({**head, "spec": spec}))
-    cluster.run("kubectl", "wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
-    yield f"{group}/v1"
-    cluster.run("kubectl", "delete", "crd", name)
+    with defined(cluster, wait_until, group=group, version="v1", kind="Batch", plural="batches"):
+        yield f"{group}/v1"
 
 
 def test_what_a_custom_resource_without_pods_names_stays(space: Any, cluster: Any, tmp_path: Path, custom_kind: str) -> None:
@@ -170,7 +160,7 @@ def test_what_is_attached_is_detached(space: Any, cluster: Any, tmp_path: Path) 
     services = {"orders": {"workload": "deployment/orders", "container": "app"}}
     (tmp_path / "podcov.yaml").write_text(yaml.safe_dump({"version": 1, "services": services}))
     space.apply(deployment(cluster.image("python:3.13"), "orders"))
-    space.kubectl("rollout", "status", "deployment/orders", "--timeout=90s")
+    space.kubectl("rollout", "status", "deployment/orders", "--timeout=110s")
     before = space.get("deployment/orders")["spec"]
     space.podcov("attach", "--namespace", space.name, cwd=tmp_path)
     assert names(space)
@@ -192,7 +182,7 @@ def test_after_skaffold_delete_nothing_is_left(space: Any, root: Path, tmp_path:
     space.kubectl("create", "configmap", "podcov-wrapper-earlier", "--from-literal=a=b")
     space.kubectl("label", "configmap", "podcov-wrapper-earlier", "podcov/wrapper=true")
     space.skaffold("delete", "--profile", "coverage", cwd=hello, env=base)
-    space.kubectl("wait", "--for=delete", "pod", "--all", "--timeout=60s")
+    space.kubectl("wait", "--for=delete", "pod", "--all", "--timeout=110s")
 
     assert "podcov-wrapper-earlier" in clean(space, hello)
     assert names(space) == set()
@@ -212,11 +202,14 @@ def test_two_ways_to_say_where_are_one_too_many(space: Any, tmp_path: Path) -> N
     assert "contradict each other" in done.stderr
 
 
-def test_all_namespaces_are_for_administrators(space: Any, cluster: Any, tmp_path: Path) -> None:
+def test_all_namespaces_are_for_administrators(
+    space: Any, cluster: Any, tmp_path: Path, wait_until: Callable[..., object]
+) -> None:
     space.apply(config_map("podcov-wrapper-unused", LABEL))
     refused = space.podcov("clean", "--all-namespaces", "--dry-run", cwd=tmp_path, check=False)
     assert refused.returncode == 2
     assert "forbidden: list on namespaces in the whole cluster" in refused.stderr
-    everywhere = ("clean", "--all-namespaces", "--dry-run", "--min-age", "0")
-    told = cluster.run(Path(sys.executable).with_name("podcov"), *everywhere, cwd=tmp_path).stdout
-    assert f"would be removed: configmap/podcov-wrapper-unused in namespace {space.name}\n" in told
+    everywhere = (Path(sys.executable).with_name("podcov"), "clean", "--all-namespaces", "--dry-run", "--min-age", "0")
+    line = f"would be removed: configmap/podcov-wrapper-unused in namespace {space.name}\n"
+    # It ends where a workload that is attached goes while it looks, such as one of a test that runs beside this one.
+    wait_until(lambda: line in cluster.run(*everywhere, cwd=tmp_path, check=False).stdout, 120, line)
