@@ -18,8 +18,13 @@ class Answer(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("", 8080), Answer).serve_forever()
 """
 CLIENT = """
-import os, urllib.request
-print(urllib.request.urlopen(f"http://{os.environ['SERVER_SERVICE_HOST']}:80", timeout=10).read().decode())
+import os, time, urllib.request
+while True:
+    try:
+        print(urllib.request.urlopen(f"http://{os.environ['SERVER_SERVICE_HOST']}:80", timeout=10).read().decode())
+        break
+    except OSError:
+        time.sleep(0.1)
 """
 SIDECAR = """
 import signal
@@ -57,7 +62,7 @@ def container(name: str, image: str, *arguments: str, **more: Any) -> dict[str, 
 @pytest.mark.parametrize("version", ["3.11", "3.13", "3.14"])
 def test_each_python_is_pulled_from_the_registry_and_reached_by_exec(cluster: Any, namespace: Any, version: str) -> None:
     namespace.apply(pod("sleeper", container("app", cluster.image(f"python:{version}"), "import time; time.sleep(3600)")))
-    namespace.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=90s")
+    namespace.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=110s")
 
     answer = namespace.kubectl("exec", "sleeper", "--", "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
 
@@ -70,12 +75,11 @@ def test_a_pod_reaches_another_through_a_service(cluster: Any, namespace: Any, w
     namespace.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "server"}, "spec": service})
     probe = {"httpGet": {"port": 8080}, "periodSeconds": 1}
     namespace.apply(pod("server", container("app", image, SERVER, "hello from a pod", readinessProbe=probe)))
-    namespace.kubectl("wait", "--for=condition=Ready", "pod/server", "--timeout=90s")
+    namespace.kubectl("wait", "--for=condition=Ready", "pod/server", "--timeout=110s")
 
-    namespace.apply(pod("client", container("app", image, CLIENT), restartPolicy="OnFailure"))
-
-    # A ready pod may have no route to it yet: the client is started again until it has.
-    wait_until(lambda: namespace.kubectl("logs", "client", check=False).strip() == "hello from a pod", 60, "the Service answers")
+    # A ready pod may have no route to it yet: the client asks until it has.
+    namespace.apply(pod("client", container("app", image, CLIENT), restartPolicy="Never"))
+    wait_until(lambda: namespace.kubectl("logs", "client", check=False).strip() == "hello from a pod", 120, "the Service answers")
 
 
 def test_a_restricted_namespace_refuses_a_privileged_pod_and_runs_an_unprivileged_one(
@@ -91,7 +95,7 @@ def test_a_restricted_namespace_refuses_a_privileged_pod_and_runs_an_unprivilege
 
     modest = container("app", image, "import os; print(os.getuid())", securityContext=WITHOUT_PRIVILEGES)
     restricted_namespace.apply(pod("modest", modest, restartPolicy="Never"))
-    restricted_namespace.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/modest", "--timeout=60s")
+    restricted_namespace.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/modest", "--timeout=110s")
     assert restricted_namespace.kubectl("logs", "modest").strip() == "65532"
 
 
@@ -101,9 +105,10 @@ def test_a_native_sidecar_starts_before_the_app_and_outlives_it(cluster: Any, na
     mounts = {"volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}
     sidecar = container("sidecar", image, SIDECAR, restartPolicy="Always", **mounts)
     sidecar["startupProbe"] = {"exec": {"command": ["python3", "-c", "open('/shared/ready')"]}, "periodSeconds": 1}
+    sidecar["startupProbe"] |= {"timeoutSeconds": 10, "failureThreshold": 100}
     app = container("app", image, "open('/shared/ready'); open('/shared/app', 'w').write('the app is done')", **mounts)
     namespace.apply(pod("pair", app, initContainers=[sidecar], **volume))
-    namespace.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/pair", "--timeout=60s")
+    namespace.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/pair", "--timeout=110s")
 
     assert namespace.kubectl("logs", "pair", "--container", "sidecar").strip() == "the app is done"
 
@@ -116,7 +121,7 @@ commands = {name for folder in folders for name in os.listdir(folder) if not nam
 print(commands, importlib.util.find_spec("coverage"))
 """
     namespace.apply(pod("bare", container("app", cluster.image("python:bare"), look), restartPolicy="Never"))
-    namespace.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/bare", "--timeout=60s")
+    namespace.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/bare", "--timeout=110s")
 
     assert namespace.kubectl("logs", "bare").strip() == "set() None"
 
