@@ -101,6 +101,7 @@ def test_errors_are_one_json_object_for_machines(tmp_path):
     [
         (["run", "--nonsense", "--json"], "'--nonsense'", "podcov run --help"),
         (["run", "--json", "--platform", "nonsense"], "'nonsense'", "podcov run --help"),
+        (["report", "--json", "--run"], "'--run'", "podcov report --help"),
         (["report", "--json", "too", "many"], "(too many)", "podcov report --help"),
         (["rum", "--json"], "'rum'", "podcov --help"),
         (["--json", "run"], "podcov run --json", "podcov --help"),

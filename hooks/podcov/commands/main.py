@@ -114,6 +114,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return Exit.USAGE
     except click.ClickException as error:
         reads = _reader(given)
+        if isinstance(error, click.UsageError):
+            error.ctx = error.ctx or _context(given)
         if reads is not Stream.STDERR:
             error.show()
         _tell_machines(_misunderstood(error), reads)
@@ -143,11 +145,26 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _reader(arguments: Sequence[str]) -> Stream | None:
     """Where a machine expects an error of words that click does not understand; None where no machine reads."""
-    own = list(takewhile(lambda word: word != "--", arguments))
-    if "--json" not in own:
+    if "--json" not in _own(arguments):
         return None
-    named = next((command for command in map(_command, own) if command), None)
+    named = _named(arguments)
     return stream_of(named) if named else Stream.STDOUT
+
+
+def _context(arguments: Sequence[str]) -> click.Context:
+    """Of the command that was meant: click says none where an option lacks its value."""
+    podcov = click.Context(cli, info_name="podcov")
+    named = _named(arguments)
+    return click.Context(named, parent=podcov, info_name=named.name) if named else podcov
+
+
+def _named(arguments: Sequence[str]) -> click.Command | None:
+    return next((command for command in map(_command, _own(arguments)) if command), None)
+
+
+def _own(arguments: Sequence[str]) -> list[str]:
+    """Those before the command that podcov is to run."""
+    return list(takewhile(lambda word: word != "--", arguments))
 
 
 def _misunderstood(error: click.ClickException) -> UsageError:
