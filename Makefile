@@ -25,7 +25,7 @@ demo: $(VENV)/.shop
 	@command -v go >/dev/null || echo "there is no go on the PATH: shipping, the service in Go, is left out"
 	PATH="$(CURDIR)/$(BIN):$$PATH" podcov run -c examples/shop/podcov.yaml --platform local $$(command -v go >/dev/null || echo "$(WITHOUT_GO)")
 
-# Files of tests side by side. Those of the cluster mostly wait for it: two processes of them suffice for two processors.
+# Files of tests side by side. Those of the cluster mostly wait for pods: two processes of them keep two processors busy.
 # One test after the other: make cluster CLUSTER_WORKERS=
 UNIT_WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
 CLUSTER_WORKERS := --numprocesses 2 --dist loadgroup
