@@ -9,13 +9,14 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from custom_kinds import defined
 from podcov.edges import configuration
 from podcov.edges.cluster import access as cluster_access
 from podcov.edges.cluster.api import Api, Json, Resource
@@ -93,7 +94,7 @@ def deploy(space: Any, *manifests: Mapping[str, Any]) -> None:
     for manifest in manifests:
         by_hand = manifest["spec"].get("updateStrategy", {}).get("type") == "OnDelete"
         if manifest["kind"] in ("Deployment", "StatefulSet", "DaemonSet") and not by_hand:
-            space.kubectl("rollout", "status", f"{manifest['kind']}/{manifest['metadata']['name']}", "--timeout=90s")
+            space.kubectl("rollout", "status", f"{manifest['kind']}/{manifest['metadata']['name']}", "--timeout=110s")
 
 
 def podcov(space: Any, command: str, *arguments: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -107,8 +108,9 @@ def steady(document: Mapping[str, Any]) -> dict[str, Any]:
     del kept["status"]
     for name in VOLATILE:
         kept["metadata"].pop(name, None)
-    for name in CONTROLLERS_OWN:
-        kept["metadata"].get("annotations", {}).pop(name, None)
+    annotations = kept["metadata"].pop("annotations", {})
+    if others := {name: value for name, value in annotations.items() if name not in CONTROLLERS_OWN}:
+        kept["metadata"]["annotations"] = others
     return kept
 
 
@@ -281,7 +283,9 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(space: Any, image: s
         ["app"],
         True,
     )
-    assert space.get("deployment/orders") == before
+    after = space.get("deployment/orders")
+    assert after["metadata"]["generation"] == before["metadata"]["generation"]
+    assert steady(after) == steady(before)
     assert space.get("configmaps", "--selector", "podcov/wrapper")["items"] == []
 
 
@@ -490,14 +494,26 @@ class TestPodsThatNobodyReplaces:
 class TestPodsThatDoNotGetReady:
     PICKY = "import os, sys; sys.exit('no room for podcov') if 'PODCOV_DATA' in os.environ else None\n"
 
-    def test_are_explained_and_detach_takes_it_back(self, space: Any, image: str, project: Callable[..., Path]) -> None:
+    @pytest.fixture
+    def attach_until_it_fails(self, space: Any, wait_until: Callable[..., str]) -> Callable[[Path], str]:
+        """`attach_until_it_fails(folder)`: what attach says. It is told to wait anew where the container took longer to end."""
+
+        def attach(folder: Path) -> str:
+            error = refused(space, "attach", "--timeout", "15", cwd=folder)
+            return error if "exit code" in error else ""
+
+        return lambda folder: wait_until(lambda: attach(folder), 240, "the container has ended")
+
+    def test_are_explained_and_detach_takes_it_back(
+        self, space: Any, image: str, project: Callable[..., Path], attach_until_it_fails: Callable[[Path], str]
+    ) -> None:
         folder = project("deployment/orders")
         picky = workload("Deployment", image)
         picky["spec"]["template"]["spec"]["containers"][0]["command"][-1] = self.PICKY + APP
         deploy(space, picky)
         before = space.get("deployment/orders")
 
-        error = refused(space, "attach", "--timeout", "15", cwd=folder)
+        error = attach_until_it_fails(folder)
 
         assert (
             f"deployment/orders in namespace {space.name} did not get ready within 15 s: 0 of 1 pods are new and ready" in error
@@ -511,14 +527,14 @@ class TestPodsThatDoNotGetReady:
         assert space.get("configmaps", "--selector", "podcov/wrapper")["items"] == []
 
     def test_of_a_stateful_set_have_to_be_deleted_and_the_command_is_told(
-        self, space: Any, image: str, project: Callable[..., Path]
+        self, space: Any, image: str, project: Callable[..., Path], attach_until_it_fails: Callable[[Path], str]
     ) -> None:
         folder = project("statefulset/orders")
         picky = workload("StatefulSet", image)
         picky["spec"]["template"]["spec"]["containers"][0]["command"][-1] = self.PICKY + APP
         deploy(space, picky)
         before = space.get("statefulset/orders")
-        refused(space, "attach", "--timeout", "15", cwd=folder)
+        attach_until_it_fails(folder)
         error = refused(space, "detach", "--timeout", "5", cwd=folder)
         command = f"kubectl delete pod orders-0 --namespace {space.name}"
         assert f"a StatefulSet keeps a pod that never got ready, whatever its template says next: `{command}`" in error
@@ -534,6 +550,8 @@ class TestPodsThatDoNotGetReady:
         folder = project("deployment/orders")
         deploy(space, workload("Deployment", image))
         space.kubectl("create", "quota", "full", "--hard", "pods=1")
+        # Before the pods are counted, each new one is refused for that, and the ReplicaSet goes on saying so.
+        space.kubectl("wait", "--for=jsonpath={.status.used.pods}=1", "quota/full", "--timeout=110s")
         error = refused(space, "attach", "--timeout", "600", cwd=folder)
         assert "did not get ready and will not" in error
         assert "exceeded quota: full" in error
@@ -552,7 +570,7 @@ def test_a_release_of_helm_is_attached_detached_and_upgraded_after_that(
     homes = {f"HELM_{kind}_HOME": str(tmp_path / f"helm-{kind.lower()}") for kind in ("DATA", "CACHE", "CONFIG")}
 
     def run(verb: str) -> None:
-        space.cluster.run(helm, verb, "shop", chart, "--namespace", space.name, "--wait", "--timeout", "90s", env=homes)
+        space.cluster.run(helm, verb, "shop", chart, "--namespace", space.name, "--wait", "--timeout", "110s", env=homes)
 
     run("install")
     before = space.get("deployment/orders")
@@ -571,7 +589,7 @@ class TestOperators:
     @pytest.fixture
     def shop(self, space: Any, define: Callable[..., None]) -> dict[str, Any]:
         """The owner reference of a custom resource that is there."""
-        define("Shop", "shops", "example.com", "v1")
+        define(group="example.com", version="v1", kind="Shop", plural="shops")
         space.apply({"apiVersion": "example.com/v1", "kind": "Shop", "metadata": {"name": "main"}})
         uid = space.get("shop/main")["metadata"]["uid"]
         return {"apiVersion": "example.com/v1", "kind": "Shop", "name": "main", "uid": uid, "controller": True}
@@ -638,30 +656,10 @@ def in_between(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def define(cluster: Any) -> Iterator[Callable[..., None]]:
-    """`define(kind, plural, group, version)`: a custom resource that takes anything, until the test ends."""
-    defined: list[str] = []
-
-    def create(kind: str, plural: str, group: str, version: str) -> None:
-        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-        definition = {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": f"{plural}.{group}"},
-            "spec": {
-                "group": group,
-                "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
-                "scope": "Namespaced",
-                "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
-            },
-        }
-        defined.append(f"crd/{plural}.{group}")
-        cluster.run("kubectl", "apply", "--filename", "-", stdin=yaml.safe_dump(definition))
-        cluster.run("kubectl", "wait", "--for=condition=Established", defined[-1], "--timeout=30s")
-
-    yield create
-    for name in defined:
-        cluster.run("kubectl", "delete", name)  # gone before the next test defines it anew
+def define(cluster: Any, wait_until: Callable[..., object]) -> Iterator[Callable[..., None]]:
+    """`define(group=..., version=..., kind=..., plural=...)`: a kind that the cluster has until the test ends."""
+    with ExitStack() as kinds:
+        yield lambda **kind: kinds.enter_context(defined(cluster, wait_until, **kind))
 
 
 @pytest.fixture
@@ -669,7 +667,7 @@ def lifecycle_manager(space: Any, define: Callable[..., None]) -> Iterator[Calla
     """`lifecycle_manager(spec)` installs the Deployment `orders` as the Operator Lifecycle Manager does, and keeps it as its
     ClusterServiceVersion says, with that one's annotations in the pod template, until the test ends. It is in no hurry: what
     changes is followed two seconds later."""
-    define("ClusterServiceVersion", "clusterserviceversions", "operators.coreos.com", "v1alpha1")
+    define(group="operators.coreos.com", version="v1alpha1", kind="ClusterServiceVersion", plural="clusterserviceversions")
     over = threading.Event()
     threads: list[threading.Thread] = []
 
@@ -699,7 +697,7 @@ def lifecycle_manager(space: Any, define: Callable[..., None]) -> Iterator[Calla
         text = yaml.safe_dump({**head, "metadata": metadata, "spec": {"install": strategy}})
         space.kubectl("create", "--filename", "-", stdin=text)
         reconcile(look())
-        space.kubectl("rollout", "status", "deployment/orders", "--timeout=90s")
+        space.kubectl("rollout", "status", "deployment/orders", "--timeout=110s")
         threads.append(threading.Thread(target=keep_reconciling))
         threads[-1].start()
 
