@@ -25,8 +25,8 @@ def main() -> None:
         with suppress(subprocess.CalledProcessError):  # what ends the container is killed with it
             kubectl("exec", pod, "--container", container, "--", "python3", "-c", END)
     pods = [f"pod/{pod}" for pod in containers]
-    kubectl("wait", f"--for={RESTARTED}", *pods, "--timeout=60s")
-    kubectl("wait", "--for=condition=Ready", *pods, "--timeout=60s")
+    kubectl("wait", f"--for={RESTARTED}", *pods, "--timeout=120s")
+    kubectl("wait", "--for=condition=Ready", *pods, "--timeout=120s")
 
 
 if __name__ == "__main__":

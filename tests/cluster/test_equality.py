@@ -23,6 +23,8 @@ from podcov.formats import report_json
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 VERSIONS = ("3.11", "3.13", "3.14")
+READY_SECONDS = 240
+"""that pods get to be ready, whose images may have to be pulled first"""
 
 SETTINGS = """
 [run]
@@ -150,7 +152,7 @@ def ask_podcov(namespace: Any, subject: Subject, version: str, mode: str) -> Fil
         namespace.skaffold("run", "--profile", "coverage", cwd=project, env=env)
     else:
         namespace.kubectl("apply", "--kustomize", project / "podcov" / "overlay")
-        namespace.kubectl("rollout", "status", "deployment", "--timeout=90s")
+        namespace.kubectl("rollout", "status", "deployment", f"--timeout={READY_SECONDS}s", seconds=READY_SECONDS + 30)
         namespace.podcov("run", "--namespace", namespace.name, cwd=project, env=env)
     ledger = json.loads((project / ".podcov/runs/latest/summary.json").read_text())["ledger"]
     assert ledger["complete"]
@@ -228,7 +230,8 @@ def ask_coverage(cluster: Any, namespace: Any, subject: Subject, version: str) -
         images = {cluster.image(f"applications:{version}"): reference_image(cluster, "applications", None, version)}
     manifests = list(yaml.safe_load_all(cluster.run("kubectl", "kustomize", project / "k8s").stdout))
     namespace.apply(*(as_reference(cluster, m, images, subject) if m["kind"] == "Deployment" else m for m in manifests))
-    namespace.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s")
+    ready = ("wait", "--for=condition=Ready", "pod", "--all", f"--timeout={READY_SECONDS}s")
+    namespace.kubectl(*ready, seconds=READY_SECONDS + 30)
     cluster.run("python3", HERE / "reach_services.py", env=where(namespace))
 
     with ExitStack() as forwards:
@@ -239,7 +242,7 @@ def ask_coverage(cluster: Any, namespace: Any, subject: Subject, version: str) -
         # What ends the container is killed with it.
         namespace.kubectl("exec", service, "--container", service, "--", "python3", "-c", END, check=False)
         ended = "jsonpath={.status.containerStatuses[?(@.name=='" + service + "')].state.terminated.reason}"
-        namespace.kubectl("wait", f"--for={ended}", f"pod/{service}", "--timeout=60s")
+        namespace.kubectl("wait", f"--for={ended}", f"pod/{service}", "--timeout=110s")
         coverage = ("exec", service, "--container", "keeper", "--", "python3", "-m", "coverage")
         namespace.kubectl(*coverage, "combine", "--quiet")
         for path, found in json.loads(namespace.kubectl(*coverage, "json", "--quiet"))["files"].items():
@@ -276,6 +279,7 @@ def as_reference(cluster: Any, deployment: Mapping[str, Any], images: Mapping[st
     command = own or (built["Entrypoint"] or []) + (built["Cmd"] or [])
     container |= {
         "image": images[container["image"]],
+        "imagePullPolicy": "Always",
         "command": ["python3", "-c", UNDER_COVERAGE, *command],
         "env": [
             *container.get("env", []),

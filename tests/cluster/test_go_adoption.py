@@ -94,7 +94,7 @@ def test_test_binaries(repo: Copy, namespace: Any) -> None:
             },
         },
     )
-    space.kubectl("wait", "pod/gandalf", "--for", "condition=Ready", "--timeout", "60s")
+    space.kubectl("wait", "pod/gandalf", "--for", "condition=Ready", "--timeout", "110s")
     done = space.skaffold("run", "--profile", "coverage", cwd=folder)
     assert "you shall pass" in done.stdout + done.stderr
     summary = told(folder)
