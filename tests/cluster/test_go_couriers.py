@@ -57,7 +57,7 @@ def images(cluster: Any, root: Path) -> dict[str, str]:
 
 def pod(name: str, image: str, *, sidecar: bool, command: tuple[str, ...] = ()) -> dict[str, Any]:
     env = [{"name": "PODCOV_DATA", "value": "/podcov/data"}, {"name": "PODCOV_CONTAINER", "value": "app"}]
-    common = {"image": image, "env": env, "volumeMounts": DATA}
+    common = {"image": image, "imagePullPolicy": "Always", "env": env, "volumeMounts": DATA}
     probe = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1}
     app = {"name": "app", **common, "readinessProbe": probe, **({"command": list(command)} if command else {})}
     serve = ["/shipping", "--podcov-courier", "serve"]
@@ -125,8 +125,9 @@ def test_what_was_built_without_podcov_does_not_run_twice_whatever_arguments_it_
     namespace.kubectl("apply", "--filename", root / "overlays/rbac/attach.yaml")
     account = f"--serviceaccount={namespace.name}:podcov"
     namespace.kubectl("create", "rolebinding", "podcov-attach", "--role", "podcov-attach", account)
-    app = {"name": "app", "image": worker}
-    beside = {"name": "beside", "image": worker, "command": ["/worker", "--podcov-courier", "serve"], "restartPolicy": "Always"}
+    common = {"image": worker, "imagePullPolicy": "Always"}
+    app = {"name": "app", **common}
+    beside = {"name": "beside", **common, "command": ["/worker", "--podcov-courier", "serve"], "restartPolicy": "Always"}
     labels = {"app": "worker"}
     template = {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 1, "containers": [app]}}
     spec = {"selector": {"matchLabels": labels}, "template": template}
@@ -135,7 +136,7 @@ def test_what_was_built_without_podcov_does_not_run_twice_whatever_arguments_it_
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "worker"}, "spec": spec},
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "unguarded"}, "spec": unguarded},
     )
-    namespace.kubectl("rollout", "status", "deployment/worker", "--timeout=90s")
+    namespace.kubectl("rollout", "status", "deployment/worker", "--timeout=110s")
     (serving,) = namespace.get("pods", "--selector", "app=worker")["items"]
     project = namespace.folder / "project"
     project.mkdir()
@@ -149,11 +150,12 @@ def test_what_was_built_without_podcov_does_not_run_twice_whatever_arguments_it_
     assert "build its image anew with podcov in the Go toolchain" in done.stderr
     assert "container podcov-courier: " in done.stderr
     assert "GOMEMLIMIT=podcov: this program was built without podcov in its Go toolchain" in done.stderr
-    wait_until(lambda: "a worker has begun" in namespace.kubectl("logs", "unguarded", "--container", "beside"))
+    unhindered = ("logs", "unguarded", "--container", "beside")
+    wait_until(lambda: "a worker has begun" in namespace.kubectl(*unhindered, check=False), 120, "it runs twice")
     pods = namespace.get("pods", "--selector", "app=worker")["items"]
     (new,) = (item["metadata"]["name"] for item in pods if item["metadata"]["uid"] != serving["metadata"]["uid"])
     log = ("logs", new, "--container", "podcov-courier")
-    wait_until(lambda: "fatal error: malformed GOMEMLIMIT" in namespace.kubectl(*log, check=False))
+    wait_until(lambda: "fatal error: malformed GOMEMLIMIT" in namespace.kubectl(*log, check=False), 60, "its end is told")
     assert "a worker has begun" not in namespace.kubectl(*log, check=False)
 
     namespace.podcov("detach", "deployment/worker", "--namespace", namespace.name, cwd=project)
