@@ -136,7 +136,11 @@ def cluster() -> Iterator[Cluster]:
             STARTED_BY_TESTS.touch()
         shell = ["bash", "-c", 'eval "$("$0" env)" && env --null', command]
         variables = subprocess.run(shell, capture_output=True, text=True, check=True).stdout.split("\0")
-        yield Cluster(dict(variable.split("=", 1) for variable in variables if variable))
+        env = dict(variable.split("=", 1) for variable in variables if variable)
+        # Skaffold tags, and then pushes: what two processes build at once of one project may differ, and has the same name.
+        if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+            env["SKAFFOLD_DEFAULT_REPO"] += f"/{worker}"
+        yield Cluster(env)
         if STARTED_BY_TESTS.exists() and not os.environ.get("PODCOV_CLUSTER_KEEP") and nobody_else_holds(users):
             subprocess.run([command, "down"], check=True)
 
