@@ -135,8 +135,11 @@ class Cluster:
 
     def __init__(self, *looks: tuple[Mapping[str, Any], Mapping[str, Any]]) -> None:
         self._looks = [copy.deepcopy(look) for look in looks]
+        self.asked: list[str] = []
+        """the paths of all requests"""
 
     def answer(self, path: str) -> bytes:
+        self.asked.append(path)
         if "/pods/" in path:
             return LAST_WORDS.encode()
         if path.endswith("/deployments/orders"):
@@ -227,3 +230,20 @@ def test_one_that_never_gets_ready_ends_the_wait_for_others(
     assert caught.value.hint.startswith("build its image anew with podcov")
     assert "`podcov detach deployment/orders --namespace hopeless`" in caught.value.hint
     assert "`podcov detach deployment/orders --namespace slow`" in caught.value.hint
+
+
+def test_those_that_may_yet_get_ready_are_looked_at_one_at_a_time_and_without_their_logs(
+    attach: Callable[..., cluster_attach.Done],
+) -> None:
+    starting, crashing = pod({"waiting": {"reason": "PodInitializing"}}, uid="2"), pod(BACK_OFF, ended("no table"), uid="3")
+    names = [f"slow-{number}" for number in range(4)]
+    slow = {name: Cluster((deployment(SIDECAR, namespace=name), crashing)) for name in names}
+    lost = deployment(SIDECAR, namespace="hopeless")
+    hopeless = Cluster((lost, starting), (lost, pod(BACK_OFF, ended(LAST_WORDS), uid="3")))
+    with pytest.raises(ClusterError):
+        attach(Fleet(**slow, hopeless=hopeless), *names, "hopeless")
+    assert [path for cluster in slow.values() for path in cluster.asked if "/pods/" in path] == []
+    assert [path for path in hopeless.asked if "/pods/" in path] == ["/api/v1/namespaces/hopeless/pods/orders-3/log"]
+    _waited_for, *others = slow.values()
+    lists = [sum(path.endswith("/pods") for path in cluster.asked) for cluster in others]
+    assert lists == [2, 2, 2], "before the change, and in the one round in which the hopeless one was found"

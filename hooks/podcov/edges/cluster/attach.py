@@ -239,13 +239,13 @@ class Attachments:
 
     async def _find_hopeless(self, targets: Sequence[Target], older: Mapping[Target, frozenset[str]], waited: _Waited) -> None:
         """Until one is certain to never get ready. Looks at one at a time: many cost the API server no more than two."""
-        readiness = Readiness(self._api, lambda _: None)
         for target in cycle(targets):
-            unready = await readiness.wait(target, 0, older=older.get(target, ()))
-            if unready is None or unready.remedy:
-                waited.note(target, unready)
-            if waited.hopeless:
+            state = await self._readiness.look(target, older.get(target, ()))
+            if state.remedy:
+                waited.note(target, await self._readiness.hopeless(target, state))
                 return
+            if state.done:
+                waited.note(target, None)
             await asyncio.sleep(POLL)
 
     async def _change(self, target: Target, change: Callable[[Json], Json], *, dry_run: bool = False) -> tuple[Json, Json]:

@@ -69,31 +69,35 @@ class Readiness:
         """
         end, said, stuck_since = _now() + seconds, "", None
         while True:
-            state = await self._look_patiently(target, older)
+            state = await self.look(target, older)
             if str(state) != said:
                 said = str(state)
                 self._note(f"{target.reference}: {said}")
             if state.done:
                 return None
             if state.remedy:
-                return await self._unready(target, state, "and will not")
+                return await self.hopeless(target, state)
             stuck_since = (stuck_since or _now()) if state.failure else None
             if _now() >= end:
                 return await self._unready(target, state, f"within {seconds:g} s")
             if stuck_since and _now() - stuck_since > _PATIENCE:
-                return await self._unready(target, state, "and will not")
+                return await self.hopeless(target, state)
             await asyncio.sleep(POLL)
 
-    async def _look_patiently(self, target: Target, older: Collection[str]) -> State:
-        """An API server that is busy, or is being replaced, does not end the wait for pods."""
+    async def hopeless(self, target: Target, state: State) -> Unready:
+        """Why the pods will never be ready, with what their containers printed last."""
+        return await self._unready(target, state, "and will not")
+
+    async def look(self, target: Target, older: Collection[str]) -> State:
+        """How far they are now. An API server that is busy, or is being replaced, does not end the wait for them."""
         try:
-            return await self._look(target, older)
+            return await self._look_once(target, older)
         except Failed as failure:
             if 0 < failure.status < 500 and failure.status != _TOO_MANY_REQUESTS:
                 raise
             return State(False, f"it cannot be seen at the moment: {failure}")
 
-    async def _look(self, target: Target, older: Collection[str]) -> State:
+    async def _look_once(self, target: Target, older: Collection[str]) -> State:
         document = await self._targets.live(target)
         rollout = cluster_rollout.look(document)
         if target.held_elsewhere and not await self._holder_was_followed(target, document):
