@@ -179,14 +179,14 @@ async def api_server(cluster: Cluster | Fleet) -> AsyncIterator[int]:
 def attach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., cluster_attach.Done]:
     """`podcov attach` of a Deployment whose coverage is up to date already, or of one in each of these namespaces."""
 
-    async def conduct(cluster: Cluster | Fleet, namespaces: Sequence[str]) -> cluster_attach.Done:
+    async def conduct(cluster: Cluster | Fleet, namespaces: Sequence[str], seconds: float) -> cluster_attach.Done:
         async with api_server(cluster) as port:
             monkeypatch.setenv("KUBECONFIG", str(api_servers.kubeconfig(tmp_path, f"http://127.0.0.1:{port}")))
             async with cluster_attach.connect("", lambda _: None) as attachments:
                 targets = [Target.of(deployment(SIDECAR, namespace=namespace)) for namespace in namespaces]
-                return await attachments.attach(targets, lambda workload: Injected((workload,), (), {}, ()), seconds=20)
+                return await attachments.attach(targets, lambda workload: Injected((workload,), (), {}, ()), seconds=seconds)
 
-    return lambda cluster, *namespaces: asyncio.run(conduct(cluster, namespaces or ("shop",)))
+    return lambda cluster, *namespaces, seconds=20: asyncio.run(conduct(cluster, namespaces or ("shop",), seconds))
 
 
 def test_attach_does_not_wait_for_an_image_without_podcov(attach: Callable[..., cluster_attach.Done]) -> None:
@@ -228,8 +228,20 @@ def test_one_that_never_gets_ready_ends_the_wait_for_others(
     assert "deployment/orders in namespace slow has coverage too, and was waited for no longer" in caught.value.message
     assert "did not get ready within" not in caught.value.message
     assert caught.value.hint.startswith("build its image anew with podcov")
-    assert "`podcov detach deployment/orders --namespace hopeless`" in caught.value.hint
-    assert "`podcov detach deployment/orders --namespace slow`" in caught.value.hint
+    taking_back, looking = caught.value.hint.split("; ")[1:]
+    assert taking_back == "`podcov detach deployment/orders --namespace hopeless` takes it back"
+    assert looking.startswith("how far the others are: `kubectl rollout status deployment/orders --namespace ")
+    assert "`kubectl rollout status deployment/orders --namespace slow`" in looking
+
+
+def test_each_that_did_not_get_ready_in_time_has_its_command(attach: Callable[..., cluster_attach.Done]) -> None:
+    starting = pod({"waiting": {"reason": "PodInitializing"}}, uid="2")
+    fleet = Fleet(**{name: Cluster((deployment(SIDECAR, namespace=name), starting)) for name in ("east", "west")})
+    with pytest.raises(ClusterError) as caught:
+        attach(fleet, "east", "west", seconds=0)
+    assert caught.value.hint == (
+        "`podcov detach deployment/orders --namespace east` and `podcov detach deployment/orders --namespace west` take it back"
+    )
 
 
 def test_those_that_may_yet_get_ready_are_looked_at_one_at_a_time_and_without_their_logs(

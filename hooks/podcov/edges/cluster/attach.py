@@ -27,6 +27,7 @@ from podcov.generate.findings import Finding
 Inject = Callable[[Json], Injected]
 """Adds coverage to one workload. Raises for one that it cannot, or is not to, have it."""
 
+_CLEANS_UP = "what podcov changed is taken back; {commands} again, once that is mended, clean{s} up"
 _ATTEMPTS = 10
 """at a patch, when others keep changing the object meanwhile"""
 
@@ -148,7 +149,7 @@ class Attachments:
             older = {c.target: await self._readiness.pods(c.target) for c in changed if not c.remark}
             await self._change_all(targets, change, made)
             await self._make_config_maps(injected.values())  # a removal that saw no user yet may have been faster
-            await self._wait(changed, seconds, hint="{} takes it back", older=older)
+            await self._wait(changed, seconds, hint="{commands} take{s} it back", older=older)
         return Done(tuple(changed), tuple(made), tuple(dict.fromkeys(findings)))
 
     async def detach(self, targets: Sequence[Target], *, dry_run: bool = False, seconds: float, min_age: float) -> Done:
@@ -169,7 +170,7 @@ class Attachments:
             changed.append(Changed(target, patch.difference(before, after), remark=remark))
         if dry_run:
             return Done(tuple(changed), ())
-        await self._wait(changed, seconds, hint="what podcov changed is taken back; {} again, once that is mended, cleans up")
+        await self._wait(changed, seconds, hint=_CLEANS_UP)
         removed = []
         for namespace in dict.fromkeys(target.namespace for target in targets):
             removed += await self.leftovers.remove(namespace, had=had, min_age=min_age, seconds=seconds)
@@ -209,7 +210,7 @@ class Attachments:
     async def _wait(
         self, changed: Iterable[Changed], seconds: float, *, hint: str, older: Mapping[Target, frozenset[str]] | None = None
     ) -> None:
-        """`hint` says what to do where pods do not get ready; `{}` in it becomes the commands that detach them.
+        """`hint` says what to do where pods do not get ready: `{commands}` detach them, `{s}` ends the verb where that is one.
 
         `older` are the pods that were there before the workloads were changed, by their uids.
         """
@@ -298,9 +299,16 @@ def _not_ready(waited: _Waited, targets: Iterable[Target], hint: str) -> Cluster
     left = [target for target in targets if target not in waited.ready and target not in waited.unready]
     whys = [unready.why for unready in waited.unready.values()]
     whys += [f"{target} has coverage too, and was waited for no longer" for target in left]
-    commands = ", ".join(f"`podcov detach {t.reference} --namespace {t.namespace}`" for t in (*waited.unready, *left))
     remedies = dict.fromkeys(unready.remedy for unready in waited.unready.values() if unready.remedy)
-    return ClusterError("\n".join(whys), hint="; ".join([*remedies, hint.format(commands)]))
+    commands = _commands("podcov detach", waited.unready)
+    hints = [*remedies, hint.format(commands=" and ".join(commands), s="" if len(commands) > 1 else "s")]
+    if left:
+        hints.append(f"how far the others are: {', '.join(_commands('kubectl rollout status', left))}")
+    return ClusterError("\n".join(whys), hint="; ".join(hints))
+
+
+def _commands(verb: str, targets: Iterable[Target]) -> list[str]:
+    return [f"`{verb} {target.reference} --namespace {target.namespace}`" for target in targets]
 
 
 async def _until_either(one: Coroutine[None, None, None], other: Coroutine[None, None, None]) -> None:
