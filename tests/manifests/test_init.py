@@ -293,6 +293,9 @@ def test_a_broken_manifest_beside_good_ones_is_named(
         ("service.yaml", TEMPLATE, 5, "this is no YAML: "),
         ("values.yaml", "image: [a\nreplicas: 3\n", 2, "this is no YAML: "),
         ("values.yaml", "image: a\nreplicas: 3\n", 1, "document 1: this is no manifest: "),
+        ("values.yaml", "image: a # of kind: and apiVersion:\n", 1, "document 1: this is no manifest: "),
+        ("values.yaml", "hpa: {apiVersion: autoscaling/v2, kind: x}\n", 1, "document 1: this is no manifest: "),
+        ("values.yaml", "# apiVersion: v1\nhpa:\n  apiVersion: v2\n  kind: x: y\n", 4, "this is no YAML: "),
     ],
 )
 @pytest.mark.parametrize("asked", [(), ("k8s",)])
@@ -301,7 +304,7 @@ def test_what_lies_among_manifests_and_is_none_is_named_and_left_out(
 ) -> None:
     folder = in_project(tmp_path, **{"k8s/web.yaml": DEPLOYMENT, f"k8s/{name}": text})
     _, unread, *_ = project.init(folder, Asked(asked)).findings
-    assert (unread.subject, unread.decided) == (f"k8s/{name}:{line}", "left out")
+    assert (unread.subject, unread.decided, unread.level) == (f"k8s/{name}:{line}", "left out", "warning")
     assert unread.found.startswith(found)
     assert yaml.safe_load((folder / "podcov.yaml").read_text())["generate"]["manifests"] == ["k8s/web.yaml"]
     assert project.init(folder, check=True).changes == ()
@@ -311,6 +314,25 @@ def test_what_lies_among_manifests_and_is_none_is_named_and_left_out(
 def test_what_is_no_manifest_and_lies_elsewhere_is_none_of_init_s_concern(text: str, tmp_path: Path) -> None:
     folder = in_project(tmp_path, **{"k8s/web.yaml": DEPLOYMENT, "settings.yaml": text})
     assert [finding.subject for finding in project.init(folder).findings] == ["k8s", "deployment/web web"]
+
+
+BROKEN_DEPLOYMENT = DEPLOYMENT.replace("{name: web}", "\n  name: b\n  annotations: {owner: {{ x }}}\n   labels: {}", 1)
+
+
+@pytest.mark.parametrize("asked", [(), ("k8s",)])
+def test_a_workload_that_cannot_be_read_is_not_left_out_whatever_fills_it_in(asked: tuple[str, ...], tmp_path: Path) -> None:
+    folder = in_project(tmp_path, **{"k8s/a.yaml": DEPLOYMENT, "k8s/b.yaml": BROKEN_DEPLOYMENT})
+    with pytest.raises(ManifestError, match=r"^k8s/b\.yaml:\d: this is no YAML: ") as caught:
+        project.init(folder, Asked(asked))
+    assert "name the manifests beside it: `podcov init FILE FILE`" in caught.value.hint
+    project.init(folder, Asked(("k8s/a.yaml",)))
+    assert yaml.safe_load((folder / "podcov.yaml").read_text())["generate"]["manifests"] == ["k8s/a.yaml"]
+
+
+def test_a_workload_that_cannot_be_read_and_lies_elsewhere_is_named_whatever_fills_it_in(tmp_path: Path) -> None:
+    folder = in_project(tmp_path, **{"k8s/a.yaml": DEPLOYMENT, "other/b.yaml": BROKEN_DEPLOYMENT})
+    _, unread, *_ = project.init(folder).findings
+    assert (unread.subject.partition(":")[0], unread.decided, unread.level) == ("other/b.yaml", "left out", "warning")
 
 
 BY_SKAFFOLD = {

@@ -19,7 +19,9 @@ from podcov.generate.tools import Tools
 _DEPTH = 4
 _CHART = "Chart.yaml"
 _PLAIN = (".yaml", ".yml", ".json")
-_API_VERSION = re.compile(r"\bapiVersion[\"']?\s*:")
+_API_VERSION, _KIND = (re.compile(rf"^[^#\n]*\b{key}[\"']?\s*:", re.MULTILINE) for key in ("apiVersion", "kind"))
+_AT_THE_TOP = re.compile(r"^\ufeff?(?:[\s{\[,]*\")?(?:apiVersion|kind)[\"']?\s*:", re.MULTILINE)
+_CONTAINERS = re.compile(r"\bcontainers[\"']?\s*:")
 _NOT_DEPLOYED = frozenset(("tests", "test", "e2e", "docs", "doc", "examples", "example", "samples", "sample", "demo", "demos"))
 """folders whose manifests are there to be read or tried; whoever deploys them names them"""
 
@@ -167,56 +169,85 @@ def _without_strangers(files: Project, paths: Sequence[str]) -> tuple[list[str],
     found: list[str] = []
     strangers: list[Finding] = []
     for path in paths:
-        names = sources.plain_files(files, path)
+        names = () if files.read(path) is not None else sources.plain_files(files, path)
         theirs = {name: stranger for name in names if (stranger := _stranger(files, name))}
-        alone = names == (path,) or len(theirs) in (0, len(names))
+        alone = len(theirs) in (0, len(names))
         found += [path] if alone else [name for name in names if name not in theirs]
         strangers += [] if alone else theirs.values()
     return found, tuple(strangers)
 
 
 def _stranger(files: Project, path: str) -> Finding | None:
-    """What is wrong with a file of a folder of manifests that does not mean to be one."""
+    """What is wrong with a file of a folder of manifests that does not mean to be one.
+
+    Raises ManifestError for a template of something that would run: whether it is to be deployed, only its owner knows.
+    """
     text = walk.text(files, path)
-    if text is None or _means_to_be_a_manifest(text):
+    if text is None:
         return None
     try:
         kubernetes_yaml.split(text, name=path)
     except ManifestError as error:
-        place, _, found = error.message.partition(": ")
-        why = f"it does not look like a manifest; podcov.yaml names those of {dirname(path) or '.'} one by one"
-        return Finding(place, found, "left out", why)
+        if _has_a_manifest(text, path) or (_reads_like_a_manifest(text) and not _is_template(text)):
+            return None
+        if _reads_like_a_manifest(text) and _has_pods(text):
+            hint = f"{error.hint} Where it is not deployed as it stands, name the manifests beside it: `podcov init FILE FILE`."
+            raise ManifestError(error.message, hint=hint) from None
+        looks = "looks like a template" if _is_template(text) else "does not look like a manifest"
+        return _left_out(error, f"it {looks}; podcov.yaml names the manifests of {dirname(path) or '.'} one by one")
     return None
 
 
 def _broken(files: Project, paths: Sequence[str]) -> Iterator[Finding]:
-    """Manifests that are broken before anything in them tells of a workload."""
+    """Manifests that are broken before anything in them tells of a workload, and templates of workloads."""
     for path in paths:
         text = walk.text(files, path) if path.endswith(_PLAIN) else None
-        if text is None or not _means_to_be_a_manifest(text):
+        if text is None or not _reads_like_a_manifest(text) or (_is_template(text) and not _has_pods(text)):
             continue
         try:
             manifests.read(text, name=path)
         except ManifestError as error:
-            place, _, found = error.message.partition(": ")
-            yield Finding(place, found, "left out", error.hint, "warning")
+            yield _left_out(error, error.hint)
+
+
+def _left_out(error: ManifestError, why: str) -> Finding:
+    place, _, found = error.message.partition(": ")
+    return Finding(place, found, "left out", why, "warning")
 
 
 def _deploys(files: Project, path: str) -> bool:
     text = walk.text(files, path)
-    if text is None or "containers" not in text:
+    if text is None or not _has_pods(text):
         return False
     try:
         return bool(manifests.read(text, name=path).workloads)
     except ManifestError:
-        if not _means_to_be_a_manifest(text):
+        if _is_template(text) or not _reads_like_a_manifest(text):
             return False
         raise
 
 
-def _means_to_be_a_manifest(text: str) -> bool:
-    """Whether a file that cannot be read would be one; what Helm and others fill in first is none yet."""
-    return _API_VERSION.search(text) is not None and "{{" not in text
+def _has_pods(text: str) -> bool:
+    """Whether a file may have a workload in it."""
+    return _CONTAINERS.search(text) is not None
+
+
+def _has_a_manifest(text: str, path: str) -> bool:
+    """Whether it is YAML, and a document of it is more or less a manifest; values may have the same words further in."""
+    try:
+        return any(document.keys() & {"apiVersion", "kind"} for document in kubernetes_yaml.load(text, name=path))
+    except ManifestError:
+        return False
+
+
+def _reads_like_a_manifest(text: str) -> bool:
+    """The same of a text that is no YAML."""
+    return all(words.search(text) for words in (_API_VERSION, _KIND, _AT_THE_TOP))
+
+
+def _is_template(text: str) -> bool:
+    """Whether Helm or another tool may fill it in first: one that is no YAML need not be broken."""
+    return "{{" in text
 
 
 def _sort_in(named: _Named, files: Project, path: str) -> None:
