@@ -331,6 +331,7 @@ class TestCalls:
         async def work(platform: ClusterPlatform) -> CourierAnswer:
             (address,) = await platform.addresses()
             waits = [asyncio.create_task(platform.call(address, ["wait", "100"], seconds=120)) for _ in range(20)]
+            await asyncio.sleep(0)  # each of them has begun, before another asks
             try:
                 answer = await platform.call(address, ["name"], seconds=90)
                 assert not any(wait.done() for wait in waits), "it did not wait for them"
