@@ -260,6 +260,7 @@ DEPLOYMENT = (
     "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n"
     "    spec: {containers: [{name: web, image: web, command: [python3, web.py]}]}\n"
 )
+SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
 BROKEN_SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web\n"
 BROKEN_JSON = '{"apiVersion": "v1", "kind": "Service", "metadata":\n'
 TEMPLATE = "apiVersion: v1\nkind: Service\nmetadata: {name: {{ .Release.Name }}}\n{{- end }}\n"
@@ -314,6 +315,22 @@ def test_what_lies_among_manifests_and_is_none_is_named_and_left_out(
 def test_what_is_no_manifest_and_lies_elsewhere_is_none_of_init_s_concern(text: str, tmp_path: Path) -> None:
     folder = in_project(tmp_path, **{"k8s/web.yaml": DEPLOYMENT, "settings.yaml": text})
     assert [finding.subject for finding in project.init(folder).findings] == ["k8s", "deployment/web web"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("values.yaml", "image: a\n", r"k8s/values\.yaml:1: document 1: this is no manifest: "),
+        ("web.yaml", f"{DEPLOYMENT}---\nvalues: [a]\n", r"k8s/web\.yaml:7: document 2: this is no manifest: "),
+        ("web.yaml", f"{DEPLOYMENT}status: {{}}\nstatus: {{}}\n", r"k8s/web\.yaml:8: `status` stands twice"),
+    ],
+)
+def test_what_no_cluster_would_take_is_named_with_its_file(name: str, text: str, said: str, tmp_path: Path) -> None:
+    folder = in_project(tmp_path, **{"k8s/a.yaml": SERVICE, "k8s/web.yaml": DEPLOYMENT})
+    project.init(folder)
+    in_project(tmp_path, **{f"k8s/{name}": text})
+    with pytest.raises(ManifestError, match=rf"^{said}"):
+        project.init(folder)
 
 
 BROKEN_DEPLOYMENT = DEPLOYMENT.replace("{name: web}", "\n  name: b\n  annotations: {owner: {{ x }}}\n   labels: {}", 1)

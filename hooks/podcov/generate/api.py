@@ -121,7 +121,7 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED, adopted
     built = rebuilding.plan(groups, buildable, files, _folder(config))
     made = _overlay(files, outside, config, rendered, groups) if config.generate.by == "overlay" else None
     if made is None:
-        _try_inject(sources.render(files, outside.renderer, rendered), Injector(config, known, outside.tracers))
+        _try_inject(files, outside.renderer, rendered, Injector(config, known, outside.tracers))
     changes = [
         *_own_configuration(files, text),
         *_whole_files(files, _folder(config), _own_files(files, config, groups, made, said, built)),
@@ -259,11 +259,16 @@ def _free_profile(said: Tools, adoptions: Sequence[Adoption]) -> str:
     return next((name for name in _PROFILES if name not in taken), _PROFILES[-1])
 
 
-def _try_inject(text: str, injector: Injector) -> None:
+def _try_inject(files: Project, renderer: Renderer, rendered: Sources, injector: Injector) -> None:
     """See that what `podcov inject` makes of the manifests is them and coverage. Raises ManifestError."""
-    injected, _ = injector.text(text, name="rendered manifests")
-    measured = injector.measured(text)
-    verify.only_adds_coverage(text, injected, measured)
+    text = sources.render(files, renderer, rendered)
+    try:
+        injected, _ = injector.text(text, name="rendered manifests")
+    except ManifestError:
+        for part, name in sources.each(files, renderer, rendered):
+            injector.text(part, name=name)  # says in which file
+        raise
+    verify.only_adds_coverage(text, injected, injector.measured(text))
 
 
 def _folder(config: Config) -> str:

@@ -113,14 +113,30 @@ def of_tilt(tools: Tools) -> Sources:
 
 def render(files: Project, renderer: Renderer, sources: Sources) -> str:
     """All manifests as one stream. Raises ManifestError for what cannot be rendered, by file and line where that is known."""
-    return "".join(_document(text) for text, _ in _rendered(files, renderer, sources) if text.strip())
+    return "".join(_document(text) for text, _ in each(files, renderer, sources) if text.strip())
+
+
+def each(files: Project, renderer: Renderer, sources: Sources) -> Iterator[tuple[str, str]]:
+    """What each of them renders, and what errors call it. Raises as `render` does."""
+    for folder in sources.kustomize:
+        yield _kustomized(files, renderer, folder), f"{folder}, rendered"
+    for path in sources.plain:
+        found = plain_files(files, path)
+        if not found:
+            raise ManifestError(
+                f"{path}: there is no such file, and no folder with manifests in it",
+                hint="correct its name in skaffold.yaml, Tiltfile, podcov.yaml (`generate: manifests:`) or the command.",
+            )
+        yield from ((project.text(files, file) or "", file) for file in found)
+    for release in sources.helm:
+        yield renderer.helm(release), f"chart {release.chart}, rendered"
 
 
 def read(files: Project, renderer: Renderer, sources: Sources) -> Manifests:
     """What is deployed. Raises as `render` does, and for plain manifests that are no YAML, by their file and line."""
     found = []
     places: dict[Key, str] = {}
-    for text, name in _rendered(files, renderer, sources):
+    for text, name in each(files, renderer, sources):
         found.append(manifests.read(text, name=name, rendered=files.read(name) is None))
         for workload in found[-1].workloads:
             if workload.name and workload.key in places:
@@ -151,7 +167,7 @@ def of_paths(files: Project, paths: Sequence[str]) -> Sources:
 
 def stream(files: Project, renderer: Renderer, sources: Sources) -> str:
     """As `render`; and raises ManifestError for what is no manifest, by file and line."""
-    found = list(_rendered(files, renderer, sources))
+    found = list(each(files, renderer, sources))
     for text, name in found:
         kubernetes_yaml.split(text, name=name)
     return "".join(_document(text) for text, _ in found if text.strip())
@@ -165,22 +181,6 @@ def plain_files(files: Project, path: str) -> tuple[str, ...]:
         start = dirname(path.partition("*")[0]) or "."
         return tuple(sorted(file for file in walk.walk(files, start) if _fits(file, path)))
     return tuple(project.join(path, name) for name in files.names(path) if name.endswith(_MANIFEST_ENDINGS))
-
-
-def _rendered(files: Project, renderer: Renderer, sources: Sources) -> Iterator[tuple[str, str]]:
-    """Text and what errors call it."""
-    for folder in sources.kustomize:
-        yield _kustomized(files, renderer, folder), f"{folder}, rendered"
-    for path in sources.plain:
-        found = plain_files(files, path)
-        if not found:
-            raise ManifestError(
-                f"{path}: there is no such file, and no folder with manifests in it",
-                hint="correct its name in skaffold.yaml, Tiltfile, podcov.yaml (`generate: manifests:`) or the command.",
-            )
-        yield from ((project.text(files, file) or "", file) for file in found)
-    for release in sources.helm:
-        yield renderer.helm(release), f"chart {release.chart}, rendered"
 
 
 def _kustomized(files: Project, renderer: Renderer, folder: str) -> str:
