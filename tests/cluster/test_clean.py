@@ -17,7 +17,7 @@ from custom_kinds import defined
 from podcov.edges.cluster import access as cluster_access
 from podcov.edges.cluster.access import Access
 from podcov.edges.cluster.api import Api, Resource
-from podcov.edges.cluster.leftovers import Leftovers
+from podcov.edges.cluster.leftovers import Leftovers, Swept
 from podcov.edges.cluster.owners import WORKLOADS
 
 pytestmark = pytest.mark.cluster
@@ -95,9 +95,26 @@ def test_only_what_is_ours_and_unused_goes(space: Any, cluster: Any, tmp_path: P
 def test_what_was_deployed_just_now_stays(space: Any, tmp_path: Path) -> None:
     space.apply(config_map("podcov-wrapper-new", LABEL))
     done = space.podcov("clean", "--namespace", space.name, cwd=tmp_path)
-    assert done.stdout == "nothing is left over\n"
+    assert done.stdout == ""
     assert f"configmap/podcov-wrapper-new in namespace {space.name} stays: it was deployed less than 300 s ago" in done.stderr
+    assert f"`podcov clean --namespace {space.name} --min-age 0` removes it all the same" in done.stderr
     assert names(space) == {"podcov-wrapper-new"}
+
+
+def test_what_a_pod_that_is_ending_names_stays_until_that_is_gone(space: Any, cluster: Any, tmp_path: Path) -> None:
+    made = deployment(cluster.image("python:3.13"), "last", "podcov-wrapper-last")["spec"]["template"]
+    held = {"name": "last", "finalizers": ["example.com/held"]}
+    space.apply(config_map("podcov-wrapper-last", LABEL), {**made, "apiVersion": "v1", "kind": "Pod", "metadata": held})
+    space.kubectl("delete", "pod", "last", "--wait=false")
+
+    done = space.podcov("clean", "--namespace", space.name, "--min-age", "0", cwd=tmp_path)
+    assert done.stdout == ""
+    stays = f"configmap/podcov-wrapper-last in namespace {space.name} stays, for pod/last, still ending"
+    assert f"{stays}: try again when it is gone" in done.stderr
+
+    space.kubectl("patch", "pod", "last", "--type=merge", "--patch", '{"metadata": {"finalizers": null}}')
+    space.kubectl("wait", "--for=delete", "pod/last", "--timeout=110s")
+    assert clean(space, tmp_path) == f"removed: configmap/podcov-wrapper-last in namespace {space.name}\n"
 
 
 @pytest.fixture
@@ -145,11 +162,11 @@ def test_what_somebody_began_to_use_while_it_was_removed_is_put_back(space: Any,
     before = space.get("configmap/podcov-wrapper-used")
     notes: list[str] = []
 
-    async def remove() -> list[str]:
+    async def remove() -> Swept:
         async with _UsedMeanwhile(await cluster_access.find(environ=cluster.env), user) as api:
             return await Leftovers(api, notes.append).remove(space.name, min_age=0)
 
-    assert asyncio.run(remove()) == []
+    assert asyncio.run(remove()) == Swept()
     assert f"configmap/podcov-wrapper-used in namespace {space.name} stays, for deployment/user" in notes
     after = space.get("configmap/podcov-wrapper-used")
     assert after["metadata"]["uid"] != before["metadata"]["uid"]

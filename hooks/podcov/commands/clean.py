@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +74,7 @@ def clean(
             done, back = asyncio.run(work())
     runs = _remove_runs(config, dry_run=dry_run) if results else []
     attachments.show(done, verb="detached", dry_run=dry_run, as_json=as_json, runs=runs, scaled_back=back)
-    if not (as_json or done.workloads or done.config_maps or runs or back):
+    if not (as_json or done.workloads or done.config_maps or done.later or runs or back):
         click.echo("nothing is left over")
 
 
@@ -84,8 +83,7 @@ async def _clean(cluster: Attachments, namespaces: list[str], seconds: float, *,
     done = await cluster.detach(targets, dry_run=dry_run, seconds=seconds, min_age=min_age)
     cleaned = {target.namespace for target in targets} if not dry_run else set()
     left = [place for place in namespaces if place not in cleaned]
-    removed = [name for place in left for name in await cluster.leftovers.remove(place, min_age=min_age, dry_run=dry_run)]
-    return replace(done, config_maps=(*done.config_maps, *removed))
+    return done.with_swept([await cluster.leftovers.remove(place, min_age=min_age, dry_run=dry_run) for place in left])
 
 
 def _remove_runs(config: Path, *, dry_run: bool) -> list[str]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 
 from podcov.edges.cluster import access as cluster_access
 from podcov.edges.cluster import leftovers, owners, patch, rollout, scale
 from podcov.edges.cluster.api import FIELD_MANAGER, Api, Failed, Json
-from podcov.edges.cluster.leftovers import Leftovers
+from podcov.edges.cluster.leftovers import Leftovers, Swept
 from podcov.edges.cluster.owners import AUTOSCALERS, CONFIG_MAPS
 from podcov.edges.cluster.readiness import POLL, Readiness, Unready
 from podcov.edges.cluster.scale import Scaled
@@ -47,11 +47,22 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was (or with a dry run would be) done. `config_maps` were made, or removed; `namespace/name`."""
+    """What was (or with a dry run would be) done. `config_maps` were made, or removed; `namespace/name`.
+
+    `later` are those of them that stay for a while yet.
+    """
 
     workloads: tuple[Changed, ...]
     config_maps: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+    later: tuple[str, ...] = ()
+
+    def with_swept(self, swept: Iterable[Swept]) -> Done:
+        """And with these ConfigMaps."""
+        removed, later = self.config_maps, self.later
+        for one in swept:
+            removed, later = (*removed, *one.removed), (*later, *one.later)
+        return replace(self, config_maps=removed, later=later)
 
 
 @dataclass(slots=True)
@@ -171,10 +182,9 @@ class Attachments:
         if dry_run:
             return Done(tuple(changed), ())
         await self._wait(changed, seconds, hint=_CLEANS_UP)
-        removed = []
-        for namespace in dict.fromkeys(target.namespace for target in targets):
-            removed += await self.leftovers.remove(namespace, had=had, min_age=min_age, seconds=seconds)
-        return Done(tuple(changed), tuple(removed))
+        places = dict.fromkeys(target.namespace for target in targets)
+        swept = [await self.leftovers.remove(place, had=had, min_age=min_age, seconds=seconds) for place in places]
+        return Done(tuple(changed), ()).with_swept(swept)
 
     async def _warnings(self, target: Target, *, scales: bool) -> list[Finding]:
         document = await self.targets.live(target)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,8 +29,26 @@ _POLL = 0.5
 _NAMED = 3
 """users, or kinds, in a line"""
 
-Users = Mapping[str, Sequence[str]]
-"""By the ConfigMap's name: what names it, as kubectl calls that."""
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """What names a ConfigMap, as kubectl calls it."""
+
+    reference: str
+    ending: bool = False
+    """a pod that will be gone soon"""
+
+
+Users = Mapping[str, Sequence[User]]
+"""By the ConfigMap's name: what names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What was (or with a dry run would be) removed; and what will be in a while: its users are ending, or it is new."""
+
+    removed: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
 
 
 class Leftovers:
@@ -48,7 +67,7 @@ class Leftovers:
         min_age: float,
         dry_run: bool = False,
         seconds: float = 0,
-    ) -> list[str]:
+    ) -> Swept:
         """Removes podcov's ConfigMaps that nothing uses, and says which: `namespace/name`. Pods that are ending get `seconds`.
 
         `had` are the names of those that workloads had until just now; others that were deployed go from `min_age` seconds on.
@@ -59,19 +78,23 @@ class Leftovers:
         unused = [name for name in ours if not users[name]]
         young = [name for name in unused if name not in had and _waits(ours[name], min_age)]
         for name in young:
-            self._note(f"configmap/{name} in namespace {namespace} stays: it was deployed less than {min_age:g} s ago")
+            self._note(
+                f"configmap/{name} in namespace {namespace} stays: it was deployed less than {min_age:g} s ago; "
+                f"`podcov clean --namespace {namespace} --min-age 0` removes it all the same"
+            )
+        later = [*young, *(name for name in ours if _only_ending(users[name]))]
         free = [name for name in unused if name not in young]
         users = await self._custom_users(namespace, free)
         self._tell(namespace, users)
         free = [name for name in free if not users[name]]
         if not dry_run:
             free = await self._delete(namespace, [ours[name] for name in free])
-        return [f"{namespace}/{name}" for name in free]
+        return Swept(tuple(f"{namespace}/{name}" for name in free), tuple(f"{namespace}/{name}" for name in later))
 
     async def _users_after_the_ending(self, namespace: str, names: Collection[str], seconds: float) -> Users:
         users = await self._users(namespace, names)
         end = asyncio.get_running_loop().time() + seconds
-        while asyncio.get_running_loop().time() < end and await self._only_ending_pods(namespace, users):
+        while asyncio.get_running_loop().time() < end and any(map(_only_ending, users.values())):
             await asyncio.sleep(_POLL)
             users = await self._users(namespace, names)
         self._tell(namespace, users)
@@ -80,7 +103,7 @@ class Leftovers:
     def _tell(self, namespace: str, users: Users) -> None:
         for name, using in users.items():
             if using:
-                self._note(f"configmap/{name} in namespace {namespace} stays, for {', '.join(using[:_NAMED])}")
+                self._note(f"configmap/{name} in namespace {namespace} stays, for {_told(using)}")
 
     async def _delete(self, namespace: str, documents: Sequence[Json]) -> list[str]:
         """The names of those that are gone. What somebody began to use in the same moment is put back."""
@@ -96,7 +119,7 @@ class Leftovers:
         return [name for name in deleted if not users[name]]
 
     async def _users(self, namespace: str, names: Collection[str]) -> Users:
-        users: dict[str, list[str]] = {name: [] for name in names}
+        users: dict[str, list[User]] = {name: [] for name in names}
         for resource in WORKLOADS.values() if users else ():
             for document in filter(_counts, await self._api.list_objects(resource, namespace)):
                 _note_use(document, users)
@@ -106,7 +129,7 @@ class Leftovers:
 
     async def _custom_users(self, namespace: str, names: Collection[str]) -> Users:
         """Custom resources have pod templates, too, and no pods while they are scaled to zero."""
-        users: dict[str, list[str]] = {name: [] for name in names}
+        users: dict[str, list[User]] = {name: [] for name in names}
         unseen: list[str] = []
         for resource in await self._custom_kinds() if users else ():
             try:
@@ -128,13 +151,16 @@ class Leftovers:
             self._note("custom resources were not looked at: the API server does not say which kinds it has")
             return []
 
-    async def _only_ending_pods(self, namespace: str, users: Users) -> bool:
-        """Whether some ConfigMap is used by nothing but pods that will be gone soon."""
-        if not any(users.values()):
-            return False
-        pods = await self._api.list_objects(WORKLOADS["Pod"], namespace)
-        ending = {owners.reference(p) for p in pods if p["metadata"].get("deletionTimestamp")}
-        return any(using and ending.issuperset(using) for using in users.values())
+
+def _only_ending(using: Sequence[User]) -> bool:
+    return bool(using) and all(user.ending for user in using)
+
+
+def _told(using: Sequence[User]) -> str:
+    names = ", ".join(user.reference for user in using[:_NAMED])
+    if not _only_ending(using):
+        return names
+    return f"{names}, still ending: try again when {'it is' if len(using) == 1 else 'they are'} gone"
 
 
 def mounted(document: Json) -> set[str]:
@@ -168,11 +194,12 @@ def _anew(config_map: Json) -> Json:
     return {**config_map, "metadata": metadata}
 
 
-def _note_use(document: Json, users: Mapping[str, list[str]]) -> None:
+def _note_use(document: Json, users: Mapping[str, list[User]]) -> None:
     """Anywhere but in its metadata and status: in what way a custom resource names a ConfigMap is for its operator to know."""
     wanted = {key: value for key, value in document.items() if key not in ("metadata", "status")}
+    ending = document["kind"] == "Pod" and bool(document["metadata"].get("deletionTimestamp"))
     for name in users.keys() & set(_texts(wanted)):
-        users[name].append(owners.reference(document))
+        users[name].append(User(owners.reference(document), ending))
 
 
 def _texts(value: Any) -> Iterator[str]:
