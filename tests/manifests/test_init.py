@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import zlib
 from collections.abc import Callable
@@ -309,6 +310,31 @@ def test_what_lies_among_manifests_and_is_none_is_named_and_left_out(
     assert unread.found.startswith(found)
     assert yaml.safe_load((folder / "podcov.yaml").read_text())["generate"]["manifests"] == ["k8s/web.yaml"]
     assert project.init(folder, check=True).changes == ()
+
+
+def test_a_manifest_that_came_after_init_listed_those_beside_it_is_named_on_each_run(tmp_path: Path) -> None:
+    folder = in_project(tmp_path, **{"k8s/web.yaml": DEPLOYMENT, "k8s/values.yaml": "image: a\n"})
+    project.init(folder)
+    in_project(
+        folder, **{"k8s/new.yaml": DEPLOYMENT.replace("web", "new"), "k8s/service.yaml": SERVICE, "k8s/old.yaml": BROKEN_SERVICE}
+    )
+    for check in (True, False):
+        found = project.init(folder, check=check).findings
+        assert [(f.subject, f.decided, f.level) for f in found] == [
+            ("k8s/new.yaml", "left out", "warning"),
+            ("k8s/old.yaml:4", "left out", "warning"),
+        ]
+    config = folder / "podcov.yaml"
+    config.write_text(re.sub(r"( *- )k8s/web\.yaml\n", r"\g<0>\1k8s/new.yaml\n", config.read_text()))
+    assert [f.subject for f in project.init(folder).findings] == ["k8s/old.yaml:4"]
+
+
+@pytest.mark.parametrize("manifests", ["k8s", "k8s/*.yaml"])
+def test_a_manifest_that_came_after_init_named_its_folder_is_rendered(manifests: str, tmp_path: Path) -> None:
+    folder = in_project(tmp_path, **{"k8s/web.yaml": DEPLOYMENT})
+    project.init(folder, Asked((manifests,)))
+    in_project(folder, **{"k8s/new.yaml": DEPLOYMENT.replace("web", "new")})
+    assert project.init(folder, check=True).findings == ()
 
 
 @pytest.mark.parametrize("text", [TEMPLATE, "image: [a\nreplicas: 3\n"])

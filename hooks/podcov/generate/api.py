@@ -134,6 +134,7 @@ def plan(files: Project, outside: Outside, asked: Asked = NOTHING_ASKED, adopted
         findings=findings.joined(
             found,
             (
+                *(f for f in survey.unlisted(files, config.generate.manifests) if f not in found),
                 *_unnamed(beside),
                 *_advice(config, said),
                 *built.findings,

@@ -65,6 +65,21 @@ def look(files: Project, paths: Sequence[str] = (), by: Way | None = None) -> Lo
     return Look(*_of_tools(found, rendered, said, by)) if rendered else _searched(files, found, said, by)
 
 
+def unlisted(files: Project, listed: Sequence[str]) -> Iterator[Finding]:
+    """Manifests with pods, and broken ones, beside those that `podcov.yaml` lists one by one, and that it does not list."""
+    single = [path for path in map(project.join, listed) if files.read(path) is not None]
+    covered = {name for path in listed for name in sources.plain_files(files, project.join(path))}
+    for folder in dict.fromkeys(dirname(path) or "." for path in single):
+        if kustomizations.of_folder(files, folder):
+            continue
+        for path in (name for name in sources.plain_files(files, folder) if name not in covered):
+            broken = tuple(_broken(files, [path]))
+            yield from broken
+            if not broken and _deploys(files, path):
+                why = f"podcov.yaml lists others of {folder} one by one: where it is deployed, add it to `generate: manifests:`"
+                yield Finding(path, "it has pods, and podcov.yaml does not list it", "left out", why, "warning")
+
+
 def _of_tools(found: Generate, rendered: Sources, said: Tools, by: Way | None) -> tuple[Generate, Finding]:
     """What Skaffold renders, else what Tilt does, stays theirs to say; podcov.yaml names a base only for an overlay."""
     alone = len(said.bases) == 1 and not _beside(rendered, said.bases[0]) and len(said.skaffolds) < 2
