@@ -180,12 +180,17 @@ def test_what_is_attached_is_detached(space: Any, cluster: Any, tmp_path: Path) 
     space.kubectl("rollout", "status", "deployment/orders", "--timeout=110s")
     before = space.get("deployment/orders")["spec"]
     space.podcov("attach", "--namespace", space.name, cwd=tmp_path)
-    assert names(space)
+    made = names(space)
+    assert made
+
+    tried = json.loads(clean(space, tmp_path, "--dry-run", "--json"))
+    assert set(tried["config_maps"]) == {f"{space.name}/{name}" for name in made}
+    assert names(space) == made
 
     answer = json.loads(clean(space, tmp_path, "--json"))
 
     assert [(w["workload"], w["changed"]) for w in answer["workloads"]] == [("deployment/orders", True)]
-    assert answer["config_maps"]
+    assert answer["config_maps"] == tried["config_maps"]
     assert space.get("deployment/orders")["spec"] == before
     assert names(space) == set()
 

@@ -81,7 +81,7 @@ def clean(
 async def _clean(cluster: Attachments, namespaces: list[str], seconds: float, *, min_age: float, dry_run: bool) -> Done:
     targets = [target for place in namespaces for target in await cluster.targets.attached(place)]
     done = await cluster.detach(targets, dry_run=dry_run, seconds=seconds, min_age=min_age)
-    cleaned = {target.namespace for target in targets} if not dry_run else set()
+    cleaned = {target.namespace for target in targets}
     left = [place for place in namespaces if place not in cleaned]
     return done.with_swept([await cluster.leftovers.remove(place, min_age=min_age, dry_run=dry_run) for place in left])
 

@@ -14,7 +14,7 @@ from itertools import cycle
 from podcov.edges.cluster import access as cluster_access
 from podcov.edges.cluster import leftovers, owners, patch, rollout, scale
 from podcov.edges.cluster.api import FIELD_MANAGER, Api, Failed, Json
-from podcov.edges.cluster.leftovers import Leftovers, Swept
+from podcov.edges.cluster.leftovers import Leftovers, Outlook, Swept
 from podcov.edges.cluster.owners import AUTOSCALERS, CONFIG_MAPS
 from podcov.edges.cluster.readiness import POLL, Readiness, Unready
 from podcov.edges.cluster.scale import Scaled
@@ -172,6 +172,7 @@ class Attachments:
         """
         changed = []
         had: set[str] = set()
+        outlooks = {target.namespace: Outlook() for target in targets}
         for target in targets:
             before, after = await self._change(target, instrument.remove, dry_run=dry_run)
             had |= leftovers.mounted(before)
@@ -179,11 +180,16 @@ class Attachments:
                 await self._forget_who_changed_it(target)
             remark = rollout.left_to_the_user(await self.targets.live(target))
             changed.append(Changed(target, patch.difference(before, after), remark=remark))
-        if dry_run:
-            return Done(tuple(changed), ())
-        await self._wait(changed, seconds, hint=_CLEANS_UP)
-        places = dict.fromkeys(target.namespace for target in targets)
-        swept = [await self.leftovers.remove(place, had=had, min_age=min_age, seconds=seconds) for place in places]
+            if dry_run:
+                _detach(outlooks[target.namespace], target, before, pods_stay=bool(remark))
+        if not dry_run:
+            await self._wait(changed, seconds, hint=_CLEANS_UP)
+        swept = [
+            await self.leftovers.remove(
+                place, had=had, min_age=min_age, seconds=0 if dry_run else seconds, dry_run=dry_run, outlook=outlook
+            )
+            for place, outlook in outlooks.items()
+        ]
         return Done(tuple(changed), ()).with_swept(swept)
 
     async def _warnings(self, target: Target, *, scales: bool) -> list[Finding]:
@@ -303,6 +309,15 @@ class Attachments:
 def told(finding: Finding) -> str:
     """A finding as a line of progress."""
     return f"{finding.subject}: {finding.found}: {finding.decided}{f'; {finding.why}' if finding.why else ''}"
+
+
+def _detach(outlook: Outlook, target: Target, holder: Json, *, pods_stay: bool) -> None:
+    holder = outlook.objects.get(target.holder_reference, holder)
+    workload = owners.workload_in(holder, target.name)
+    if instrument.is_instrumented(workload):
+        outlook.objects[target.holder_reference] = owners.with_workload(holder, instrument.remove(workload))
+        if not pods_stay:
+            outlook.renewed.add(target.reference)
 
 
 def _not_ready(waited: _Waited, targets: Iterable[Target], hint: str) -> ClusterError:

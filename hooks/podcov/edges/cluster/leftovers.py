@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,6 +51,22 @@ class Swept:
     later: tuple[str, ...] = ()
 
 
+@dataclass(slots=True)
+class Outlook:
+    """What a detach that is but tried would leave in a namespace."""
+
+    objects: dict[str, Json] = field(default_factory=dict)
+    """as they would be, by their references"""
+    renewed: set[str] = field(default_factory=set)
+    """references of workloads whose pods would be replaced"""
+
+    def of(self, documents: Sequence[Json]) -> list[Json]:
+        """What of these objects would be there, and how."""
+        above = {owners.reference(document): _maker(document) for document in documents}
+        there = [document for document in documents if not any(r in self.renewed for r in _upwards(document, above))]
+        return [*(d for d in there if owners.reference(d) not in self.objects), *self.objects.values()]
+
+
 class Leftovers:
     """What podcov leaves behind in a cluster."""
 
@@ -67,14 +83,16 @@ class Leftovers:
         min_age: float,
         dry_run: bool = False,
         seconds: float = 0,
+        outlook: Outlook | None = None,
     ) -> Swept:
         """Removes podcov's ConfigMaps that nothing uses, and says which: `namespace/name`. Pods that are ending get `seconds`.
 
         `had` are the names of those that workloads had until just now; others that were deployed go from `min_age` seconds on.
+        `outlook` is what would be done before, where this is a dry run.
         """
         listed = await self._api.list_objects(CONFIG_MAPS, namespace, _OURS)
         ours = {document["metadata"]["name"]: document for document in listed if config_maps.is_ours(document)}
-        users = await self._users_after_the_ending(namespace, ours, seconds)
+        users = await self._users_after_the_ending(namespace, ours, seconds, outlook or Outlook())
         unused = [name for name in ours if not users[name]]
         young = [name for name in unused if name not in had and _waits(ours[name], min_age)]
         for name in young:
@@ -91,12 +109,12 @@ class Leftovers:
             free = await self._delete(namespace, [ours[name] for name in free])
         return Swept(tuple(f"{namespace}/{name}" for name in free), tuple(f"{namespace}/{name}" for name in later))
 
-    async def _users_after_the_ending(self, namespace: str, names: Collection[str], seconds: float) -> Users:
-        users = await self._users(namespace, names)
+    async def _users_after_the_ending(self, namespace: str, names: Collection[str], seconds: float, outlook: Outlook) -> Users:
+        users = await self._users(namespace, names, outlook)
         end = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < end and any(map(_only_ending, users.values())):
             await asyncio.sleep(_POLL)
-            users = await self._users(namespace, names)
+            users = await self._users(namespace, names, outlook)
         self._tell(namespace, users)
         return users
 
@@ -112,18 +130,19 @@ class Leftovers:
             for document in documents
             if await self._api.delete_object(CONFIG_MAPS, namespace, document["metadata"]["name"])
         }
-        users = await self._users(namespace, deleted)
+        users = await self._users(namespace, deleted, Outlook())
         for name in (name for name, using in users.items() if using):
             await self._api.create_object(CONFIG_MAPS, namespace, _anew(deleted[name]))
         self._tell(namespace, users)
         return [name for name in deleted if not users[name]]
 
-    async def _users(self, namespace: str, names: Collection[str]) -> Users:
+    async def _users(self, namespace: str, names: Collection[str], outlook: Outlook) -> Users:
         users: dict[str, list[User]] = {name: [] for name in names}
-        for resource in WORKLOADS.values() if users else ():
-            for document in filter(_counts, await self._api.list_objects(resource, namespace)):
-                _note_use(document, users)
-        for document in await self._targets.list_if_allowed(CSV, namespace) if users else ():
+        if not users:
+            return users
+        listed = [document for resource in WORKLOADS.values() for document in await self._api.list_objects(resource, namespace)]
+        listed += await self._targets.list_if_allowed(CSV, namespace)
+        for document in filter(_counts, outlook.of(listed)):
             _note_use(document, users)
         return users
 
@@ -176,6 +195,22 @@ def _counts(document: Json) -> bool:
     above = owners.owner(document)
     of_deployment = above is not None and above.resource == WORKLOADS["Deployment"]
     return document["kind"] != "ReplicaSet" or not of_deployment or bool(document["spec"].get("replicas", 1))
+
+
+def _maker(document: Json) -> str:
+    """The reference of the workload that has made it; empty where none has."""
+    above = owners.owner(document)
+    return f"{above.kind.lower()}/{above.name}" if above and above.resource else ""
+
+
+def _upwards(document: Json, above: Mapping[str, str]) -> Iterator[str]:
+    """The references of an object, of what has made it, of what has made that, and so on."""
+    reference = owners.reference(document)
+    for _ in above:  # the API server keeps nobody from making a circle
+        if not reference:
+            return
+        yield reference
+        reference = above.get(reference, "")
 
 
 def _waits(config_map: Json, min_age: float) -> bool:
