@@ -414,3 +414,15 @@ def test_a_base_outside_the_project(example: Example, tmp_path: Path) -> None:
     project.init(folder)
     project.kustomize(folder / "podcov/overlay")
     project.init(folder, check=True)
+
+
+@pytest.mark.parametrize(("copy", "warned"), [("orders/ /srv", True), ("lib /srv", False)])
+def test_a_context_above_the_project_takes_its_results_with_its_folder(copy: str, warned: bool, tmp_path: Path) -> None:
+    image = "{image: web, context: .., docker: {dockerfile: orders/Dockerfile}}"
+    skaffold = (
+        f"apiVersion: skaffold/v4beta11\nkind: Config\nbuild: {{artifacts: [{image}]}}\nmanifests: {{rawYaml: [web.yaml]}}\n"
+    )
+    in_project(tmp_path, **{"lib/a.py": "", "orders/web.yaml": DEPLOYMENT, "orders/skaffold.yaml": skaffold})
+    folder = in_project(tmp_path / "orders", Dockerfile=f"FROM python:3.13\nCOPY {copy}\n")
+    found = [f.subject for f in project.init(folder).findings if ".podcov" in f.found]
+    assert found == (["../.dockerignore"] if warned else [])

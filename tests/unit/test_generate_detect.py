@@ -378,6 +378,12 @@ def test_tracers_are_asked_for_where_the_image_may_need_them() -> None:
     assert "".join(asked) == "|3.11|3.11|"
 
 
+TILT = "docker_build('app', '.')\nk8s_yaml(kustomize('k8s'))\n"
+SKAFFOLD = (
+    "apiVersion: skaffold/v4beta11\nkind: Config\nbuild: {artifacts: [{image: app}]}\nmanifests: {kustomize: {paths: [k8s]}}\n"
+)
+
+
 @pytest.mark.parametrize(
     ("context", "ignored", "warned"),
     [(".", "", True), (".", "*\n!src\n", False), (".", "venv\n.podcov/\n", False), ("..", "", True), ("app", "", False)],
@@ -387,6 +393,40 @@ def test_results_in_a_build_context_are_a_warning(context: str, ignored: str, wa
     files = {"podcov.yaml": CONFIG, "Tiltfile": tiltfile, "app/Dockerfile": PYTHON, ".dockerignore": ignored}
     plan = planned(MemoryProject(files), workload("{name: app, image: app}"))
     assert [f.subject for f in plan.findings] == ([join(context, ".dockerignore")] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("context", "copy", "warned"),
+    [
+        (".", "COPY app/ /srv/", False),
+        (".", "COPY --from=build . /srv/", False),
+        (".", "COPY . /srv/", True),
+        ("..", "COPY root/app /srv/", False),
+    ],
+)
+def test_results_that_an_image_cannot_take_in_are_none(context: str, copy: str, warned: bool) -> None:
+    tiltfile = f"docker_build('app', '{context}', dockerfile='app/Dockerfile')\nk8s_yaml(kustomize('k8s'))\n"
+    files = {"podcov.yaml": CONFIG, "Tiltfile": tiltfile, "app/Dockerfile": PYTHON.replace("COPY . .", copy)}
+    plan = planned(MemoryProject(files), workload("{name: app, image: app}"))
+    assert bool(plan.findings) == warned
+
+
+@pytest.mark.parametrize(
+    ("tool", "says", "ignored", "found", "why"),
+    [
+        ("tiltfile: Tiltfile", TILT, None, "there is no such file", "and have Tilt build it anew: make it, and name it there"),
+        ("skaffold: skaffold.yaml", SKAFFOLD, None, "there is no such file", "with every run: make it, and name it there"),
+        ("skaffold: skaffold.yaml", SKAFFOLD, "venv\n", "it does not leave out .podcov", "with every run: name it there"),
+    ],
+)
+def test_of_results_in_an_image_it_says_what_is_true(tool: str, says: str, ignored: str | None, found: str, why: str) -> None:
+    files = {"podcov.yaml": CONFIG.replace("tiltfile: Tiltfile", tool), tool.split(": ")[1]: says, "Dockerfile": PYTHON}
+    files |= {".dockerignore": ignored} if ignored else {}
+    plan = planned(MemoryProject(files), workload("{name: app, image: app}"))
+    assert [f.subject for f in plan.findings] == [".dockerignore"]
+    assert plan.findings[0].found.startswith(found)
+    assert plan.findings[0].why.endswith(why)
+    assert ("Tilt" in plan.findings[0].why) == (says == TILT)
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,28 @@ def test_what_is_copied_where() -> None:
     assert "pip install ." in image.runs[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("COPY . .", (".",)),
+        ("ADD ./ /app", (".",)),
+        ('COPY ["./", "/app"]', (".",)),
+        ("COPY / /app", (".",)),
+        ("COPY * /app/", (".",)),
+        ("COPY --chown=1:1 'src/' \"src\" ./b c*.py /app/", ("src", "b", "c*.py")),
+        ("COPY src/.. /app", (".",)),
+        ("COPY <<END /app.py\nCOPY . .\nEND", ()),
+        ("COPY --from=build . /app", ()),
+        ("ENV A=src\nCOPY $A ${B:-lib} /app", ("src", "lib")),
+        ("ARG FROM\nCOPY $FROM /app", (".",)),
+        ("ARG GIVEN=.\nCOPY $GIVEN /app", ("app",)),
+        ("COPY . /src\nFROM scratch\nCOPY --from=0 /src/a /a", (".",)),
+    ],
+)
+def test_what_is_taken_from_the_context(text: str, taken: tuple[str, ...]) -> None:
+    assert dockerfile.taken_from_context(f"FROM python\n{text}", {"GIVEN": "app"}) == taken
+
+
 def test_another_escape_character() -> None:
     assert dockerfile.parse("# escape=`\nFROM python\nCMD python3 `\n  app.py").cmd == (*SHELL, "python3   app.py")
 

@@ -22,7 +22,7 @@ from podcov.generate.coverage.entering import CONFIG, Group, Surroundings
 from podcov.generate.coverage.inject import Injector, Tracers
 from podcov.generate.coverage.rebuilding import Rebuilding
 from podcov.generate.findings import Finding
-from podcov.generate.images import artifacts, builds
+from podcov.generate.images import artifacts, builds, dockerfile
 from podcov.generate.images.artifacts import Artifact
 from podcov.generate.images.commands import Lookup
 from podcov.generate.kubernetes.manifests import Key, Manifests
@@ -468,14 +468,34 @@ def _scaled(config: Config, deployed: Manifests, groups: Sequence[Group]) -> lis
 
 
 def _contexts(said: Tools, files: Project) -> list[Finding]:
-    """Build contexts that podcov's results would be part of; ko takes Go packages alone."""
-    why = "the results in .podcov would change the image with every run, and have Tilt build it anew: name it there"
-    around = [a for a in said.artifacts if a.builder != "ko" and not project.relative(".", a.context).startswith("..")]
+    """Build contexts with podcov's results that images take in; ko takes Go packages alone."""
+    around = [a for a in said.artifacts if a.builder != "ko" and _takes_results(a, files)]
     return [
-        Finding(path, "it does not leave out .podcov", "left as it is", why, "warning")
+        _let_in(path, files, tilt=bool(said.tiltfiles))
         for path in dict.fromkeys(_dockerignore(artifact, files) for artifact in around)
         if not {"*", "**", ".podcov", ".podcov/", "**/.podcov"} & set((project.text(files, path) or "").split())
     ]
+
+
+def _takes_results(artifact: Artifact, files: Project) -> bool:
+    """Whether the project is in its build context, and all of it may get into the image."""
+    if project.relative(".", artifact.context).startswith(".."):
+        return False
+    text = project.text(files, artifact.dockerfile) if artifact.dockerfile else None
+    if text is None:
+        return True
+    known = {name: value for name, value in artifact.arguments.items() if value is not None}
+    taken = dockerfile.taken_from_context(text, known)
+    return any(path == "." or files.names(project.join(artifact.context, path)) == files.names(".") for path in taken)
+
+
+def _let_in(path: str, files: Project, *, tilt: bool) -> Finding:
+    found, advice = "it does not leave out .podcov", "name it there"
+    if files.read(path) is None:
+        found, advice = "there is no such file, which would leave out .podcov", "make it, and name it there"
+    built = ", and have Tilt build it anew" if tilt else ""
+    why = f"the results in .podcov would change the image with every run{built}: {advice}"
+    return Finding(path, found, "left as it is", why, "warning")
 
 
 def _dockerignore(artifact: Artifact, files: Project) -> str:

@@ -101,6 +101,22 @@ def repository(image: str) -> str:
     return head if colon and "/" not in tag else name
 
 
+def taken_from_context(text: str, arguments: Mapping[str, str]) -> tuple[str, ...]:
+    """What any step takes of the build's context: normalised paths, `.` for all of it, and where only the build knows."""
+    read = dockerfile_text.read(text)
+    build, scope, found = _Build(read.escape, arguments, nowhere), dict[str, str](), list[str]()
+    for step in read.instructions:
+        if step.word == "ARG":
+            scope |= build.declared(step.rest, scope)
+        elif step.word == "ENV":
+            scope |= build.assigned(step.rest, scope)
+        elif step.word in ("COPY", "ADD") and not any(flag.startswith("--from=") for flag in step.flags):
+            words = dockerfile_text.exec_form(step.rest) or dockerfile_text.words(step.rest, read.escape)
+            sources = (build.expand(word, scope) for word in words[:-1] if "<<" not in word)
+            found += ["." if path == "*" else path for path in (_join("/", source).lstrip("/") or "." for source in sources)]
+    return tuple(dict.fromkeys(found))
+
+
 @dataclass(slots=True)
 class _Build:
     """What holds for all stages."""
