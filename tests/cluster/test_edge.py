@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from podcov.config import COURIER_CONTAINER, Config, PortForward, Service
+from podcov.config import COURIER_CONTAINER, Config, Generate, PortForward, Service
 from podcov.edges.cluster import access as cluster_access
 from podcov.edges.cluster.api import Api, Failed
 from podcov.edges.cluster.platform import ClusterPlatform
@@ -233,6 +233,10 @@ class TestAddresses:
         error = use_failing(NoDataError, platform_of(space), lambda p: p.addresses())
         assert f"none of the 1 pods carries podcov, such as {space.name}/web-" in error.message
         assert "--profile coverage" in error.hint
+        plain = Config(services=(WEB,), generate=Generate(by="inject", manifests=("k8s",)))
+        error = use_failing(NoDataError, ClusterPlatform(plain, namespaces=(space.name,)), lambda p: p.addresses())
+        assert "`podcov inject k8s | kubectl apply -f -`" in error.hint
+        assert "skaffold" not in error.hint
 
     def test_a_container_that_does_not_exist_is_named(self, space: Any, image: str) -> None:
         deploy(space, config_map(), workload("Deployment", pod_spec(image)))

@@ -17,8 +17,8 @@ from podcov.config import Config, Service
 from podcov.dumps.host_courier import HostCourier
 from podcov.dumps.metas import Metas
 from podcov.edges.cluster import access as cluster_access
+from podcov.edges.cluster import deploying, labels, scale, settling
 from podcov.edges.cluster import exec as cluster_exec
-from podcov.edges.cluster import labels, scale, settling
 from podcov.edges.cluster import pods as cluster_pods
 from podcov.edges.cluster.api import Api, Failed
 from podcov.edges.cluster.exec import Cut, Invocation, Search
@@ -142,8 +142,7 @@ class ClusterPlatform:
             pods = {entry.pod.uid for entry in entries}
             raise NoDataError(
                 f"none of the {len(pods)} pods carries podcov, such as {entries[0].address.name} ({self._where()})",
-                hint="deploy with the coverage profile: `skaffold run --profile coverage`, or `tilt` with the podcov Tiltfile; "
-                "or add coverage to what runs: `podcov attach`",
+                hint=deploying.hint(self._config),
             )
         return [entry.address for entry in entries]
 
