@@ -323,7 +323,7 @@ def test_where_a_makefile_builds_the_image_it_finds_a_derived_dockerfile(tools: 
         (
             'FROM python:3.13\nCOPY app.py .\nCMD ["python", "app.py"]\n',
             "entered by environment, no sidecar",
-            ("is a guess", "write the image's ENTRYPOINT and CMD", "a PYTHONPATH of its own is hidden"),
+            ("is a guess", "write the image's ENTRYPOINT and CMD", "`sidecar`; until then a PYTHONPATH of its own is hidden"),
         ),
     ],
 )
@@ -334,6 +334,16 @@ def test_of_a_dockerfile_that_is_but_guessed_everything_stands_in_one_row(
     _, *rows = project.plan(folder).findings
     assert [(row.subject, row.decided, row.level) for row in rows] == [("deployment/orders orders", decided, "warning")]
     assert [part for part in why if part not in rows[0].why] == []
+    assert rows[0].why.count("`command`") <= 1
+    assert "not known" not in rows[0].found
+
+
+def test_of_a_dockerfile_that_is_but_guessed_the_next_init_says_what_the_first_said(write: Write) -> None:
+    dockerfile = 'FROM python:3.13\nCOPY app.py .\nCMD ["python", "app.py"]\n'
+    folder = write({"k8s/orders.yaml": deployment("orders"), "orders/Dockerfile": dockerfile})
+    _, first = project.init(folder).findings
+    (again,) = project.init(folder).findings
+    assert (again.subject, again.found, again.why) == (first.subject, "its Dockerfile is a guess", first.why)
 
 
 BY_ARGUMENT = (

@@ -45,4 +45,6 @@ def _is_of(finding: Finding, container: str, guessed: Mapping[str, str]) -> bool
 def _as_one(row: Finding, more: Finding) -> Finding:
     decided = row.decided if row.decided.startswith(more.decided) else f"{row.decided}; {more.decided}"
     level = more.level if more.level == "warning" else row.level
+    if more.why.startswith(row.why):
+        return replace(row, decided=decided, why=more.why, level=level)
     return replace(row, found=f"{row.found}; {more.found}", decided=decided, why=f"{row.why}; {more.why}", level=level)

@@ -114,6 +114,8 @@ def _hidden(entered: Entered) -> Iterator[tuple[str, str, str]]:
                 decided,
                 f"a {name} among them is hidden: if there is one, name it in `env`, or {instead}",
             )
+        elif entered.guess and not commands.variables_known(entered.image):
+            yield "its Dockerfile is a guess", decided, f"{entered.guess}; until then a {name} of its own is hidden"
         elif not commands.variables_known(entered.image):
             yield "an image that is not known", decided, f"a {name} of its own is hidden: if it has one, {instead}"
 
@@ -160,7 +162,14 @@ def _enter(service: Service, workload: Workload, config: Config, known: Surround
         )
     container = _container(service, workload, config)
     built = known.image(container, asking=service.entry == "environment")
-    entered = Entered(service, container, service.mode or config.mode, image=built.image, dockerfile=_dockerfile(built))
+    entered = Entered(
+        service,
+        container,
+        service.mode or config.mode,
+        image=built.image,
+        dockerfile=_dockerfile(built),
+        guess=built.if_the_guess_is_right(container),
+    )
     if container.command:
         return replace(entered, own_command=container.command)
     wanted = LANGUAGES[service.language].wants_command(service)

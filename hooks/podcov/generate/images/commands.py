@@ -56,6 +56,15 @@ class Built:
         guessed = self.artifact is not None and self.artifact.guessed and not (self.image and self.image.said_by)
         return self.artifact.origin if self.artifact and guessed else ""
 
+    def if_the_guess_is_right(self, container: Container) -> str:
+        """That it is a guess, and what to write where it is right; empty where it is none."""
+        if not self.guess:
+            return ""
+        asked = f" ({self.unknown})" if self.unknown else ""
+        missing = "ENTRYPOINT" if container.args else "ENTRYPOINT and CMD"
+        wanted = "`interpreter`" if container.command else f"the image's {missing} as `command`"
+        return f"{self.guess}, is a guess{asked}: if it is right, write {wanted} in podcov.yaml, without `entry` and `sidecar`"
+
     def words(self, container: Container) -> tuple[str, ...] | None:
         """As `image_words`; None for a guess too: with the command of another image the container would not start."""
         return None if self.guess else image_words(container, self.image)

@@ -23,6 +23,8 @@ class Entered:
     own_command: tuple[str, ...] = ()
     image: Image | None = None
     dockerfile: str = ""
+    guess: str = ""
+    """that what it is built from is a guess, and what to do where it is right; empty where nobody guessed"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,11 +147,7 @@ def _entry(seen: Seen, program: str) -> tuple[Entry, str, str]:
         why = "its launcher sets the PATH that the interpreter is found by"
         return "environment", "entered by environment, no sidecar", why
     if built.guess and not program:
-        asked = f" ({built.unknown})" if built.unknown else ""
-        missing = "ENTRYPOINT" if container.args else "ENTRYPOINT and CMD"
-        instead = "`interpreter`" if container.command else f"the image's {missing} as `command`"
-        why = f"{built.guess}, is a guess{asked}: if it is right, write {instead} in podcov.yaml, without `entry` and `sidecar`"
-        return "environment", "entered by environment, no sidecar", why
+        return "environment", "entered by environment, no sidecar", built.if_the_guess_is_right(container)
     if not program:
         why = "nothing says which interpreter the image has; if you know, write `interpreter` instead"
         return "environment", "entered by environment, no sidecar", why
