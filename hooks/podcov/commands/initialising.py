@@ -17,6 +17,7 @@ from podcov.commands.diffs import Edit
 from podcov.config import Config
 from podcov.edges import configuration, project
 from podcov.errors import UsageError
+from podcov.generate import deploying
 from podcov.generate.api import Asked, Plan
 from podcov.generate.coverage import entering
 from podcov.generate.findings import Finding
@@ -125,34 +126,9 @@ def _say_next(done: Plan, *, dry_run: bool) -> None:
             click.echo(f"next: {command}", err=True)
 
 
-def _commands(config: Config) -> Iterator[str]:
+def _commands(config: Config) -> list[str]:
     """What to type now."""
-    generate = config.generate
-    if generate.skaffold:
-        where = "" if generate.skaffold == "skaffold.yaml" else f" -f {generate.skaffold}"
-        yield f"skaffold run --profile {generate.profile}{where}"
-    if generate.tiltfile:
-        yield "PODCOV=1 tilt ci" if generate.tiltfile == "Tiltfile" else f"PODCOV=1 tilt ci -f {generate.tiltfile}"
-    if generate.skaffold or generate.tiltfile:
-        return
-    yield from _deployments(config)
-    yield "podcov run"
-
-
-def _deployments(config: Config) -> Iterator[str]:
-    """Without Skaffold and Tilt."""
-    generate = config.generate
-    if generate.by == "overlay":
-        yield f"kubectl apply -k {generate.overlay}"
-        return
-    if generate.kustomize:
-        yield f"kubectl kustomize {generate.kustomize} | podcov inject | kubectl apply -f -"
-    if generate.manifests:
-        yield f"podcov inject {' '.join(generate.manifests)} | kubectl apply -f -"
-    for release in generate.helm:
-        values = "".join(f" --values {file}" for file in release.values)
-        namespace = f" --namespace {release.namespace}" if release.namespace else ""
-        yield f"helm upgrade --install {release.release} {release.chart}{values}{namespace} --post-renderer podcov-inject"
+    return deploying.by_tools(config.generate) or [*deploying.by_hand(config.generate), "podcov run"]
 
 
 def _written(done: Plan, *, verbose: bool) -> list[str]:
@@ -186,7 +162,7 @@ def _document(done: Plan, *, dry_run: bool) -> dict[str, object]:
             }
             for a in done.adoptions
         ],
-        "next": list(_commands(done.config)),
+        "next": _commands(done.config),
     }
 
 

@@ -17,8 +17,8 @@ from podcov.config import Config, Service
 from podcov.dumps.host_courier import HostCourier
 from podcov.dumps.metas import Metas
 from podcov.edges.cluster import access as cluster_access
-from podcov.edges.cluster import deploying, labels, scale, settling
 from podcov.edges.cluster import exec as cluster_exec
+from podcov.edges.cluster import labels, scale, settling
 from podcov.edges.cluster import pods as cluster_pods
 from podcov.edges.cluster.api import Api, Failed
 from podcov.edges.cluster.exec import Cut, Invocation, Search
@@ -31,6 +31,7 @@ from podcov.edges.cluster.table import Entry, PodTable
 from podcov.edges.cluster.targets import Note
 from podcov.errors import ClusterError, NoDataError
 from podcov.formats.courier import frame
+from podcov.generate import deploying
 from podcov.platform import ContainerStart, CourierAddress, CourierAnswer, CourierUnreachable, PlatformEvent
 
 SKAFFOLD_RUN_ID = "skaffold.dev/run-id"
@@ -142,7 +143,7 @@ class ClusterPlatform:
             pods = {entry.pod.uid for entry in entries}
             raise NoDataError(
                 f"none of the {len(pods)} pods carries podcov, such as {entries[0].address.name} ({self._where()})",
-                hint=deploying.hint(self._config),
+                hint=deploying.hint(self._config.generate),
             )
         return [entry.address for entry in entries]
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from podcov.config import Config, Generate, HelmRelease, Service
-from podcov.edges.cluster import deploying
-
-
-def hint(generate: Generate) -> str:
-    return deploying.hint(Config((Service("orders"),), generate=generate))
+from podcov.config import Generate, HelmRelease
+from podcov.generate.deploying import hint
 
 
 @pytest.mark.parametrize(
@@ -25,7 +21,8 @@ def hint(generate: Generate) -> str:
         (
             Generate(by="inject", kustomize="base", helm=(HelmRelease("shop", "chart"), HelmRelease("db", "charts/db"))),
             "`kubectl kustomize base | podcov inject | kubectl apply -f -` and "
-            "`helm upgrade --install ... --post-renderer podcov-inject` of shop and db",
+            "`helm upgrade --install shop chart --post-renderer podcov-inject` and "
+            "`helm upgrade --install db charts/db --post-renderer podcov-inject`",
         ),
     ],
 )
