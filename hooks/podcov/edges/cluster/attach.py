@@ -18,7 +18,7 @@ from podcov.edges.cluster.leftovers import Leftovers, Outlook, Swept
 from podcov.edges.cluster.owners import AUTOSCALERS, CONFIG_MAPS
 from podcov.edges.cluster.readiness import POLL, Readiness, Unready
 from podcov.edges.cluster.scale import Scaled
-from podcov.edges.cluster.targets import Note, Target, Targets
+from podcov.edges.cluster.targets import Gone, Note, Target, Targets
 from podcov.errors import ClusterError, PodcovError
 from podcov.generate.coverage import instrument
 from podcov.generate.coverage.inject import Injected
@@ -174,11 +174,15 @@ class Attachments:
         had: set[str] = set()
         outlooks = {target.namespace: Outlook() for target in targets}
         for target in targets:
-            before, after = await self._change(target, instrument.remove, dry_run=dry_run)
-            had |= leftovers.mounted(before)
-            if not dry_run:
-                await self._forget_who_changed_it(target)
-            remark = rollout.left_to_the_user(await self.targets.live(target))
+            try:
+                before, after = await self._change(target, instrument.remove, dry_run=dry_run)
+                had |= leftovers.mounted(before)
+                if not dry_run:
+                    await self._forget_who_changed_it(target)
+                remark = rollout.left_to_the_user(await self.targets.live(target))
+            except Gone as gone:
+                self._note(f"{gone.message}, and its coverage with it")
+                continue
             changed.append(Changed(target, patch.difference(before, after), remark=remark))
             if dry_run:
                 _detach(outlooks[target.namespace], target, before, pods_stay=bool(remark))

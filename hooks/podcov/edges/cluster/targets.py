@@ -64,6 +64,10 @@ class NothingMatches(UsageError):
     """No workload of the namespace has the labels, or is of the release."""
 
 
+class Gone(UsageError):
+    """The workload, or who has its pod template, was there before."""
+
+
 class Targets:
     """The workloads of a cluster."""
 
@@ -95,15 +99,15 @@ class Targets:
         return targets
 
     async def holder(self, target: Target) -> Json:
-        """The object that the workload is to be changed in. Raises UsageError where it is gone."""
+        """The object that the workload is to be changed in. Raises Gone where it is not there any more."""
         return await self._get(target, target.holder, target.holder_name)
 
     async def workload(self, target: Target) -> Json:
-        """The workload as its holder has it. Raises UsageError where it is gone."""
+        """The workload as its holder has it. Raises Gone where it is not there any more."""
         return owners.workload_in(await self.holder(target), target.name)
 
     async def live(self, target: Target) -> Json:
-        """The workload as it is at the moment. Raises UsageError where it is gone."""
+        """The workload as it is at the moment. Raises Gone where it is not there any more."""
         return await self._get(target, target.workload, target.name)
 
     async def documents(self, target: Target) -> list[Json]:
@@ -120,7 +124,7 @@ class Targets:
     async def _get(self, target: Target, resource: Resource, name: str) -> Json:
         document = await self._api.get_object(resource, target.namespace, name)
         if document is None:
-            raise UsageError(f"{target} is gone", hint="it was deleted meanwhile; deploy it again, then run this again")
+            raise Gone(f"{target} is gone", hint="it was deleted meanwhile; deploy it again, then run this again")
         return {"apiVersion": resource.api_version, "kind": resource.kind, **document}
 
     async def _named(self, namespace: str, text: str) -> Json:
