@@ -492,7 +492,19 @@ class TestPodsThatNobodyReplaces:
 
 
 class TestPodsThatDoNotGetReady:
-    PICKY = "import os, sys; sys.exit('no room for podcov') if 'PODCOV_DATA' in os.environ else None\n"
+    PICKY = (
+        "import os, socket, sys; sys.exit('no room for podcov') if 'PODCOV_DATA' in os.environ else None\n"
+        "door = socket.create_server(('', 8080))\n"
+    )
+
+    def picky(self, kind: str, image: str) -> dict[str, Any]:
+        """A workload whose app ends where it finds podcov."""
+        made = workload(kind, image)
+        (container,) = made["spec"]["template"]["spec"]["containers"]
+        container["command"][-1] = self.PICKY + APP
+        # Without a probe a container is ready until it has ended, and a StatefulSet replaces the pod that it meets ready.
+        container["readinessProbe"] = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+        return made
 
     @pytest.fixture
     def attach_until_it_fails(self, space: Any, wait_until: Callable[..., str]) -> Callable[[Path], str]:
@@ -508,9 +520,7 @@ class TestPodsThatDoNotGetReady:
         self, space: Any, image: str, project: Callable[..., Path], attach_until_it_fails: Callable[[Path], str]
     ) -> None:
         folder = project("deployment/orders")
-        picky = workload("Deployment", image)
-        picky["spec"]["template"]["spec"]["containers"][0]["command"][-1] = self.PICKY + APP
-        deploy(space, picky)
+        deploy(space, self.picky("Deployment", image))
         before = space.get("deployment/orders")
 
         error = attach_until_it_fails(folder)
@@ -530,9 +540,7 @@ class TestPodsThatDoNotGetReady:
         self, space: Any, image: str, project: Callable[..., Path], attach_until_it_fails: Callable[[Path], str]
     ) -> None:
         folder = project("statefulset/orders")
-        picky = workload("StatefulSet", image)
-        picky["spec"]["template"]["spec"]["containers"][0]["command"][-1] = self.PICKY + APP
-        deploy(space, picky)
+        deploy(space, self.picky("StatefulSet", image))
         before = space.get("statefulset/orders")
         attach_until_it_fails(folder)
         error = refused(space, "detach", "--timeout", "5", cwd=folder)
