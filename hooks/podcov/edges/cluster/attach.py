@@ -181,7 +181,7 @@ class Attachments:
                     await self._forget_who_changed_it(target)
                 remark = rollout.left_to_the_user(await self.targets.live(target))
             except Gone as gone:
-                self._note(f"{gone.message}, and its coverage with it")
+                self._pass_over(gone)
                 continue
             changed.append(Changed(target, patch.difference(before, after), remark=remark))
             if dry_run:
@@ -232,7 +232,8 @@ class Attachments:
     ) -> None:
         """`hint` says what to do where pods do not get ready: `{commands}` detach them, `{s}` ends the verb where that is one.
 
-        `older` are the pods that were there before the workloads were changed, by their uids.
+        `older` are the pods that were there before the workloads got coverage, by their uids; None where they lost it: of those
+        one may go meanwhile.
         """
         targets: list[Target] = []
         for change in changed:
@@ -241,7 +242,7 @@ class Attachments:
             else:
                 targets.append(change.target)
         waited = _Waited()
-        in_turn = self._wait_in_turn(targets, seconds, older or {}, waited)
+        in_turn = self._wait_in_turn(targets, seconds, older, waited)
         if older and len(targets) > 1:
             await _until_either(in_turn, self._find_hopeless(targets, older, waited))
         else:  # without coverage no sidecar is hopeless; of one alone the wait itself tells
@@ -250,11 +251,17 @@ class Attachments:
             raise _not_ready(waited, targets, hint)
 
     async def _wait_in_turn(
-        self, targets: Sequence[Target], seconds: float, older: Mapping[Target, frozenset[str]], waited: _Waited
+        self, targets: Sequence[Target], seconds: float, older: Mapping[Target, frozenset[str]] | None, waited: _Waited
     ) -> None:
         """Until all are ready, or one is hopeless. Each has its time from when those before it, which may be in its way, end."""
         for target in targets:
-            waited.note(target, await self._readiness.wait(target, seconds, older=older.get(target, ())))
+            try:
+                waited.note(target, await self._readiness.wait(target, seconds, older=(older or {}).get(target, ())))
+            except Gone as gone:
+                if older is not None:
+                    raise
+                self._pass_over(gone)
+                waited.note(target, None)
             if waited.hopeless:
                 return
 
@@ -268,6 +275,9 @@ class Attachments:
             if state.done:
                 waited.note(target, None)
             await asyncio.sleep(POLL)
+
+    def _pass_over(self, gone: Gone) -> None:
+        self._note(f"{gone.message}, and its coverage with it")
 
     async def _change(self, target: Target, change: Callable[[Json], Json], *, dry_run: bool = False) -> tuple[Json, Json]:
         """Changes the workload where it is held; what its holder was, and is now. No change of others in between is lost."""
@@ -298,11 +308,11 @@ class Attachments:
                 return
 
     async def _patch(self, target: Target, operations: Sequence[Json], *, dry_run: bool = False) -> Json | None:
-        """None where somebody else was quicker."""
+        """None where somebody else was quicker, who may have deleted it."""
         try:
             return await self._api.patch_object(target.holder, target.namespace, target.holder_name, operations, dry_run=dry_run)
         except Failed as failure:
-            if failure.status == 409:
+            if failure.status in (404, 409):
                 return None
             raise ClusterError(
                 f"{target}: Kubernetes does not take the change: {failure}",

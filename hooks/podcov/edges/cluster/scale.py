@@ -234,11 +234,11 @@ async def _forget_who_changed_it(api: Api, workload: Scaled) -> None:
 
 
 async def _patch(api: Api, workload: Scaled, operations: list[Json]) -> bool:
-    """False where somebody else was quicker."""
+    """False where somebody else was quicker, who may have deleted it."""
     try:
         await api.patch_object(KINDS[workload.kind], workload.namespace, workload.name, operations)
     except Failed as failure:
-        if failure.status == 409:
+        if failure.status in (404, 409):
             return False
         raise
     return True
